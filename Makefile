@@ -1,0 +1,85 @@
+# Two commands matter: `make demo` shows the gateway at work, `make test` runs everything.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+# The first Python on the path that is new enough; `make PYTHON=... demo` chooses another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+PACKAGING := pyproject.toml hatch_build.py package.json package-lock.json
+STATIC := $(shell find static -type f)
+
+# pip at its own length fills screens: show the name of each package as it arrives, and all errors.
+define install
+	@printf '%s\n  ' 'Installing $(2) into $(VENV) ...'
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off $(1) | \
+		while read -r verb name rest; do case "$$verb $$name" in \
+			"Collecting "*) printf '%s ' "$${name%%[^A-Za-z0-9._-]*}" ;; \
+			"Installing collected") printf '\n  unpacking ...' ;; \
+		esac; done
+	@echo ' done'
+endef
+
+.PHONY: help demo test quick check format coverage soak bench assets tools clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  ARGS=... is passed on: make demo ARGS=--once, make quick ARGS='-k cookie'"
+
+# With the developers' environment at hand, changed scripts take a second; without it, a reinstall.
+demo: $(if $(wildcard $(VENV)/dev.stamp),assets,$(VENV)/installed.stamp) ## the main job on an invented site (ARGS=--once: check and stop)
+	@$(BIN)/gateway demo $(ARGS)
+
+test: assets tools ## everything: unit, journeys in a real browser, kill rounds
+	@$(BIN)/python -m pytest $(ARGS)
+
+quick: assets ## the tests without browser and long rounds, under a minute
+	@$(BIN)/python -m pytest -m "not browser and not slow" $(ARGS)
+
+check: assets ## ruff, mypy --strict, layers, documentation
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --strict gateway tests hatch_build.py
+	@$(BIN)/python -m pytest -q tests/test_layers.py tests/test_documented.py
+
+format: $(VENV)/dev.stamp ## let ruff sort imports and lay out the code
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
+
+coverage: assets ## branch coverage of the quick tests
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q -m "not browser and not slow" $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+soak: assets tools ## the kill rounds of `make test`, 200 instead of 20
+	@KILL_ROUNDS=200 $(BIN)/python -m pytest --timeout=7200 tests/journeys/test_kill.py $(ARGS)
+
+bench: assets tools ## speed and memory, as printed in docs/performance.md
+	@$(BIN)/python -m bench $(ARGS)
+
+assets: $(VENV)/dev.stamp ## bundle scripts and styles anew after a change in static/
+	@$(BIN)/python hatch_build.py
+
+clean: ## remove everything that was made here
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+tools: # what the tests need beside Python: browser, fonts, nginx, strace
+	@scripts/install_tools
+
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] || { echo 'The gateway needs Python 3.11 or newer, and found none on the path.' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed.stamp: $(PACKAGING) $(STATIC) | $(BIN)/python
+	$(call install,-e .,the gateway)
+	@touch $@
+
+$(VENV)/dev.stamp: $(PACKAGING) | $(BIN)/python
+	$(call install,-e '.[dev]',the gateway and what its tests need)
+	@touch $(VENV)/installed.stamp $@

@@ -1,0 +1,298 @@
+"""The embedded event store: one DuckDB file, owned by the keeper. The only user of duckdb.
+
+`events` has a row for each page view and custom event, `visits` one for each visit, kept current as entries arrive, and
+`counts` the plain counters. Segments of several workers interleave, so nothing here depends on the order in which
+entries come: the entry page is the earliest view, the exit page the latest, engaged time the largest told, and an
+engagement that comes before its view waits in `waiting`. Entries and their segment's offset are one transaction, and
+an offset already reached is never stored again: exactly once, whatever is killed.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import msgspec
+
+from gateway.errors import StoreError
+from gateway.event import Counted, Entry, Event, Recorded
+
+# Without the two `auto` settings DuckDB would fetch extensions from the internet.
+SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "enable_external_access": "false",
+    "threads": 2,
+    "memory_limit": "384MB",
+}
+# How long before a batch's earliest visit a row may lie that the batch still changes: an engagement can tell of a view
+# of the visit before, in a tab that stayed open. Bounds what an update has to read.
+SLACK = timedelta(days=1)
+
+# The text columns that a visit takes from its entry; events have them too.
+ENTRY_TEXTS = (
+    "host", "source", "medium", "campaign", "term", "content", "channel", "referrer", "country",
+    "language", "browser", "browser_version", "os", "os_version", "device",
+)  # fmt: skip
+FIELD_TYPES = {
+    "at": "DOUBLE", "visitor": "UBIGINT", "visit_started_at": "DOUBLE", "sequence": "BIGINT",
+    "engaged_ms": "BIGINT", "props": "JSON",
+}  # fmt: skip
+# Every field of Event but the network, which is never stored.
+FIELDS = tuple(name for name in Event.__struct_fields__ if name != "network")
+TIMES = {"at": "happened_at", "visit_started_at": "visit_started_at"}
+
+
+def _texts(template: str, *before: str) -> str:
+    return ", ".join([*before, *(template.format(name) for name in ENTRY_TEXTS)])
+
+
+SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS events (
+    happened_at TIMESTAMP NOT NULL, site VARCHAR NOT NULL, kind VARCHAR NOT NULL, path VARCHAR NOT NULL,
+    topic VARCHAR NOT NULL, visitor UBIGINT NOT NULL, visit_id VARCHAR NOT NULL, visit_started_at TIMESTAMP NOT NULL,
+    view_id VARCHAR NOT NULL, sequence BIGINT NOT NULL, engaged_ms BIGINT NOT NULL, props VARCHAR NOT NULL,
+    {_texts("{} VARCHAR NOT NULL")});
+CREATE TABLE IF NOT EXISTS visits (
+    site VARCHAR NOT NULL, visit_id VARCHAR NOT NULL, started_at TIMESTAMP NOT NULL, last_at TIMESTAMP NOT NULL,
+    visitor UBIGINT NOT NULL, views BIGINT NOT NULL, events BIGINT NOT NULL, engaged_ms BIGINT NOT NULL,
+    entry_at TIMESTAMP NOT NULL, entry_page VARCHAR NOT NULL, exit_at TIMESTAMP NOT NULL, exit_page VARCHAR NOT NULL,
+    {_texts("{} VARCHAR NOT NULL")});
+CREATE TABLE IF NOT EXISTS waiting (
+    site VARCHAR NOT NULL, view_id VARCHAR NOT NULL, engaged_ms BIGINT NOT NULL, last_at TIMESTAMP NOT NULL);
+CREATE TABLE IF NOT EXISTS counts (
+    site VARCHAR NOT NULL, hour TIMESTAMP NOT NULL, kind VARCHAR NOT NULL, name VARCHAR NOT NULL,
+    detail VARCHAR NOT NULL, n BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS journal_offsets (segment VARCHAR PRIMARY KEY, drained BIGINT NOT NULL);
+"""
+
+
+def _staged(name: str) -> str:
+    """One column of `incoming`: encoders leave defaults out, so what is missing is empty."""
+    if name in TIMES:
+        return f'make_timestamp(CAST(round(e."{name}" * 1000000) AS BIGINT)) AS {TIMES[name]}'
+    missing = {"props": "'{}'", "visitor": "0", "sequence": "0", "engaged_ms": "0"}.get(name, "''")
+    return f"coalesce(e.{name}, {missing}) AS {name}"
+
+
+_JSON = msgspec.json.encode([{name: FIELD_TYPES.get(name, "VARCHAR") for name in FIELDS}]).decode()
+STAGE = f"""
+CREATE OR REPLACE TEMP TABLE incoming AS
+SELECT {", ".join(_staged(name) for name in FIELDS)} FROM (SELECT unnest(from_json($entries, '{_JSON}')) AS e)"""
+EARLIEST = "SELECT min(visit_started_at) FROM incoming"
+_COLUMNS = ", ".join(TIMES.get(name, name) for name in FIELDS)
+INSERT_EVENTS = (
+    f"INSERT INTO events ({_COLUMNS}) SELECT {_COLUMNS} FROM incoming "
+    "WHERE kind <> 'engagement' ORDER BY happened_at"
+)
+
+# What a batch adds to each of its visits. The entry is the least row, the exit the greatest: page views count before
+# custom events, then time, then content, so that the same events in any order give the same visit.
+CHANGES = f"""
+CREATE OR REPLACE TEMP TABLE changes AS
+SELECT site, visit_id, min(visit_started_at) AS started_at, max(happened_at) AS last_at,
+    count(*) FILTER (WHERE kind = 'page_view') AS views, count(*) FILTER (WHERE kind <> 'page_view') AS events,
+    min({{{_texts("{0}: {0}", "late: kind <> 'page_view', happened_at: happened_at, path: path, visitor: visitor")}}}) AS entry,
+    max({{early: kind = 'page_view', happened_at: happened_at, path: path}}) AS exit
+FROM incoming WHERE kind <> 'engagement' GROUP BY site, visit_id"""
+_SAME_VISIT = "visits.site = c.site AND visits.visit_id = c.visit_id AND visits.started_at >= $since"
+_ENTRY = f"row(visits.views = 0, visits.entry_at, visits.entry_page, visits.visitor, {_texts('visits.{}')})"
+_EXIT = "row(visits.views > 0, visits.exit_at, visits.exit_page)"
+UPDATE_ENTRIES = f"""
+UPDATE visits SET entry_at = c.entry.happened_at, entry_page = c.entry.path, visitor = c.entry.visitor,
+    {_texts("{0} = c.entry.{0}")}
+FROM changes c WHERE {_SAME_VISIT} AND c.entry < {_ENTRY}"""
+UPDATE_VISITS = f"""
+UPDATE visits SET last_at = greatest(visits.last_at, c.last_at),
+    views = visits.views + c.views, events = visits.events + c.events,
+    exit_at = CASE WHEN c.exit > {_EXIT} THEN c.exit.happened_at ELSE visits.exit_at END,
+    exit_page = CASE WHEN c.exit > {_EXIT} THEN c.exit.path ELSE visits.exit_page END
+FROM changes c WHERE {_SAME_VISIT}"""
+INSERT_VISITS = f"""
+INSERT INTO visits BY NAME
+SELECT site, visit_id, started_at, last_at, c.entry.visitor, views, events, 0 AS engaged_ms,
+    c.entry.happened_at AS entry_at, c.entry.path AS entry_page, c.exit.happened_at AS exit_at, c.exit.path AS exit_page,
+    {_texts("c.entry.{}")}
+FROM changes c WHERE NOT EXISTS (SELECT 1 FROM visits WHERE {_SAME_VISIT})"""
+
+WAIT = """
+INSERT INTO waiting SELECT site, view_id, max(engaged_ms), max(happened_at) FROM incoming
+WHERE kind = 'engagement' AND view_id <> '' GROUP BY site, view_id"""
+ENGAGED = """
+CREATE OR REPLACE TEMP TABLE engaged AS
+SELECT v.site, v.view_id, v.visit_id, v.visit_started_at, w.engaged_ms, w.last_at,
+    greatest(w.engaged_ms - v.engaged_ms, 0) AS gained
+FROM (SELECT site, view_id, max(engaged_ms) AS engaged_ms, max(last_at) AS last_at FROM waiting
+      WHERE view_id IN (SELECT view_id FROM incoming) GROUP BY site, view_id) w
+JOIN events v ON v.site = w.site AND v.view_id = w.view_id
+WHERE v.kind = 'page_view' AND v.happened_at >= $since"""
+ENGAGED_SINCE = "SELECT min(visit_started_at) FROM engaged"
+UPDATE_VIEWS = """
+UPDATE events SET engaged_ms = w.engaged_ms FROM (SELECT DISTINCT site, view_id, engaged_ms FROM engaged) w
+WHERE events.site = w.site AND events.view_id = w.view_id AND events.kind = 'page_view'
+    AND events.happened_at >= $since AND events.engaged_ms < w.engaged_ms"""
+UPDATE_ENGAGED = f"""
+UPDATE visits SET engaged_ms = visits.engaged_ms + c.gained, last_at = greatest(visits.last_at, c.last_at)
+FROM (SELECT site, visit_id, CAST(sum(gained) AS BIGINT) AS gained, max(last_at) AS last_at
+      FROM engaged GROUP BY site, visit_id) c
+WHERE {_SAME_VISIT}"""
+SETTLE = """
+DELETE FROM waiting USING (SELECT DISTINCT site, view_id FROM engaged) w
+WHERE waiting.site = w.site AND waiting.view_id = w.view_id"""
+
+_COUNT_JSON = '[{"site":"VARCHAR","hour":"BIGINT","kind":"VARCHAR","name":"VARCHAR","detail":"VARCHAR","n":"BIGINT"}]'
+COUNTED = f"""
+CREATE OR REPLACE TEMP TABLE counted AS
+SELECT e.site, make_timestamp(e.hour * 1000000) AS hour, e.kind, e.name, e.detail, e.n
+FROM (SELECT unnest(from_json($counts, '{_COUNT_JSON}')) AS e)"""
+_SAME_COUNT = "counts.site = c.site AND counts.hour = c.hour AND counts.kind = c.kind AND counts.name = c.name " \
+    "AND counts.detail = c.detail AND counts.hour >= $since"  # fmt: skip
+UPDATE_COUNTS = f"UPDATE counts SET n = counts.n + c.n FROM counted c WHERE {_SAME_COUNT}"
+INSERT_COUNTS = (
+    f"INSERT INTO counts SELECT * FROM counted c WHERE NOT EXISTS (SELECT 1 FROM counts WHERE {_SAME_COUNT})"
+)
+
+OFFSETS = "SELECT segment, drained FROM journal_offsets"
+OFFSET = "SELECT drained FROM journal_offsets WHERE segment = $segment"
+ADVANCE = """
+INSERT INTO journal_offsets VALUES ($segment, $drained) ON CONFLICT (segment) DO UPDATE SET drained = excluded.drained"""
+FORGET = "DELETE FROM journal_offsets WHERE segment = $segment"
+PRUNE = (
+    "DELETE FROM events WHERE happened_at < $before",
+    "DELETE FROM visits WHERE started_at < $before",
+    "DELETE FROM counts WHERE hour < $before",
+    "DELETE FROM waiting WHERE last_at < $before",
+)
+# An engagement whose view is older than the slack is never joined with it any more.
+FORGET_WAITING = "DELETE FROM waiting WHERE last_at < (SELECT max(last_at) FROM waiting) - $slack"
+
+
+class DuckDBStore:
+    """The Store in a DuckDB file. One process may have it open; any of its threads may call any method."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the file. Raises StoreError when it is damaged or another process has it."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._writing = threading.Lock()
+        with _store_errors():
+            self._connection = duckdb.connect(str(path), config=SETTINGS)
+            # Cursors for reading are made from a connection that never runs anything, so that none waits for a write.
+            self._reading = self._connection.cursor()
+            self._connection.execute(SCHEMA)
+        path.chmod(0o600)
+
+    def add(self, segment: str, drained: int, entries: Sequence[Entry]) -> None:
+        """Store the entries and the segment's new offset in one transaction; nothing when that offset was reached
+        before. Raises StoreError, and then nothing is stored."""
+        events = [entry.event for entry in entries if isinstance(entry, Recorded)]
+        counts = _sum_counts(entries)
+        with self._transaction() as connection:
+            known = connection.execute(OFFSET, {"segment": segment}).fetchone()
+            if known is not None and known[0] >= drained:
+                return
+            if events:
+                _add_events(connection, events)
+            if counts:
+                _add_counts(connection, counts)
+            connection.execute(ADVANCE, {"segment": segment, "drained": drained})
+
+    def offsets(self) -> dict[str, int]:
+        """The number of the last stored entry of each journal segment."""
+        return {str(segment): int(str(drained)) for segment, drained in self.fetch(OFFSETS, {})}
+
+    def forget(self, segment: str) -> None:
+        """Drop the offset of a segment whose file is gone."""
+        with self._transaction() as connection:
+            connection.execute(FORGET, {"segment": segment})
+
+    def fetch(self, sql: str, values: dict[str, object]) -> list[tuple[object, ...]]:
+        """Run one reading query with values bound by name (`$name`); runs beside writes. Raises StoreError."""
+        with _store_errors(), self._reading.cursor() as cursor:
+            return cursor.execute(sql, values).fetchall()
+
+    def prune(self, before: float) -> int:
+        """Delete what happened (events, counters) or began (visits) before; returns how many rows went."""
+        moment = to_timestamp(before)
+        with self._transaction() as connection:
+            gone = sum(_changed(connection.execute(sql, {"before": moment})) for sql in PRUNE)
+            gone += _changed(connection.execute(FORGET_WAITING, {"slack": 2 * SLACK}))
+        with self._writing, _store_errors():
+            self._connection.execute("CHECKPOINT")  # what was deleted leaves the file now, not some day
+        return gone
+
+    def close(self) -> None:
+        """Write everything down and release the file."""
+        with self._writing, _store_errors():
+            self._reading.close()
+            self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._writing, _store_errors():
+            self._connection.begin()
+            try:
+                yield self._connection
+                self._connection.commit()
+            except BaseException:
+                self._connection.rollback()
+                raise
+
+
+def to_timestamp(at: float) -> datetime:
+    """Epoch seconds as the store's times are: UTC without a zone, whole microseconds."""
+    return datetime.fromtimestamp(at, UTC).replace(tzinfo=None)
+
+
+def _add_events(connection: duckdb.DuckDBPyConnection, events: list[Event]) -> None:
+    connection.execute(STAGE, {"entries": msgspec.json.encode(events).decode()})
+    since = {"since": _first(connection, EARLIEST) - SLACK}
+    connection.execute(INSERT_EVENTS)
+    connection.execute(CHANGES)
+    for sql in (UPDATE_ENTRIES, UPDATE_VISITS, INSERT_VISITS):
+        connection.execute(sql, since)
+    connection.execute(WAIT)
+    connection.execute(ENGAGED, since)
+    earliest = _first(connection, ENGAGED_SINCE)
+    if earliest is None:
+        return
+    connection.execute(UPDATE_VIEWS, since)
+    connection.execute(UPDATE_ENGAGED, {"since": earliest})
+    connection.execute(SETTLE)
+
+
+def _add_counts(connection: duckdb.DuckDBPyConnection, counts: list[dict[str, object]]) -> None:
+    connection.execute(COUNTED, {"counts": msgspec.json.encode(counts).decode()})
+    since = {"since": _first(connection, "SELECT min(hour) FROM counted")}
+    connection.execute(UPDATE_COUNTS, since)
+    connection.execute(INSERT_COUNTS, since)
+
+
+def _sum_counts(entries: Sequence[Entry]) -> list[dict[str, object]]:
+    summed: Counter[tuple[str, int, str, str, str]] = Counter()
+    for entry in entries:
+        if isinstance(entry, Counted):
+            for kind, name, detail, count in entry.rows:
+                summed[(entry.site, entry.hour, kind, name, detail)] += count
+    columns = ("site", "hour", "kind", "name", "detail")
+    return [dict(zip(columns, key, strict=True), n=n) for key, n in summed.items()]
+
+
+def _first(connection: duckdb.DuckDBPyConnection, sql: str) -> datetime:
+    row = connection.execute(sql).fetchone()
+    return row[0] if row else None
+
+
+def _changed(result: duckdb.DuckDBPyConnection) -> int:
+    row = result.fetchone()
+    return int(row[0]) if row else 0
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise StoreError(f"the event store cannot answer: {error}") from error

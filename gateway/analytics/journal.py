@@ -1,0 +1,220 @@
+"""The journal: what a front worker has seen, on disk before it is acknowledged.
+
+Each worker appends to files of its own (segments): SQLite in WAL mode with synchronous=FULL, so that a commit that
+returned survives `kill -9` and a power cut. One thread commits whatever has gathered since the last commit ("group
+commit"): under load one fdatasync covers hundreds of events, and none waits for a clock. The keeper reads segments and
+removes those that are closed and drained. A segment is closed when its writer has begun another or is gone; a writer
+holds a file lock for as long as it lives.
+"""
+
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from gateway.errors import JournalFull
+from gateway.event import Entry
+from gateway.process_lock import is_held, try_hold
+
+log = logging.getLogger("gateway.journal")
+
+SEGMENT_ROWS = 50_000
+SEGMENT_SECONDS = 30.0
+MAX_WAITING = 20_000
+SUFFIX = ".journal"
+CREATE = "CREATE TABLE IF NOT EXISTS entries (number INTEGER PRIMARY KEY, body BLOB NOT NULL)"
+APPEND = "INSERT INTO entries (body) VALUES (?)"
+READ = "SELECT number, body FROM entries WHERE number > ? ORDER BY number LIMIT ?"
+
+Done = Callable[[JournalFull | None], None]
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Entry)
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """One journal file. `closed`: its writer will append no more."""
+
+    name: str
+    path: Path
+    closed: bool
+
+
+class Journal:
+    """The writer's side, one per process. `append` may be called from any thread and never blocks on disk."""
+
+    def __init__(self, folder: Path, *, reserve: Path | None = None) -> None:
+        # Set to a running loop's `call_soon_threadsafe` to have a whole batch acknowledged there in one call.
+        self.call_in_loop: Callable[..., object] | None = None
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder, self._reserve = folder, reserve
+        self._writer = f"{time.time_ns():020d}-{os.getpid()}"
+        self._lock_file = _hold_own(folder / f"{self._writer}.lock")
+        self._number = 0
+        self._opened_at = 0.0
+        self._rows = 0
+        self._connection: sqlite3.Connection | None = None
+        self._waiting: list[tuple[bytes, Done | None]] = []
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+
+    def append(self, entry: Entry, done: Done | None = None) -> None:
+        """Hand an entry over. `done(None)` is called once it is on disk, `done(JournalFull)` when it could not be
+        written: in the loop when `call_in_loop` is set, else in the journal's thread.
+        Raises JournalFull when too much is waiting."""
+        row = (_encoder.encode(entry), done)
+        with self._wake:
+            if len(self._waiting) >= MAX_WAITING or self._stopping:
+                raise JournalFull("the journal cannot keep up")
+            self._waiting.append(row)
+            if len(self._waiting) == 1:
+                self._wake.notify()
+
+    def close(self) -> None:
+        """Write down all that waits, then release the files."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join()
+        self._lock_file.close()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                if not self._waiting and not self._stopping:
+                    self._wake.wait(SEGMENT_SECONDS)
+                batch, self._waiting = self._waiting, []
+            if batch:
+                self._commit(batch)
+            elif self._stopping:
+                break
+            self._rotate_if_due()
+        self._close_segment()
+
+    def _commit(self, batch: Sequence[tuple[bytes, Done | None]]) -> None:
+        fault: JournalFull | None = None
+        try:
+            self._write([(body,) for body, _ in batch])
+        except (sqlite3.Error, OSError) as error:
+            fault = JournalFull(str(error))
+            log.error("journal: %d entries could not be written: %s", len(batch), error)
+        waiting = [done for _, done in batch if done is not None]
+        if self.call_in_loop is None:
+            _acknowledge(waiting, fault)
+        elif waiting:
+            self._acknowledge_in_loop(waiting, fault)
+
+    def _acknowledge_in_loop(self, waiting: list[Done], fault: JournalFull | None) -> None:
+        assert self.call_in_loop is not None
+        try:
+            self.call_in_loop(_acknowledge, waiting, fault)
+        except RuntimeError:  # the loop has ended; nobody waits for an answer any more
+            log.info("journal: %d entries were written after the server had stopped", len(waiting))
+
+    def _write(self, rows: list[tuple[bytes]]) -> None:
+        if self._reserve is not None and not self._reserve.exists():
+            raise OSError("the disk is full; its reserve is kept for consent choices")
+        connection = self._connection or self._open_segment()
+        try:
+            connection.execute("BEGIN")
+            connection.executemany(APPEND, rows)
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            # Whatever state the file is in, a fresh segment starts clean; this one keeps what it acknowledged.
+            self._close_segment()
+            raise
+        self._rows += len(rows)
+
+    def _open_segment(self) -> sqlite3.Connection:
+        self._number += 1
+        path = self._folder / f"{self._writer}-{self._number:06d}{SUFFIX}"
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(CREATE)
+        _sync_folder(self._folder)
+        self._connection, self._rows, self._opened_at = connection, 0, time.monotonic()
+        return connection
+
+    def _rotate_if_due(self) -> None:
+        age = time.monotonic() - self._opened_at
+        if self._rows >= SEGMENT_ROWS or (self._rows and age >= SEGMENT_SECONDS):
+            self._close_segment()
+
+    def _close_segment(self) -> None:
+        if self._connection is not None:
+            connection, self._connection, self._rows = self._connection, None, 0
+            try:
+                connection.close()
+            except sqlite3.Error as error:
+                log.error("journal: a segment could not be closed: %s", error)
+
+
+def _acknowledge(waiting: list[Done], fault: JournalFull | None) -> None:
+    for done in waiting:
+        done(fault)
+
+
+def find_segments(folder: Path) -> list[Segment]:
+    """Every segment, oldest first within its writer."""
+    paths = sorted(folder.glob(f"*{SUFFIX}"))
+    newest = {path.name.rpartition("-")[0]: path for path in paths}
+    alive = {writer for writer in newest if is_held(folder / f"{writer}.lock")}
+    return [
+        Segment(path.name, path, closed=newest[writer] != path or writer not in alive)
+        for path in paths
+        for writer in [path.name.rpartition("-")[0]]
+    ]
+
+
+def read_segment(segment: Segment, after: int, limit: int) -> list[tuple[int, Entry]]:
+    """At most `limit` entries numbered above `after`, in order."""
+    connection = sqlite3.connect(segment.path, isolation_level=None, timeout=5)
+    try:
+        rows = connection.execute(READ, (after, limit)).fetchall()
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return []  # the writer died before its first commit
+        raise
+    finally:
+        connection.close()
+    return [(number, _decoder.decode(body)) for number, body in rows]
+
+
+def remove_segment(segment: Segment) -> None:
+    """Delete a drained segment, and its writer's lock file when the writer is gone."""
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{segment.path}{suffix}").unlink(missing_ok=True)
+    writer = segment.name.rpartition("-")[0]
+    lock = segment.path.parent / f"{writer}.lock"
+    if not is_held(lock) and not list(segment.path.parent.glob(f"{writer}-*{SUFFIX}")):
+        lock.unlink(missing_ok=True)
+
+
+def writers_alive(folder: Path) -> int:
+    """How many front workers hold a journal open."""
+    return sum(is_held(lock) for lock in folder.glob("*.lock"))
+
+
+def _hold_own(path: Path) -> IO[bytes]:
+    lock = try_hold(path)
+    if lock is None:
+        raise JournalFull(f"{path.name} is held by another process")
+    return lock
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new file's name durable too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,83 @@
+"""Which hits are not counted, and why: each check answers a drop reason or None."""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+import crawleruseragents
+
+from gateway.event import DropReason, Hit
+
+Check = Callable[[Hit], DropReason | None]
+
+# Headless browsers and libraries that the kept list of crawlers leaves to others.
+AUTOMATED = re.compile(
+    r"headless|phantomjs|selenium|puppeteer|playwright|cypress|electron/|curl/|wget/|python-|aiohttp|httpx"
+    r"|go-http-client|java/|okhttp|libwww|scrapy|axios/|node-fetch|undici|postman|insomnia|lighthouse",
+    re.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=8192)
+def is_bot(user_agent: str) -> bool:
+    """Whether an agent string names a crawler, a library or a headless browser; an empty one does too."""
+    if not user_agent.strip():
+        return True
+    return bool(AUTOMATED.search(user_agent)) or crawleruseragents.is_crawler(user_agent)
+
+
+def reject_prefetch(hit: Hit) -> DropReason | None:
+    """A page fetched ahead of a click that may never come."""
+    return DropReason.PREFETCH if hit.prefetch else None
+
+
+def reject_bots(hit: Hit) -> DropReason | None:
+    """Crawlers and scripts."""
+    return DropReason.BOT if is_bot(hit.user_agent) else None
+
+
+def reject_internal(networks: Sequence[str]) -> Check:
+    """The operator's own traffic, by network."""
+    own = _lookup(networks)
+
+    def check(hit: Hit) -> DropReason | None:
+        return DropReason.INTERNAL if own(hit.ip) else None
+
+    return check
+
+
+def reject_excluded(prefixes: Sequence[str]) -> Check:
+    """Paths that are never counted."""
+    excluded = tuple(prefixes)
+
+    def check(hit: Hit) -> DropReason | None:
+        return DropReason.EXCLUDED_PATH if excluded and hit.url.startswith(excluded) else None
+
+    return check
+
+
+def reject_spam(hosts: Sequence[str]) -> Check:
+    """Visits that only advertise the site they pretend to come from."""
+    spam = tuple(hosts)
+
+    def check(hit: Hit) -> DropReason | None:
+        host = hit.referrer.partition("://")[2].partition("/")[0].lower() if spam else ""
+        listed = any(host == name or host.endswith("." + name) for name in spam)
+        return DropReason.SPAM if listed else None
+
+    return check
+
+
+def _lookup(networks: Sequence[str]) -> Callable[[str], bool]:
+    parsed: list[IPv4Network | IPv6Network] = [ip_network(network) for network in networks]
+
+    @lru_cache(maxsize=4096)
+    def contains(ip: str) -> bool:
+        try:
+            address = ip_address(ip)
+        except ValueError:
+            return False
+        return any(address in network for network in parsed)
+
+    return contains

@@ -1,0 +1,247 @@
+"""The `gateway` command: each command reads its options, calls one thing, prints the answer.
+
+Exit status: 0 done, 1 the answer is bad news (a broken ledger, a failed demo), 2 wrong usage or configuration.
+"""
+
+import logging
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+import uvicorn
+from rich.console import Console
+from rich.table import Table
+
+from gateway import ledger
+from gateway.config import Config, load_config
+from gateway.database import open_database
+from gateway.demo.run import DemoOptions, run_demo
+from gateway.destinations import build_destinations
+from gateway.errors import ConfigError, GatewayError, LedgerBroken
+from gateway.front import wall_clock
+from gateway.keeper import run_keeper
+from gateway.keys import load_keys, new_key, rotate_keys
+from gateway.operators import add_operator, list_operators, remove_operator, set_password
+from gateway.report_client import fetch_report, fetch_report_text, print_report
+from gateway.resources import config_file
+from gateway.socket_client import call_keeper
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+ledger_app = typer.Typer(help="The record of every choice.", no_args_is_help=True)
+operator_app = typer.Typer(help="Who may sign in to the console.", no_args_is_help=True)
+keys_app = typer.Typer(help="The keys that sign cookies.", no_args_is_help=True)
+app.add_typer(ledger_app, name="ledger")
+app.add_typer(operator_app, name="operator")
+app.add_typer(keys_app, name="keys")
+
+out = Console()
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="gateway.toml, or the folder that holds it.")
+]
+
+
+def main() -> None:
+    """Entry point: errors of ours are one clear line, never a traceback."""
+    try:
+        app()
+    except GatewayError as error:
+        Console(stderr=True).print(f"gateway: {error}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(help="Where to write the files.")] = Path()) -> None:
+    """Write commented configuration files to start from; existing ones are left alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("gateway.toml", "policy.toml", "destinations.toml"):
+        target = folder / name
+        if target.exists():
+            out.print(f"{target} exists and is left as it is", highlight=False)
+        else:
+            shutil.copyfile(config_file(name), target)
+            out.print(f"{target} written", highlight=False)
+    out.print("Next: name yourself and your services in policy.toml, then: gateway serve --upstream URL")
+
+
+@app.command()
+def serve(
+    upstream: Annotated[str, typer.Option(help="The site to stand in front of; none: the service alone.")] = "",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8787,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    config: ConfigOption = None,
+) -> None:
+    """Run the gateway before a site, or as a service beside it."""
+    # Workers read the same configuration: file and overrides travel in the environment.
+    if config is not None:
+        os.environ["GATEWAY_CONFIG"] = str(config.resolve())
+    if upstream:
+        os.environ["GATEWAY_PROXY_UPSTREAM"] = upstream
+    loaded = load_config()
+    check_config(loaded)
+    set_up_logging(loaded)
+    uvicorn.run(
+        "gateway.front:build_app",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        log_config=None,
+        access_log=False,  # access logs hold visitors' addresses
+        proxy_headers=False,  # whom to believe is the configuration's to say
+        server_header=False,
+        date_header=not loaded.settings.proxy.upstream,
+        timeout_graceful_shutdown=10,
+    )
+
+
+@app.command()
+def keeper(
+    config: ConfigOption = None,
+    from_stdin: Annotated[bool, typer.Option("--from-stdin", hidden=True)] = False,
+) -> None:
+    """Run the keeper: store, deliveries, console. Front workers start one themselves unless told not to."""
+    loaded = msgspec.json.decode(sys.stdin.buffer.read(), type=Config) if from_stdin else load_config(config)
+    set_up_logging(loaded)
+    raise typer.Exit(run_keeper(loaded, stay=not from_stdin))
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(help="Port of the gateway; 0: any free one.")] = 8787,
+    console_port: Annotated[int, typer.Option(help="Port of the console; 0: any free one.")] = 8788,
+    data: Annotated[Path | None, typer.Option(help="Data folder; none: a temporary one.")] = None,
+    visitors: Annotated[int, typer.Option(min=1, max=5000, help="How many visitors come by.")] = 40,
+    once: Annotated[bool, typer.Option("--once", help="Run the visitors, check every figure, end.")] = False,
+) -> None:
+    """Try it all out: an invented firm's careless site, the gateway before it, visitors, report and webhook."""
+    options = DemoOptions(port=port, console_port=console_port, data=data, visitors=visitors, once=once)
+    raise typer.Exit(run_demo(options))
+
+
+@app.command()
+def check(config: ConfigOption = None) -> None:
+    """Read the whole configuration and say whether the gateway would start with it."""
+    loaded = load_config(config)
+    check_config(loaded)
+    for site in loaded.sites:
+        hosts = ", ".join(site.config.hosts) or "every host"
+        out.print(f"site {site.id}: {hosts}; policy {site.policy.file.version}", highlight=False)
+    out.print(f"data folder: {loaded.data_folder}", highlight=False)
+    out.print("configuration is whole")
+
+
+@app.command()
+def status(config: ConfigOption = None) -> None:
+    """What the keeper is doing."""
+    answer: dict[str, Any] = msgspec.json.decode(call_keeper(load_config(config).data_folder, "GET", "/status"))
+    table = Table(show_header=False, box=None)
+    for name, value in answer.items():
+        table.add_row(name, str(value))
+    out.print(table)
+
+
+@app.command()
+def report(
+    site: Annotated[str, typer.Option(help="Site id; none: the first.")] = "",
+    period: Annotated[str, typer.Option(help="today, yesterday, 7d, 30d, month, 12mo.")] = "7d",
+    first: Annotated[str, typer.Option("--from", help="First day, 2026-11-01.")] = "",
+    last: Annotated[str, typer.Option("--to", help="Last day.")] = "",
+    limit: Annotated[int, typer.Option(help="Rows in each breakdown.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """The figures of a period: the same as in the console."""
+    fields = {"site": site, "period": period, "from": first, "to": last, "limit": str(limit)}
+    loaded = load_config(config)
+    if as_json or as_csv:
+        sys.stdout.write(fetch_report_text(loaded, fields, "csv" if as_csv else "json"))
+    else:
+        print_report(fetch_report(loaded, fields), out)
+
+
+@ledger_app.command("verify")
+def ledger_verify(config: ConfigOption = None) -> None:
+    """Follow the whole chain of consent records."""
+    try:
+        count = ledger.verify(open_database(load_config(config).database_url))
+    except LedgerBroken as error:
+        out.print(f"broken: {error}", highlight=False)
+        raise typer.Exit(1) from error
+    out.print(f"{count} entries, each follows from the one before it")
+
+
+@ledger_app.command("export")
+def ledger_export(config: ConfigOption = None) -> None:
+    """Print every entry as a line of JSON."""
+    for entry in ledger.entries(open_database(load_config(config).database_url)):
+        sys.stdout.write(msgspec.json.encode(entry).decode() + "\n")
+
+
+@operator_app.command("add")
+def operator_add(
+    name: str,
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+    config: ConfigOption = None,
+) -> None:
+    """Let somebody sign in to the console."""
+    add_operator(open_database(load_config(config).database_url), name, password, wall_clock())
+    out.print(f"{name} can sign in now", highlight=False)
+
+
+@operator_app.command("passwd")
+def operator_passwd(
+    name: str,
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+    config: ConfigOption = None,
+) -> None:
+    """Give an operator a new password; all of their sessions end."""
+    set_password(open_database(load_config(config).database_url), name, password)
+    out.print("changed; every session of theirs has ended")
+
+
+@operator_app.command("remove")
+def operator_remove(name: str, config: ConfigOption = None) -> None:
+    """Take an operator out; all of their sessions end."""
+    remove_operator(open_database(load_config(config).database_url), name)
+    out.print("removed")
+
+
+@operator_app.command("list")
+def operator_list(config: ConfigOption = None) -> None:
+    """Who may sign in."""
+    for operator in list_operators(open_database(load_config(config).database_url)):
+        out.print(operator.name, highlight=False)
+
+
+@keys_app.command("new")
+def keys_new() -> None:
+    """Print a fresh key for `keys` in gateway.toml."""
+    sys.stdout.write(new_key() + "\n")
+
+
+@keys_app.command("rotate")
+def keys_rotate(config: ConfigOption = None) -> None:
+    """Put a new key before the present one; cookies signed with the old one stay good. Restart the workers then."""
+    rotate_keys(load_config(config))
+    out.print("a new key signs from the next start; the one before it still verifies")
+
+
+def check_config(config: Config) -> None:
+    """What can be known before anything is started: secrets, keys, destinations. Raises ConfigError."""
+    build_destinations(config.destinations, os.environ, Path(config.folder))
+    config.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    load_keys(config)
+
+
+def set_up_logging(config: Config) -> None:
+    """Plain lines on standard error; visitors' addresses and agents are in none of them."""
+    level = config.settings.log_level.upper()
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.WARNING if level == "INFO" else level)

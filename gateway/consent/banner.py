@@ -1,0 +1,115 @@
+"""What banner and preferences page say: texts and purposes in the visitor's language, as plain values."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from gateway.consent.decision import Decision
+from gateway.policy import NECESSARY, Policy, Service, Wording
+
+RIGHT_TO_LEFT = frozenset(("ar", "fa", "he", "ur"))
+
+
+class CookieText(msgspec.Struct, frozen=True):
+    """A cookie as a visitor reads it."""
+
+    name: str
+    lifetime: str
+    description: str
+
+
+class ServiceText(msgspec.Struct, frozen=True):
+    """A service as a visitor reads it."""
+
+    name: str
+    provider: str
+    country: str
+    hosts: tuple[str, ...]
+    cookies: tuple[CookieText, ...]
+    recipients: tuple[str, ...]
+    retention: str
+
+
+class PurposeText(msgspec.Struct, frozen=True):
+    """A purpose as a visitor reads it, with the present answer."""
+
+    id: str
+    title: str
+    description: str
+    ground: str
+    necessary: bool
+    granted: bool
+    services: tuple[ServiceText, ...]
+
+
+def choose_language(page: str, accept: str, offered: Sequence[str]) -> str:
+    """The page's own language, then the browser's (Accept-Language by weight), then the first offered."""
+    for tag in [page, *_accepted(accept)]:
+        base = tag.split("-")[0].lower()
+        if base in offered:
+            return base
+    return offered[0]
+
+
+def _accepted(header: str) -> list[str]:
+    """Language tags of an Accept-Language header, best first; at most ten are looked at."""
+    weighted = []
+    for part in header[:500].split(",")[:10]:
+        tag, _, parameters = part.partition(";")
+        weighted.append((-_weight(parameters), tag.strip()))
+    return [tag for weight, tag in sorted(weighted, key=lambda pair: pair[0]) if tag and weight < 0]
+
+
+def _weight(parameters: str) -> float:
+    name, _, value = parameters.strip().partition("=")
+    if name.strip() != "q":
+        return 1.0
+    try:
+        return min(max(float(value), 0.0), 1.0)
+    except ValueError:
+        return 0.0
+
+
+def direction(language: str) -> str:
+    """`rtl` for scripts written from the right, else `ltr`."""
+    return "rtl" if language in RIGHT_TO_LEFT else "ltr"
+
+
+def pick(wording: Wording, language: str) -> str:
+    """A text in the language, or in the first there is."""
+    return wording.get(language) or next(iter(wording.values()), "")
+
+
+def purpose_texts(policy: Policy, decision: Decision, language: str, texts: Mapping[str, str]) -> list[PurposeText]:
+    """Every purpose, necessary first, with its services."""
+    found = [_purpose_text(policy, NECESSARY, language, texts, decision)]
+    return found + [_purpose_text(policy, p.id, language, texts, decision) for p in policy.optional]
+
+
+def _purpose_text(
+    policy: Policy, purpose_id: str, language: str, texts: Mapping[str, str], decision: Decision
+) -> PurposeText:
+    purpose = next((p for p in policy.file.purposes if p.id == purpose_id), None)
+    necessary = purpose_id == NECESSARY
+    return PurposeText(
+        id=purpose_id,
+        title=pick(purpose.title, language) if purpose else texts.get("necessary_title", NECESSARY),
+        description=pick(purpose.description, language) if purpose else texts.get("necessary_text", ""),
+        ground=purpose.ground if purpose else NECESSARY,
+        necessary=necessary,
+        granted=necessary or purpose_id in decision.granted,
+        services=tuple(_service_text(s, language) for s in policy.services_of(purpose_id)),
+    )
+
+
+def _service_text(service: Service, language: str) -> ServiceText:
+    cookies = tuple(CookieText(c.name, c.lifetime, pick(c.description, language)) for c in service.cookies)
+    return ServiceText(
+        service.name,
+        service.provider,
+        service.country,
+        service.hosts,
+        cookies,
+        service.recipients,
+        service.retention,
+    )

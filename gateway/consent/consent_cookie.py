@@ -1,0 +1,72 @@
+"""The signed cookie that remembers a choice: name, content, and how to read it back without ever raising."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+
+import msgspec
+
+from gateway.consent.decision import LIFETIME_SECONDS, Choice
+from gateway.signing import TokenSigner
+
+VERSION = 1
+MAX_LENGTH = 3000
+NAME = "gw_consent"
+
+
+class _Payload(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """The cookie's content, in a fixed order: version, site, answers, decided at, consent id, revision."""
+
+    version: int
+    site: str
+    answers: dict[str, tuple[str, bool]]
+    decided_at: int
+    consent_id: str
+    revision: int
+
+
+_decoder = msgspec.json.Decoder(_Payload, strict=True)
+
+
+def cookie_name(base: str, *, secure: bool, domain: str) -> str:
+    """`__Host-` on https, `__Secure-` with a parent domain, bare on plain-http loopback (browsers refuse the prefixes)."""
+    if not secure:
+        return base
+    return f"__Secure-{base}" if domain else f"__Host-{base}"
+
+
+def encode_choice(choice: Choice, signer: TokenSigner) -> str:
+    """The cookie's value for a choice."""
+    payload = _Payload(
+        VERSION, choice.site, choice.answers, choice.decided_at, choice.consent_id, choice.revision
+    )
+    return signer.sign(urlsafe_b64encode(msgspec.json.encode(payload)).rstrip(b"="))
+
+
+def read_choice(value: str, signer: TokenSigner) -> Choice | None:
+    """The choice in a cookie that we signed; None for anything forged, truncated, foreign or malformed."""
+    if not value or len(value) > MAX_LENGTH:
+        return None
+    signed = signer.read(value)
+    if signed is None:
+        return None
+    try:
+        payload = _decoder.decode(urlsafe_b64decode(signed + b"=" * (-len(signed) % 4)))
+    except (msgspec.DecodeError, Base64Error, ValueError):
+        return None
+    if payload.version != VERSION:
+        return None
+    return Choice(
+        payload.site, payload.answers, payload.decided_at, payload.consent_id, payload.revision
+    )
+
+
+def build_set_cookie(
+    name: str, value: str, *, max_age: int = LIFETIME_SECONDS, secure: bool, domain: str = ""
+) -> str:
+    """A Set-Cookie header's value: HttpOnly, SameSite=Lax, the whole site, Secure on https."""
+    parts = [f"{name}={value}", f"Max-Age={max_age}", "Path=/", "HttpOnly", "SameSite=Lax"]
+    if secure:
+        parts.append("Secure")
+    if domain:
+        parts.append(f"Domain={domain}")
+    return "; ".join(parts)

@@ -1,0 +1,63 @@
+"""May this purpose, for this visitor, now? One pure function that everything else asks."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from gateway.policy import NECESSARY, Policy
+
+LIFETIME_SECONDS = 180 * 86_400
+CLOCK_SKEW_SECONDS = 120
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """What a visitor said, as a cookie that we signed carries it.
+
+    `answers` maps each purpose asked to (scope hash, yes or no). `consent_id` and `revision` are there only
+    when something was granted: a refusal carries no identifier.
+    """
+
+    site: str
+    answers: dict[str, tuple[str, bool]]
+    decided_at: int
+    consent_id: str = ""
+    revision: int = 0
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What we may do now. `chosen` is whether the visitor has answered everything we ask today."""
+
+    granted: frozenset[str]
+    chosen: bool
+    consent_id: str = ""
+    revision: int = 0
+    key: str = ""
+
+    def allows(self, *purposes: str) -> bool:
+        """Whether every one of the purposes is granted; necessary ones always are."""
+        return all(purpose == NECESSARY or purpose in self.granted for purpose in purposes)
+
+
+UNDECIDED = Decision(frozenset(), chosen=False)
+
+
+def decide(choice: Choice | None, site: str, policy: Policy, now: float) -> Decision:
+    """The decision from a verified choice; whatever is missing, expired, foreign or outdated means no.
+
+    Withdrawal is not seen here: the caller compares `revision` with the tombstones.
+    """
+    if choice is None or choice.site != site:
+        return UNDECIDED
+    age = now - choice.decided_at
+    if age > LIFETIME_SECONDS or age < -CLOCK_SKEW_SECONDS:
+        return UNDECIDED
+    granted = frozenset(p for p, scope in policy.scopes.items() if choice.answers.get(p) == (scope, True))
+    chosen = all(_answered(choice.answers, p, scope) for p, scope in policy.scopes.items())
+    if granted and not (choice.consent_id and choice.revision >= 1):
+        return UNDECIDED
+    return Decision(granted, chosen, choice.consent_id, choice.revision, ",".join(sorted(granted)))
+
+
+def _answered(answers: Mapping[str, tuple[str, bool]], purpose: str, scope: str) -> bool:
+    answer = answers.get(purpose)
+    return answer is not None and answer[0] == scope

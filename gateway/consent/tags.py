@@ -1,0 +1,223 @@
+"""Holding back: tags to hosts without consent are disarmed in the HTML before its bytes leave. The only user of lolhtml.
+
+A held tag keeps its place and its attributes; only what makes the browser act is renamed (`src` to `data-gw-src`,
+`srcset` likewise, a script's `type` to `text/plain`), so that it can be released on the page when consent comes.
+Default deny: a host that no service of the policy names is held too, and never released.
+"""
+
+import re
+from collections.abc import Callable
+from html import unescape
+from typing import Protocol
+
+import lolhtml
+import msgspec
+
+from gateway.consent.decision import Decision
+from gateway.policy import NECESSARY, UNKNOWN, Policy
+
+MARK = "<!--gw-->"
+_MARK_BYTES = MARK.encode()
+_SCHEME = re.compile(r"^([a-z][a-z0-9+.\-]*):", re.IGNORECASE)
+_IGNORED = str.maketrans("", "", "\t\n\r")  # the URL parser of browsers drops these anywhere
+_NETWORK_SCHEMES = frozenset(("http", "https", "ws", "wss", "ftp"))
+OWN = "self"
+
+
+class Held(msgspec.Struct, frozen=True):
+    """One tag that was (or in observe mode: would be) held back."""
+
+    tag: str
+    host: str
+    purpose: str
+
+
+class Rewritten(msgspec.Struct, frozen=True):
+    """A page rewritten once: what stands before and after the place of our own snippet.
+
+    `document` is False for a fragment, which gets no snippet. `topic` and `language` are what the page says of itself.
+    """
+
+    before: bytes
+    after: bytes
+    document: bool
+    language: str
+    topic: str
+    held: tuple[Held, ...]
+
+
+class _Attributes(Protocol):
+    """The part of lolhtml's Element that is used here."""
+
+    def get_attribute(self, name: str) -> str | None: ...
+    def set_attribute(self, name: str, value: str) -> None: ...
+    def remove_attribute(self, name: str) -> None: ...
+
+
+def find_host(url: str) -> str:
+    """The host that a browser would contact for an attribute's raw value; `self` for a relative address.
+
+    Follows the WHATWG URL parser where tricks live: character references, dropped tabs and line ends, back slashes,
+    missing or surplus slashes, user info, ports, upper case, a final dot. Empty when it cannot be told.
+    """
+    text = unescape(url).strip("\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r\x0e\x0f \x1f")
+    text = text.translate(_IGNORED).replace("\\", "/")
+    scheme = _SCHEME.match(text)
+    if scheme:
+        if scheme.group(1).lower() not in _NETWORK_SCHEMES:
+            return OWN  # data:, blob:, about:, javascript: contact no other host by themselves
+        return _authority(text[scheme.end() :].lstrip("/"))
+    return _authority(text.lstrip("/")) if text.startswith("//") else OWN
+
+
+def _authority(text: str) -> str:
+    authority = re.split(r"[/?#]", text, maxsplit=1)[0].rpartition("@")[2]
+    host = authority if authority.endswith("]") else re.sub(r":\d*$", "", authority)
+    return host.lower().rstrip(".")
+
+
+class TagGate:
+    """Which tags of one response may act: the policy and the decision, seen from the page's own hosts."""
+
+    def __init__(self, policy: Policy, decision: Decision, own_hosts: frozenset[str]) -> None:
+        self._policy, self._decision, self._own = policy, decision, own_hosts
+
+    def purpose_of(self, url: str, base: str = OWN) -> tuple[str, str]:
+        """(host, purpose) of an address; own hosts are necessary."""
+        host = find_host(url)
+        host = base if host == OWN else host
+        if host == OWN or host in self._own:
+            return host, NECESSARY
+        return host, self._policy.purpose_of_host(host) if host else UNKNOWN
+
+    def allows(self, purpose: str) -> bool:
+        """Whether this purpose is granted (unknown never is)."""
+        return self._decision.allows(purpose)
+
+
+class PageRewriter:
+    """Rewrites one HTML page as it streams by: `feed` chunks, then `finish`; both return bytes to send.
+
+    `enforce=False` only lists. The snippet is asked for when its place comes, once, with the page's language and topic.
+    """
+
+    def __init__(self, gate: TagGate, snippet: Callable[["PageRewriter"], bytes], *, enforce: bool) -> None:
+        self._gate, self._snippet, self._enforce = gate, snippet, enforce
+        self._out: list[bytes] = []
+        self._base = OWN
+        self._inserted = False
+        self._body_seen = False
+        self.document = False
+        self.language = self.topic = ""
+        self.held: list[Held] = []
+        self._rewriter = lolhtml.HTMLRewriter(self._sink)
+        self._rewriter.on_document(_Handler(doctype=self._on_document))
+        self._rewriter.on("html", _Handler(element=self._on_html))
+        self._rewriter.on("body", _Handler(element=self._on_body))
+        self._rewriter.on('meta[name="gw-topic"]', _Handler(element=self._on_topic))
+        self._rewriter.on("base[href]", _Handler(element=self._on_base))
+        self._rewriter.on("script, iframe[src], img", _Handler(element=self._on_tag))
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Rewrite the next bytes of the page; may hold some back until the tag they belong to is complete."""
+        self._rewriter.write(chunk)
+        return self._take()
+
+    def finish(self) -> bytes:
+        """The rest of the page; the snippet goes last when the page never closed its body."""
+        self._rewriter.end()
+        if self.document and not self._inserted:
+            self._out.append(self._insert())
+        return self._take()
+
+    def _take(self) -> bytes:
+        taken = b"".join(self._out)
+        self._out.clear()
+        return taken
+
+    def _sink(self, chunk: bytes) -> None:
+        # lolhtml hands inserted content over as a chunk of its own.
+        self._out.append(self._insert() if chunk == _MARK_BYTES and not self._inserted else chunk)
+
+    def _insert(self) -> bytes:
+        self._inserted = True
+        return self._snippet(self)
+
+    def _on_document(self, _doctype: object) -> None:
+        self.document = True
+
+    def _on_html(self, element: lolhtml.Element) -> None:
+        self.document = True
+        self.language = self.language or (element.get_attribute("lang") or "")
+
+    def _on_body(self, element: lolhtml.Element) -> None:
+        self.document = True
+        if not self._body_seen:
+            self._body_seen = True
+            element.append(MARK, lolhtml.ContentType.HTML)
+
+    def _on_topic(self, element: lolhtml.Element) -> None:
+        self.topic = self.topic or unescape(element.get_attribute("content") or "")
+
+    def _on_base(self, element: lolhtml.Element) -> None:
+        if self._base == OWN:
+            self._base = find_host(element.get_attribute("href") or "")
+
+    def _on_tag(self, element: lolhtml.Element) -> None:
+        tag = element.tag_name
+        for url in _addresses(tag, element):
+            host, purpose = self._gate.purpose_of(url, self._base)
+            if not self._gate.allows(purpose):
+                self._hold(tag, element, host, purpose)
+                return
+        marked = element.get_attribute("data-purpose") if tag == "script" else None
+        if marked and not self._gate.allows(marked):
+            self._hold(tag, element, "inline", marked)
+
+    def _hold(self, tag: str, element: lolhtml.Element, host: str, purpose: str) -> None:
+        self.held.append(Held(tag, host, purpose))
+        if self._enforce:
+            disarm(tag, element, purpose)
+
+
+def disarm(tag: str, element: _Attributes, purpose: str) -> None:
+    """Rename what makes the browser act; everything else of the tag stays as it was."""
+    for name in ("src", "srcset"):
+        value = element.get_attribute(name)
+        if value is not None:
+            element.set_attribute(f"data-gw-{name}", value)
+            element.remove_attribute(name)
+    if tag == "script":
+        element.set_attribute("data-gw-type", element.get_attribute("type") or "")
+        element.set_attribute("type", "text/plain")
+    element.set_attribute("data-gw-purpose", purpose)
+
+
+def rewrite_page(body: bytes, gate: TagGate, *, enforce: bool) -> Rewritten:
+    """Rewrite a whole page for the cache: the snippet's place is left open between `before` and `after`."""
+    rewriter = PageRewriter(gate, lambda _: _MARK_BYTES, enforce=enforce)
+    text = rewriter.feed(body) + rewriter.finish()
+    before, found, after = text.rpartition(_MARK_BYTES) if rewriter.document else (text, b"", b"")
+    return Rewritten(
+        before, after, bool(found), rewriter.language, rewriter.topic, tuple(rewriter.held)
+    )
+
+
+def _addresses(tag: str, element: _Attributes) -> list[str]:
+    """Every address that the tag would load."""
+    found = []
+    src = element.get_attribute("src")
+    if src:
+        found.append(src)
+    if tag == "img":
+        srcset = element.get_attribute("srcset")
+        if srcset:
+            found += [part.split()[0] for part in unescape(srcset).split(",") if part.strip()]
+    return found
+
+
+class _Handler:
+    """Callbacks in the shape that lolhtml looks for; only those given are there."""
+
+    def __init__(self, **callbacks: Callable[..., None]) -> None:
+        self.__dict__.update(callbacks)

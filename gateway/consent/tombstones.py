@@ -1,0 +1,106 @@
+"""Withdrawn consents, known to every worker at once.
+
+A signed cookie cannot be called back, so a withdrawal leaves a tombstone: cookies of that consent id below the given
+revision grant nothing. All tombstones are held in memory. With SQLite, `PRAGMA data_version` (a read of shared memory,
+about a microsecond) tells whether another process has written since; with PostgreSQL a listener is notified.
+"""
+
+import logging
+import sqlite3
+import threading
+from typing import Any
+
+from sqlalchemy import Connection, Engine, select, text
+
+from gateway.database import TOMBSTONES, is_sqlite, reading, sqlite_path
+
+log = logging.getLogger("gateway.tombstones")
+CHANNEL = "gateway_tombstones"
+NEWER = "SELECT sequence, consent_id, revision FROM tombstones WHERE sequence > ? ORDER BY sequence"
+
+
+def add_tombstone(connection: Connection, consent_id: str, revision: int, at: float) -> None:
+    """Within a withdrawal's transaction: cookies of this consent below `revision` grant nothing any more."""
+    connection.execute(TOMBSTONES.insert().values(consent_id=consent_id, revision=revision, at=at))
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+class SQLiteTombstones:
+    """Tombstones in a SQLite file; seen by every process on the machine with the next request."""
+
+    def __init__(self, path: str) -> None:
+        # A connection of its own: data_version tells of the writes of all *other* connections.
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5)
+        self._lock = threading.Lock()
+        self._version = -1
+        self._last = 0
+        self._floors: dict[str, int] = {}
+
+    def floor(self, consent_id: str) -> int:
+        """The lowest revision of this consent that still counts; 0 when nothing was withdrawn."""
+        with self._lock:
+            version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+            if version != self._version:
+                self._load()
+                self._version = version
+        return self._floors.get(consent_id, 0)
+
+    def _load(self) -> None:
+        for sequence, consent_id, revision in self._connection.execute(NEWER, (self._last,)):
+            self._floors[consent_id] = max(revision, self._floors.get(consent_id, 0))
+            self._last = sequence
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()
+
+
+class PostgresTombstones:
+    """Tombstones in PostgreSQL; a listening thread adds new ones as they are committed."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._floors: dict[str, int] = {}
+        self._last = 0
+        self._stopping = threading.Event()
+        self._connection: Any = engine.raw_connection().driver_connection
+        self._connection.autocommit = True
+        self._connection.execute(f"LISTEN {CHANNEL}")
+        self._load()
+        self._thread = threading.Thread(target=self._listen, name="tombstones", daemon=True)
+        self._thread.start()
+
+    def floor(self, consent_id: str) -> int:
+        """The lowest revision of this consent that still counts; 0 when nothing was withdrawn."""
+        return self._floors.get(consent_id, 0)
+
+    def _load(self) -> None:
+        # Sequences may commit out of order, so look a little back each time.
+        query = select(TOMBSTONES).where(TOMBSTONES.c.sequence > self._last - 1000)
+        with reading(self._engine) as connection:
+            for row in connection.execute(query):
+                self._floors[row.consent_id] = max(row.revision, self._floors.get(row.consent_id, 0))
+                self._last = max(self._last, row.sequence)
+
+    def _listen(self) -> None:
+        while not self._stopping.is_set():
+            for _ in self._connection.notifies(timeout=1, stop_after=1):
+                self._load()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._stopping.set()
+        self._thread.join(3)
+        self._connection.close()
+
+
+Tombstones = SQLiteTombstones | PostgresTombstones
+
+
+def open_tombstones(engine: Engine) -> Tombstones:
+    """The tombstones of this database."""
+    path = sqlite_path(str(engine.url))
+    if is_sqlite(engine) and path is not None:
+        return SQLiteTombstones(str(path))
+    return PostgresTombstones(engine)

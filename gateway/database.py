@@ -1,0 +1,215 @@
+"""The relational database of ledger, consents, salts, outbox and operators: SQLite by default, PostgreSQL by URL.
+
+One code path: SQLAlchemy Core tables on `METADATA`, one `transaction()` for writes. SQLite runs in WAL mode with
+synchronous=FULL (a commit that returned survives a power cut) and starts each write with BEGIN IMMEDIATE, so that a
+reader that turns writer can never fail half-way.
+"""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Column, Connection, Engine, Index, MetaData, Table, create_engine, event, make_url, text
+from sqlalchemy.types import BigInteger, Float, Integer, LargeBinary, String, Text
+
+from gateway.migrations import upgrade
+
+METADATA = MetaData()
+BigKey = BigInteger().with_variant(Integer, "sqlite")
+
+# One row for each decision, withdrawal, disclosure: appended, never changed.
+LEDGER = Table(
+    "ledger",
+    METADATA,
+    Column("sequence", BigKey, primary_key=True, autoincrement=False),
+    Column("at", Float, nullable=False),
+    Column("site", String(32), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("consent_id", String(32)),
+    Column("body", Text, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("ledger_by_consent", "consent_id"),
+    Index("ledger_by_site_time", "site", "at"),
+)
+
+# The present state of each consent that granted something; `grants` is JSON {purpose: [scope hash, since revision]}.
+CONSENTS = Table(
+    "consents",
+    METADATA,
+    Column("consent_id", String(32), primary_key=True),
+    Column("site", String(32), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("grants", Text, nullable=False),
+    Column("changed_at", Float, nullable=False),
+)
+
+# Cookies of `consent_id` with a revision below `revision` grant nothing any more.
+TOMBSTONES = Table(
+    "tombstones",
+    METADATA,
+    Column("sequence", BigKey, primary_key=True, autoincrement=True),
+    Column("consent_id", String(32), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+# The salt of a site's day; destroyed soon after the day has ended.
+SALTS = Table(
+    "salts",
+    METADATA,
+    Column("site", String(32), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+)
+
+# One row for each event and destination. `reason` is a word out of a closed list, never text from outside; a settled
+# row has neither consent id nor payload.
+OUTBOX = Table(
+    "outbox",
+    METADATA,
+    Column("id", BigKey, primary_key=True, autoincrement=True),
+    Column("event_id", String(64), nullable=False),
+    Column("destination", String(32), nullable=False),
+    Column("site", String(32), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("reason", String(64), nullable=False, default=""),
+    Column("consent_id", String(32)),
+    Column("revision", Integer, nullable=False, default=0),
+    Column("payload", LargeBinary),
+    Column("recorded_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("lease_owner", String(64)),
+    Column("lease_until", Float),
+    Column("started_at", Float),
+    Column("settled_at", Float),
+    Index("outbox_once", "event_id", "destination", unique=True),
+    Index("outbox_due", "destination", "state", "next_at", "recorded_at"),
+    Index("outbox_by_consent", "consent_id"),
+)
+
+# Settled deliveries whose rows have been pruned, and the last failure, for each destination.
+OUTBOX_TOTALS = Table(
+    "outbox_totals",
+    METADATA,
+    Column("destination", String(32), primary_key=True),
+    Column("delivered", BigInteger, nullable=False, default=0),
+    Column("dead", BigInteger, nullable=False, default=0),
+    Column("cancelled", BigInteger, nullable=False, default=0),
+    Column("expired", BigInteger, nullable=False, default=0),
+    Column("last_error", String(64), nullable=False, default=""),
+    Column("last_error_at", Float),
+)
+
+# How far each journal segment has been read into the outbox.
+OUTBOX_OFFSETS = Table(
+    "outbox_offsets",
+    METADATA,
+    Column("segment", String(96), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
+OPERATORS = Table(
+    "operators",
+    METADATA,
+    Column("name", String(64), primary_key=True),
+    Column("password_hash", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+SESSIONS = Table(
+    "sessions",
+    METADATA,
+    Column("token_hash", String(64), primary_key=True),
+    Column("operator", String(64), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),
+)
+
+MIGRATION_LOCK = 4_711_001  # PostgreSQL advisory lock held while the schema is being changed
+
+
+def open_database(url: str) -> Engine:
+    """Open the database and bring its schema up to date. SQLite files are made with mode 0600.
+
+    Safe to call from many processes at once: one migrates, the others wait.
+    """
+    engine = _sqlite_engine(url) if url.startswith("sqlite") else _postgres_engine(url)
+    with _migration_lock(engine), transaction(engine) as connection:
+        upgrade(connection)
+    return engine
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """One write transaction: committed when the block ends, rolled back when it raises."""
+    with engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A consistent view for reading; takes no write lock."""
+    with engine.connect().execution_options(reading=True) as connection:
+        yield connection
+
+
+def is_sqlite(engine: Engine) -> bool:
+    """Whether this is the embedded default (one file) rather than a server."""
+    return engine.dialect.name == "sqlite"
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of a SQLite URL, or None for another database."""
+    parsed = make_url(url)
+    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
+
+
+def _sqlite_engine(url: str) -> Engine:
+    path = sqlite_path(url)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600, exist_ok=True)
+    # The driver must not open transactions of its own: BEGIN is ours (see _begin).
+    engine = create_engine(url, connect_args={"timeout": 20, "isolation_level": None})
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _postgres_engine(url: str) -> Engine:
+    parsed = make_url(url)
+    if parsed.drivername in ("postgres", "postgresql"):  # what operators write; the driver is always psycopg 3
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return create_engine(parsed, pool_pre_ping=True)
+
+
+def _configure(connection: Any, _record: object) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    only_reads = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _migration_lock(engine: Engine) -> Iterator[None]:
+    path = sqlite_path(str(engine.url))
+    if path is not None:
+        with path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        return
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK})
+        try:
+            yield
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": MIGRATION_LOCK})
+            connection.commit()

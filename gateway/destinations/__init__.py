@@ -1,0 +1,55 @@
+"""WHO IS TOLD? The kinds of destinations there are, and the ready ones of a configuration.
+
+A new kind is its own file beside `webhook.py` and one line in `DESTINATIONS`.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from gateway.config import DestinationConfig
+from gateway.destinations.base import Destination
+from gateway.destinations.webhook import FILE, Webhook
+from gateway.errors import ConfigError
+
+DESTINATIONS: dict[str, type[Destination]] = {
+    "webhook": Webhook,
+}
+
+
+def build_destinations(
+    configs: Iterable[DestinationConfig], environment: Mapping[str, str], folder: Path
+) -> list[Destination]:
+    """Ready destinations, in the file's order; `file:` secrets are relative to `folder`.
+
+    Raises ConfigError for an unknown kind, a missing or weak secret, or a URL that must not be used.
+    """
+    return [_build(config, environment, folder) for config in configs]
+
+
+def _build(config: DestinationConfig, environment: Mapping[str, str], folder: Path) -> Destination:
+    kind = DESTINATIONS.get(config.kind)
+    if kind is None:
+        wanted = f"is no kind of destination; known: {', '.join(sorted(DESTINATIONS))}"
+        raise ConfigError(FILE, f"{config.name}.kind", config.kind, wanted)
+    return kind(config, read_secret(config, environment, folder))
+
+
+def read_secret(config: DestinationConfig, environment: Mapping[str, str], folder: Path) -> str:
+    """The text that `env:NAME` or `file:path` points at. Raises ConfigError; never shows a secret."""
+    source, _, where = config.secret.partition(":")
+    key = f"{config.name}.secret"
+    if source == "env" and where:
+        if environment.get(where, "").strip():
+            return environment[where].strip()
+        raise ConfigError(FILE, key, config.secret, "this environment variable is not set")
+    if source == "file" and where:
+        return _read_secret_file(folder / where, key, config.secret)
+    # Somebody may have put the secret itself here, so the value is not shown.
+    raise ConfigError(FILE, key, "…", "wanted env:NAME or file:path, never the secret itself")
+
+
+def _read_secret_file(path: Path, key: str, shown: str) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(FILE, key, shown, f"cannot be read: {type(error).__name__}") from error

@@ -1,0 +1,85 @@
+"""How the outbox stands: figures for each destination that add up, also after rows have been pruned."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.config import DestinationConfig
+from gateway.database import OUTBOX, OUTBOX_TOTALS, reading
+
+SETTLED = ("delivered", "dead", "cancelled", "expired")  # states of a row, and columns of the totals
+
+
+class QueueFigures(msgspec.Struct, frozen=True):
+    """One destination's deliveries: `received` is the sum of the six numbers that follow `kind`.
+
+    `queued` counts leased rows too; `started` are on the wire. `oldest_at` is when the oldest waiting event
+    was recorded. `last_error` is one word (`http_503`, `timeout`, ...).
+    """
+
+    destination: str
+    kind: str
+    queued: int = 0
+    started: int = 0
+    delivered: int = 0
+    dead: int = 0
+    cancelled: int = 0
+    expired: int = 0
+    oldest_at: float | None = None
+    last_error: str = ""
+    last_error_at: float | None = None
+
+    @property
+    def received(self) -> int:
+        """All deliveries ever queued for this destination."""
+        return self.queued + self.started + self.delivered + self.dead + self.cancelled + self.expired
+
+
+def queue_figures(engine: Engine, destinations: Sequence[DestinationConfig]) -> list[QueueFigures]:
+    """The figures of these destinations, in their order, all of one moment."""
+    counts = select(OUTBOX.c.destination, OUTBOX.c.state, func.count(), func.min(OUTBOX.c.recorded_at))
+    counts = counts.group_by(OUTBOX.c.destination, OUTBOX.c.state)
+    with reading(engine) as connection:
+        totals = {row.destination: row for row in connection.execute(select(OUTBOX_TOTALS))}
+        live = {(name, state): (count, oldest) for name, state, count, oldest in connection.execute(counts)}
+    return [_figures(config, live, totals.get(config.name)) for config in destinations]
+
+
+def _figures(
+    config: DestinationConfig, live: dict[tuple[str, str], tuple[int, float]], totals: Any
+) -> QueueFigures:
+    def count(state: str) -> int:
+        return live.get((config.name, state), (0, 0.0))[0]
+
+    waiting = [live[key][1] for state in ("queued", "leased") if (key := (config.name, state)) in live]
+    return QueueFigures(
+        destination=config.name,
+        kind=config.kind,
+        queued=count("queued") + count("leased"),
+        started=count("started"),
+        **{state: count(state) + (getattr(totals, state) if totals else 0) for state in SETTLED},
+        oldest_at=min(waiting, default=None),
+        last_error=totals.last_error if totals else "",
+        last_error_at=totals.last_error_at if totals else None,
+    )
+
+
+def add_totals(connection: Connection, destination: str, added: dict[str, int]) -> None:
+    """Count settled rows, by state, that are about to be deleted."""
+    changes = {state: OUTBOX_TOTALS.c[state] + count for state, count in added.items()}
+    _upsert(connection, {"destination": destination, **added}, changes)
+
+
+def note_error(connection: Connection, destination: str, reason: str, at: float) -> None:
+    """Remember a destination's last failure, as one word."""
+    change = {"last_error": reason, "last_error_at": at}
+    _upsert(connection, {"destination": destination, **change}, change)
+
+
+def _upsert(connection: Connection, values: dict[str, Any], changes: dict[str, Any]) -> None:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(OUTBOX_TOTALS).values(**values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["destination"], set_=changes))

@@ -1,0 +1,70 @@
+"""Every error the gateway raises by name.
+
+    GatewayError
+    ├── ConfigError          an operator's configuration is wrong: file, key, value, what is wanted
+    ├── ResourceMissing      a file that the package should carry is not there
+    ├── BadRequest           a visitor's or operator's request cannot be accepted (carries the status)
+    ├── QueryError           a report's question has faults (carries all of them)
+    ├── JournalFull          the disk has no room for an event: answer 503, try later
+    ├── LedgerBroken         the chain of consent records does not verify
+    ├── StoreError           the event store cannot answer
+    ├── DestinationError     a delivery cannot be built (permanent: the event is set aside)
+    └── KeeperUnreachable    no keeper answers on the local socket
+"""
+
+
+class GatewayError(Exception):
+    """Base of all errors raised by the gateway itself."""
+
+
+class ConfigError(GatewayError):
+    """Configuration that must not start: says where, what stands there, and what is wanted."""
+
+    def __init__(self, file: str, key: str, value: object, wanted: str) -> None:
+        self.file, self.key, self.value, self.wanted = file, key, value, wanted
+        shown = "" if value is None else f" = {value!r}"
+        super().__init__(f"{file}: {key}{shown}: {wanted}")
+
+
+class ResourceMissing(GatewayError):
+    """A template, script or data file of the package is missing."""
+
+
+class BadRequest(GatewayError):
+    """A request we refuse. `status` is the HTTP status, `reason` a word for the counters."""
+
+    def __init__(self, status: int, reason: str, message: str = "") -> None:
+        self.status, self.reason = status, reason
+        super().__init__(message or reason)
+
+
+class QueryError(GatewayError):
+    """A report query with faults; `faults` holds one sentence for each."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        super().__init__("; ".join(faults))
+
+
+class JournalFull(GatewayError):
+    """The journal could not be written; nothing of the batch was acknowledged."""
+
+
+class LedgerBroken(GatewayError):
+    """A ledger entry does not follow from the one before it. `sequence` is the first bad entry."""
+
+    def __init__(self, sequence: int, why: str) -> None:
+        self.sequence = sequence
+        super().__init__(f"ledger entry {sequence}: {why}")
+
+
+class StoreError(GatewayError):
+    """The event store is down, locked or damaged."""
+
+
+class DestinationError(GatewayError):
+    """An event cannot be turned into a request for a destination."""
+
+
+class KeeperUnreachable(GatewayError):
+    """No keeper answers on the data folder's socket."""

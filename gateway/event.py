@@ -1,0 +1,113 @@
+"""What passes through the gateway: the raw hit, the stored event, and why a hit was dropped.
+
+`Hit` has an address and an agent and lives for milliseconds. `Event` has neither field, and stores and
+destinations accept `Event` only: what is not there cannot leak.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+PAGE_VIEW = "page_view"
+ENGAGEMENT = "engagement"
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """One request being judged, as it came in. Never stored, never logged.
+
+    `at` is seconds since 1970, UTC. `url` is path and query; `referrer` the full header or the script's
+    word. `kind` is `page_view`, `engagement`, or the name of a custom event.
+    """
+
+    at: float
+    site: str
+    host: str
+    url: str
+    ip: str
+    user_agent: str
+    referrer: str = ""
+    language: str = ""
+    kind: str = PAGE_VIEW
+    view_id: str = ""
+    topic: str = ""
+    sequence: int = 0
+    engaged_ms: int = 0
+    props: dict[str, str] = {}
+    prefetch: bool = False
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One happening, safe to store: no address, no agent, no consent id, paths masked.
+
+    `at` seconds since 1970, UTC. `visitor` is the visitor key of the day, 64 bit, unsigned. `engaged_ms` is cumulative
+    for `view_id`. `network` (/24 or /48) is present only where a destination asks for it, and is dropped by the store.
+    """
+
+    at: float
+    site: str
+    kind: str
+    path: str
+    visitor: int
+    visit_id: str
+    visit_started_at: float
+    view_id: str
+    host: str = ""
+    topic: str = ""
+    sequence: int = 0
+    engaged_ms: int = 0
+    source: str = ""
+    medium: str = ""
+    campaign: str = ""
+    term: str = ""
+    content: str = ""
+    channel: str = ""
+    referrer: str = ""
+    country: str = ""
+    language: str = ""
+    browser: str = ""
+    browser_version: str = ""
+    os: str = ""
+    os_version: str = ""
+    device: str = ""
+    props: dict[str, str] = {}
+    network: str = ""
+
+
+class Recorded(msgspec.Struct, frozen=True, tag="event", omit_defaults=True):
+    """A journal entry for an event: the event, and the consent under which it was recorded.
+
+    `granted` are the purposes covered at that moment. The consent id goes to the outbox only, and only
+    until the delivery is settled.
+    """
+
+    event: Event
+    consent_id: str
+    revision: int
+    granted: tuple[str, ...]
+
+
+class Counted(msgspec.Struct, frozen=True, tag="counts"):
+    """A journal entry for plain counters: numbers per site and hour that know nothing of any visitor.
+
+    `hour` is the UTC hour as seconds since 1970; each row is (kind, name, detail, count).
+    """
+
+    site: str
+    hour: int
+    rows: list[tuple[str, str, str, int]]
+
+
+Entry = Recorded | Counted
+
+
+class DropReason(StrEnum):
+    """Why a hit was not recorded. A closed list: each value is counted and documented."""
+
+    BOT = "bot"
+    PREFETCH = "prefetch"
+    INTERNAL = "internal"
+    EXCLUDED_PATH = "excluded_path"
+    NO_CONSENT = "no_consent"
+    SPAM = "spam_referrer"
+    UNKNOWN_VIEW = "unknown_view"
+    FAULT = "fault"

@@ -1,0 +1,1 @@
+"""Verbs: one file per thing that can happen. The only place where the features meet."""

@@ -1,0 +1,205 @@
+"""Record a visitor's choice: ledger, consent, withdrawal and cancelled deliveries in one transaction; then the cookie.
+
+What was granted before is read from the database, not from the cookie. The order of commits decides between two tabs: a
+revision counts up, and a cookie below a consent's last withdrawal grants nothing.
+"""
+
+import logging
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import DBAPIError
+
+from gateway import ledger
+from gateway.config import Config, Site
+from gateway.consent.decision import Choice
+from gateway.consent.tombstones import add_tombstone
+from gateway.database import CONSENTS, transaction
+from gateway.destinations import outbox
+from gateway.policy import Policy
+
+log = logging.getLogger("gateway.choose")
+
+ACCEPT_ALL, REJECT_ALL, SAVE = "accept_all", "reject_all", "save"
+CHOICES = (ACCEPT_ALL, REJECT_ALL, SAVE)
+RESERVE_FILE = "reserve.bin"
+
+Grants = dict[str, tuple[str, int]]
+_grants = msgspec.json.Decoder(Grants)
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What a visitor said in one post: the button, the purposes switched on, and under which words."""
+
+    choice: str
+    purposes: frozenset[str]
+    language: str
+    channel: str
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """The recorded outcome: the choice for the cookie, and which purposes were taken back by it."""
+
+    choice: Choice
+    granted: frozenset[str]
+    outcome: str
+    withdrawn: tuple[str, ...]
+
+
+def choose(said: Said, before: Choice | None, site: Site, config: Config, engine: Engine, now: float) -> Chosen:
+    """Commit a choice and all that follows from it; returns what the cookie is to say.
+
+    `before` is the choice in the visitor's verified cookie, if any. When the disk is full, the reserve is given up for
+    it. Raises sqlalchemy's DBAPIError when the database cannot be written: then nothing has changed.
+    """
+    wanted = _wanted(said, site.policy)
+    try:
+        return _commit(said, wanted, before, site, config, engine, now)
+    except DBAPIError as error:
+        if not _give_up_reserve(config.data_folder):
+            raise
+        log.error("the disk is full (%s): the reserve was given up to record a choice", error.orig)
+        return _commit(said, wanted, before, site, config, engine, now)
+
+
+def _wanted(said: Said, policy: Policy) -> frozenset[str]:
+    if said.choice == ACCEPT_ALL:
+        return frozenset(policy.scopes)
+    return said.purposes & frozenset(policy.scopes) if said.choice == SAVE else frozenset()
+
+
+def _commit(
+    said: Said,
+    wanted: frozenset[str],
+    before: Choice | None,
+    site: Site,
+    config: Config,
+    engine: Engine,
+    now: float,
+) -> Chosen:
+    with transaction(engine) as connection:
+        old_id = before.consent_id if before and before.site == site.id else ""
+        revision, old = _find_grants(connection, old_id)
+        live = bool(old)
+        consent_id = old_id if live else (secrets.token_urlsafe(16) if wanted else "")
+        revision = revision + 1 if live else 1
+        grants = _new_grants(wanted, old, site.policy, revision)
+        ended = tuple(p for p in old if grants.get(p) != old[p])  # taken back, or asked anew under another scope
+        withdrawn = tuple(sorted(set(ended) - wanted))
+        if consent_id:
+            _store_grants(connection, consent_id, site.id, revision, grants, now, is_new=not live)
+        if ended:
+            add_tombstone(connection, consent_id, revision, now)
+            outbox.withdraw(connection, consent_id, _destinations_of(config, ended), now)
+        outcome = _outcome(wanted, old, site.policy)
+        _append(connection, said, wanted, withdrawn, outcome, consent_id, revision, site, now)
+    choice = _choice(wanted, consent_id, revision, site, now)
+    return Chosen(choice, wanted, outcome, withdrawn)
+
+
+def _find_grants(connection: Connection, consent_id: str) -> tuple[int, Grants]:
+    if not consent_id:
+        return 0, {}
+    query = select(CONSENTS.c.revision, CONSENTS.c.grants).where(CONSENTS.c.consent_id == consent_id)
+    row = connection.execute(query.with_for_update()).first()
+    return (row.revision, _grants.decode(row.grants)) if row else (0, {})
+
+
+def _new_grants(wanted: frozenset[str], old: Mapping[str, tuple[str, int]], policy: Policy, revision: int) -> Grants:
+    """A purpose granted before under the same scope keeps the revision since which it holds."""
+    grants: Grants = {}
+    for purpose in sorted(wanted):
+        scope = policy.scopes[purpose]
+        kept = old.get(purpose)
+        grants[purpose] = kept if kept and kept[0] == scope else (scope, revision)
+    return grants
+
+
+def _store_grants(
+    connection: Connection, consent_id: str, site: str, revision: int, grants: Grants, now: float, *, is_new: bool
+) -> None:
+    values = {"revision": revision, "grants": msgspec.json.encode(grants).decode(), "changed_at": now}
+    if is_new:
+        connection.execute(CONSENTS.insert().values(consent_id=consent_id, site=site, **values))
+    else:
+        connection.execute(CONSENTS.update().where(CONSENTS.c.consent_id == consent_id).values(**values))
+
+
+def _outcome(wanted: frozenset[str], old: Mapping[str, object], policy: Policy) -> str:
+    """`withdrawn` is a no after a yes; a smaller yes after a larger one is `partly` (and its record says what went)."""
+    if not wanted:
+        return "withdrawn" if old else "refused"
+    return "accepted" if wanted == frozenset(policy.scopes) else "partly"
+
+
+def _append(
+    connection: Connection,
+    said: Said,
+    wanted: frozenset[str],
+    withdrawn: tuple[str, ...],
+    outcome: str,
+    consent_id: str,
+    revision: int,
+    site: Site,
+    now: float,
+) -> None:
+    body = {
+        "choice": said.choice,
+        "outcome": outcome,
+        "granted": sorted(wanted),
+        "refused": sorted(set(site.policy.scopes) - wanted),
+        "withdrawn": list(withdrawn),
+        "scopes": site.policy.scopes,
+        "wording": site.policy.wording,
+        "policy": site.policy.file.version,
+        "language": said.language,
+        "channel": said.channel,
+        "revision": revision if consent_id else 0,
+    }
+    ledger.append(
+        connection, at=now, site=site.id, kind="choice", consent_id=consent_id or None, body=body
+    )
+
+
+def _choice(wanted: frozenset[str], consent_id: str, revision: int, site: Site, now: float) -> Choice:
+    """What the cookie says; a refusal is the same for everybody and names nobody."""
+    answers = {purpose: (scope, purpose in wanted) for purpose, scope in site.policy.scopes.items()}
+    if not wanted:
+        # To the hour: a moment in seconds would tell refusers apart.
+        return Choice(site.id, answers, int(now) // 3600 * 3600)
+    return Choice(site.id, answers, int(now), consent_id, revision)
+
+
+def _destinations_of(config: Config, ended: tuple[str, ...]) -> list[str]:
+    return [d.name for d in config.destinations if set(d.purposes) & set(ended)]
+
+
+def make_reserve(data_folder: Path, size: int) -> None:
+    """Put some disk aside (really written, so that it is really there) for choices made when the disk is full."""
+    path = data_folder / RESERVE_FILE
+    if size and not path.exists():
+        with _replacing(path) as file:
+            file.write_bytes(b"\x00" * size)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Write under another name first: a half-written reserve must not pass for one."""
+    draft = path.with_suffix(".new")
+    try:
+        yield draft
+        draft.rename(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _give_up_reserve(data_folder: Path) -> bool:
+    try:
+        (data_folder / RESERVE_FILE).unlink()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,106 @@
+"""Turn a hit into a stored event, or say why not. Every view, engagement and custom event takes this way."""
+
+from collections.abc import Callable
+
+from gateway.analytics.device import parse_agent
+from gateway.analytics.source import Source, classify_source
+from gateway.analytics.visit import Visit
+from gateway.config import Site
+from gateway.consent.decision import Decision
+from gateway.errors import JournalFull
+from gateway.event import ENGAGEMENT, PAGE_VIEW, DropReason, Event, Hit, Recorded
+from gateway.flows.parts import Parts
+from gateway.policy import ANALYTICS
+from gateway.analytics.masking import campaign_fields, truncate_address
+
+MAX_PROPS = 30
+SLACK_MS = 5_000
+
+Done = Callable[[JournalFull | None], None]
+
+
+def collect(
+    hit: Hit, decision: Decision, visit: Visit | None, site: Site, parts: Parts, done: Done | None = None
+) -> Event | DropReason:
+    """Record a hit under a decision and a visit: one event in the journal, or a counted reason.
+
+    `done` is called once the event is on disk. Raises JournalFull when the journal takes nothing.
+    """
+    reason = find_reason(hit, decision, visit, parts)
+    if reason is not None or visit is None:
+        reason = reason or DropReason.UNKNOWN_VIEW
+        parts.counters.add(hit.at, hit.site, "dropped", reason.value)
+        return reason
+    event = build_event(hit, decision, visit, site, parts)
+    recorded = Recorded(event, decision.consent_id, decision.revision, tuple(sorted(decision.granted)))
+    parts.journal.append(recorded, done)
+    return event
+
+
+def find_reason(hit: Hit, decision: Decision, visit: Visit | None, parts: Parts) -> DropReason | None:
+    """The first reason not to record this hit. Consent is asked first: without it nothing else is looked at."""
+    if not decision.allows(ANALYTICS):
+        return DropReason.NO_CONSENT
+    if visit is None:
+        return DropReason.UNKNOWN_VIEW
+    for check in parts.checks:
+        if reason := check(hit):
+            return reason
+    return None
+
+
+def build_event(hit: Hit, decision: Decision, visit: Visit, site: Site, parts: Parts) -> Event:
+    """The event of a hit: masked, its address reduced to a country (and a network where a destination asks)."""
+    device = parse_agent(hit.user_agent)
+    source = _source(hit, site, parts) if hit.kind == PAGE_VIEW else Source()
+    path = parts.masker.path(hit.url)
+    return Event(
+        at=hit.at,
+        site=hit.site,
+        kind=hit.kind,
+        path=path,
+        visitor=parts.visitors.key(hit.site, site.config.timezone, decision.consent_id, hit.at),
+        visit_id=visit.id,
+        visit_started_at=visit.started_at,
+        view_id=hit.view_id,
+        host=hit.host,
+        topic=parts.masker.text(hit.topic) if hit.topic else _topic(path, parts),
+        sequence=hit.sequence,
+        engaged_ms=_clamp(hit, visit, parts) if hit.kind == ENGAGEMENT else 0,
+        source=source.source,
+        medium=source.medium,
+        campaign=source.campaign,
+        term=source.term,
+        content=source.content,
+        channel=source.channel,
+        referrer=source.referrer,
+        country=parts.countries.find(hit.ip),
+        language=hit.language[:2].lower(),
+        browser=device.browser,
+        browser_version=device.browser_version,
+        os=device.os,
+        os_version=device.os_version,
+        device=device.device,
+        props={parts.masker.text(k): parts.masker.text(v) for k, v in list(hit.props.items())[:MAX_PROPS]},
+        network=truncate_address(hit.ip) if parts.keeps_network else "",
+    )
+
+
+def _source(hit: Hit, site: Site, parts: Parts) -> Source:
+    campaign = {name: parts.masker.text(value) for name, value in campaign_fields(hit.url).items()}
+    own = frozenset((hit.host, *site.config.hosts))
+    return classify_source(campaign, parts.masker.referrer(hit.referrer), own)
+
+
+def _topic(path: str, parts: Parts) -> str:
+    for rule in parts.config.settings.analytics.topics:
+        if path.startswith(rule.path):
+            return rule.topic
+    return ""
+
+
+def _clamp(hit: Hit, visit: Visit, parts: Parts) -> int:
+    """Nobody is engaged for longer than the visit has lasted (with some slack for clocks), nor beyond the cap."""
+    lasted = int((hit.at - visit.started_at) * 1000) + SLACK_MS
+    cap = parts.config.settings.analytics.engaged_cap_minutes * 60_000
+    return max(0, min(hit.engaged_ms, lasted, cap))

@@ -1,0 +1,40 @@
+"""Plain counters of what was shown, dropped and held: numbers per site and hour, gathered in memory, written now and then.
+
+They know nothing of any visitor. Each key has a bounded number of names, so that invented hosts cannot fill the memory.
+"""
+
+import threading
+from collections import Counter
+
+from gateway.event import Counted
+
+MAX_KEYS = 2_000
+OTHER = "(other)"
+
+Key = tuple[str, int, str, str, str]
+
+
+class Counters:
+    """Counts per (site, hour, kind, name, detail); `take` empties them."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[Key] = Counter()
+        self._lock = threading.Lock()
+
+    def add(self, at: float, site: str, kind: str, name: str, detail: str = "", count: int = 1) -> None:
+        """Add to one counter of the hour that `at` (epoch seconds) lies in."""
+        hour = int(at // 3600) * 3600
+        key = (site, hour, kind, name[:120], detail[:120])
+        with self._lock:
+            if key not in self._counts and len(self._counts) >= MAX_KEYS:
+                key = (site, hour, kind, OTHER, "")
+            self._counts[key] += count
+
+    def take(self) -> list[Counted]:
+        """What has gathered since the last call, as journal entries."""
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+        grouped: dict[tuple[str, int], list[tuple[str, str, str, int]]] = {}
+        for (site, hour, kind, name, detail), count in counts.items():
+            grouped.setdefault((site, hour), []).append((kind, name, detail, count))
+        return [Counted(site, hour, rows) for (site, hour), rows in grouped.items()]

@@ -1,0 +1,41 @@
+"""Decide for a request: cookie to choice, choice to decision, withdrawals asked last."""
+
+from gateway.config import Site
+from gateway.consent.consent_cookie import read_choice
+from gateway.consent.decision import UNDECIDED, Choice, Decision, decide
+from gateway.flows.parts import Parts
+
+REMEMBERED = 4096
+
+
+class Decider:
+    """Decisions for the requests of one worker; remembers verified cookies by their bytes.
+
+    A remembered decision is good until its quarter of an hour is over; expiry and withdrawal are never remembered.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._remembered: dict[tuple[str, str, int], Decision] = {}
+
+    def decide(self, cookie: str, site: Site, now: float) -> Decision:
+        """The decision for a consent cookie's value ("" when there is none)."""
+        if not cookie:
+            return UNDECIDED
+        key = (site.id, cookie, int(now) // 900)
+        decision = self._remembered.get(key)
+        if decision is None:
+            decision = decide(self.read(cookie), site.id, site.policy, now)
+            self._remember(key, decision)
+        if decision.granted and self._parts.tombstones.floor(decision.consent_id) > decision.revision:
+            return UNDECIDED
+        return decision
+
+    def read(self, cookie: str) -> Choice | None:
+        """The choice in a cookie, whatever has become of it since."""
+        return read_choice(cookie, self._parts.signers.consent)
+
+    def _remember(self, key: tuple[str, str, int], decision: Decision) -> None:
+        if len(self._remembered) >= REMEMBERED:
+            self._remembered.clear()
+        self._remembered[key] = decision

@@ -1,0 +1,142 @@
+"""Journals into the event store and the outbox: each entry once, whatever fails on the way.
+
+For each batch the outbox comes first, with an offset of its own in the same transaction; then the store
+takes the entries and its offset in one transaction. What fails in between is read again: the outbox knows
+that it has had it, the store has not. A segment is removed once its writer is done with it and all of it is
+stored. While store or outbox are down, journals simply grow.
+"""
+
+import re
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+from urllib.parse import unquote
+
+import msgspec
+from sqlalchemy import Engine
+
+from gateway.analytics.journal import Segment, find_segments, read_segment, remove_segment
+from gateway.analytics.store import Store
+from gateway.config import DestinationConfig
+from gateway.database import transaction
+from gateway.destinations.outbox import Delivery, add_deliveries, forget_offset, get_offset, set_offset
+from gateway.event import Entry, Event, Recorded
+
+BATCH_ROWS = 2000
+# A segment that grows as fast as it is read must not keep the others waiting.
+BATCHES_IN_A_ROW = 25
+HOUR = 3600.0
+SLASHES = re.compile("/+")
+
+Numbered = Sequence[tuple[int, Entry]]
+
+
+def drain_once(
+    journal_folder: Path, store: Store, engine: Engine, destinations: Sequence[DestinationConfig], now: float
+) -> int:
+    """Drain what the journals hold at this moment; returns how many entries. More than 0: call again at once.
+
+    Raises StoreError, or what the database raises; nothing is lost by it.
+    """
+    offsets = store.offsets()
+    drained = 0
+    for segment in find_segments(journal_folder):
+        drained += _drain_segment(segment, offsets.get(segment.name, 0), store, engine, destinations, now)
+    return drained
+
+
+def _drain_segment(
+    segment: Segment,
+    after: int,
+    store: Store,
+    engine: Engine,
+    destinations: Sequence[DestinationConfig],
+    now: float,
+) -> int:
+    drained = 0
+    for _ in range(BATCHES_IN_A_ROW):
+        batch = read_segment(segment, after, BATCH_ROWS)
+        if not batch:
+            if segment.closed:
+                _remove(segment, store, engine)
+            break
+        _forward(segment.name, batch, engine, destinations, now)
+        after = batch[-1][0]
+        store.add(segment.name, after, [entry for _, entry in batch])
+        drained += len(batch)
+    return drained
+
+
+def _remove(segment: Segment, store: Store, engine: Engine) -> None:
+    """The store's offset goes last: while the file may still be there, it says that nothing is left in it."""
+    with transaction(engine) as connection:
+        forget_offset(connection, segment.name)
+    remove_segment(segment)
+    store.forget(segment.name)
+
+
+def _forward(
+    segment: str, batch: Numbered, engine: Engine, destinations: Sequence[DestinationConfig], now: float
+) -> None:
+    """Queue the deliveries of a batch, unless an earlier attempt at this batch has done so."""
+    deliveries = build_deliveries(segment, batch, destinations)
+    if not deliveries:
+        return
+    with transaction(engine) as connection:
+        had = get_offset(connection, segment)
+        add_deliveries(connection, [delivery for number, delivery in deliveries if number > had], now)
+        set_offset(connection, segment, max(had, batch[-1][0]))
+
+
+def build_deliveries(
+    segment: str, batch: Numbered, destinations: Sequence[DestinationConfig]
+) -> list[tuple[int, Delivery]]:
+    """The deliveries that these journal entries give rise to, each with its entry's number. Pure."""
+    return [
+        (number, _delivery(f"{segment}:{number}", entry, destination))
+        for number, entry in batch
+        if isinstance(entry, Recorded)
+        for destination in destinations
+        if is_wanted(entry, destination)
+    ]
+
+
+def is_wanted(recorded: Recorded, destination: DestinationConfig) -> bool:
+    """Whether a destination is told: its purposes granted, a kind that it asks for, a path that may leave."""
+    return (
+        bool(destination.purposes)
+        and set(destination.purposes) <= set(recorded.granted)
+        and recorded.event.kind in destination.events
+        and not _never_leaves(recorded.event.path, destination)
+    )
+
+
+def _never_leaves(path: str, destination: DestinationConfig) -> bool:
+    """Prefixes, in any case and spelling: a path too many kept back is the better mistake."""
+    prefixes = tuple(prefix.rstrip("*").lower() for prefix in destination.never_forward)
+    return SLASHES.sub("/", unquote(path)).lower().startswith(prefixes)
+
+
+def _delivery(key: str, recorded: Recorded, destination: DestinationConfig) -> Delivery:
+    event = recorded.event
+    return Delivery(
+        event_id=blake2b(key.encode(), digest_size=16).hexdigest(),
+        destination=destination.name,
+        site=event.site,
+        consent_id=recorded.consent_id,
+        revision=recorded.revision,
+        payload=msgspec.json.encode(_trim(event, destination)),
+        recorded_at=event.at,
+        expires_at=event.at + destination.expire_hours * HOUR,
+    )
+
+
+def _trim(event: Event, destination: DestinationConfig) -> Event:
+    """The event without what this destination must not see."""
+    changes: dict[str, str] = {}
+    if not destination.include_network:
+        changes["network"] = ""
+    _, slash, path = event.referrer.partition("/")  # host/path
+    if _never_leaves(slash + path, destination):
+        changes["referrer"] = ""
+    return msgspec.structs.replace(event, **changes)

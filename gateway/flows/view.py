@@ -1,0 +1,64 @@
+"""A page view as the server sees it: its id, the visit it belongs to, and whether it is counted.
+
+The visit's cookie has to be known before the page's first byte goes out, the topic only when the page has been read; so
+a view is opened first and recorded later.
+"""
+
+import msgspec
+
+from gateway.analytics.visit import LIFETIME_SECONDS, Visit, continue_visit, encode_visit, new_id, read_visit
+from gateway.config import Site
+from gateway.consent.consent_cookie import build_set_cookie
+from gateway.consent.decision import Decision
+from gateway.errors import JournalFull
+from gateway.event import DropReason, Hit
+from gateway.flows.collect import collect, find_reason
+from gateway.flows.parts import Parts
+from gateway.policy import ANALYTICS
+
+PENDING_SECONDS = 60
+
+
+class PageView(msgspec.Struct, frozen=True):
+    """An opened view. `visit` is None when nothing is counted; `set_cookie` is the visit's new cookie, or empty."""
+
+    id: str
+    hit: Hit | None = None
+    visit: Visit | None = None
+    set_cookie: str = ""
+
+
+def open_view(
+    hit: Hit, decision: Decision, cookie: str, cookie_name: str, site: Site, parts: Parts, *, secure: bool
+) -> PageView:
+    """Open the view of a page that is about to be shown; `cookie` is the visit cookie's value, if any."""
+    if not decision.allows(ANALYTICS):
+        return PageView(new_id())
+    before = read_visit(cookie, parts.signers.visit)
+    visit = continue_visit(before, site.id, hit.at, parts.config.settings.analytics.visit_minutes * 60)
+    reason = find_reason(hit, decision, visit, parts)
+    if reason is not None:
+        parts.counters.add(hit.at, hit.site, "dropped", reason.value)
+        return PageView(new_id())
+    set_cookie = visit_cookie(visit, cookie_name, site, parts, secure=secure)
+    if before and before.id == visit.id and before.pending and hit.at - before.last_at <= PENDING_SECONDS:
+        return PageView(before.pending, set_cookie=set_cookie)  # counted already, when the form was posted
+    view_id = new_id()
+    return PageView(view_id, msgspec.structs.replace(hit, view_id=view_id), visit, set_cookie)
+
+
+def record_view(view: PageView, topic: str, decision: Decision, site: Site, parts: Parts) -> None:
+    """Count an opened view; a journal that takes nothing costs the count, never the page."""
+    if view.hit is None:
+        return
+    try:
+        collect(msgspec.structs.replace(view.hit, topic=topic), decision, view.visit, site, parts)
+    except JournalFull:
+        parts.counters.add(view.hit.at, site.id, "dropped", DropReason.FAULT.value)
+
+
+def visit_cookie(visit: Visit, name: str, site: Site, parts: Parts, *, secure: bool) -> str:
+    """The Set-Cookie value that carries a visit."""
+    value = encode_visit(visit, parts.signers.visit)
+    domain = site.config.cookie_domain
+    return build_set_cookie(name, value, max_age=LIFETIME_SECONDS, secure=secure, domain=domain)

@@ -1,0 +1,252 @@
+"""Composition root of the keeper: the one process behind a data folder.
+
+It drains the journals into store and outbox, delivers, destroys what has to go, and serves the console on an address
+of its own and a local socket for the command line. Everything is opened in one place and closed in the reverse order.
+"""
+
+import asyncio
+import logging
+import os
+import random
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+
+from gateway import __version__
+from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.analytics.journal import find_segments, writers_alive
+from gateway.analytics.query import Query
+from gateway.analytics.results import Report
+from gateway.analytics.visitor import destroy_salts
+from gateway.config import Config
+from gateway.database import open_database
+from gateway.destinations import build_destinations
+from gateway.destinations.tally import prune_settled
+from gateway.errors import StoreError
+from gateway.flows.choose import make_reserve
+from gateway.flows.deliver import Deliverer
+from gateway.flows.drain import drain_once
+from gateway.flows.report import ReportParts, report
+from gateway.front import JOURNAL_FOLDER
+from gateway.keeper_process import LOCK_NAME
+from gateway.process_lock import try_hold
+from gateway.resources import load_assets
+from gateway.socket_client import SOCKET_NAME, short_path
+from gateway.web.console import ConsoleParts, build_console, build_local_api
+from gateway.web.pages import Pages
+
+log = logging.getLogger("gateway.keeper")
+
+STORE_FILE = "events.duckdb"
+LONELY_SECONDS = 10.0
+CHORES_SECONDS = 60.0
+DAY = 86_400
+RETENTION_DAYS = 395  # raw events: 13 months
+SETTLED_DAYS = 30
+
+
+def run_keeper(config: Config, *, stay: bool) -> int:
+    """Be the keeper until told to stop; returns the exit status.
+
+    Without `stay` the keeper goes when no front worker has been there for a while and nothing is left to drain. When the
+    folder has a keeper already, there is nothing to do.
+    """
+    config.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = try_hold(config.data_folder / LOCK_NAME)
+    if lock is None:
+        log.info("this data folder has a keeper already")
+        return 0
+    with lock:
+        keeper = Keeper(config, stay=stay)
+        try:
+            asyncio.run(keeper.run())
+        finally:
+            keeper.close()
+    return 0
+
+
+class Keeper:
+    """The keeper's open parts and its loops."""
+
+    def __init__(self, config: Config, *, stay: bool) -> None:
+        self._config, self._stay = config, stay
+        self._folder = config.data_folder / JOURNAL_FOLDER
+        self._folder.mkdir(exist_ok=True, mode=0o700)
+        self._destinations = build_destinations(config.destinations, os.environ, Path(config.folder))
+        self._engine = open_database(config.database_url)
+        self._store = DuckDBStore(config.data_folder / STORE_FILE)
+        self._report_parts = ReportParts(self._store, self._engine, config.destinations)
+        self._started_at = time.time()
+        self._drained = 0
+        self._fault = ""
+        self._console_url = ""
+        self._stopping = asyncio.Event()
+        self._draining = asyncio.Lock()
+        self._deliverer = Deliverer(
+            self._engine,
+            self._destinations,
+            {site.id: site.policy.scopes for site in config.sites},
+            owner=f"{socket.gethostname()}:{config.data_folder}"[:64],
+            clock=time.time,
+            chance=random.random,
+        )
+
+    async def run(self) -> None:
+        """Start everything, wait for the end, stop in order."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        servers = self._open_servers()
+        tasks = [asyncio.create_task(server.serve(sockets=[sock])) for server, sock in servers]
+        await self._deliverer.start()
+        tasks += [
+            asyncio.create_task(self._repeat(self._drain_turn, self._config.settings.keeper.drain_seconds)),
+            asyncio.create_task(self._repeat(self._chores, CHORES_SECONDS)),
+            asyncio.create_task(self._watch_fronts()),
+        ]
+        log.info("keeper at work for %s; console: %s", self._config.data_folder, self._console_url or "none")
+        await self._stopping.wait()
+        for server, _ in servers:
+            server.should_exit = True
+        await self._deliverer.stop()
+        await asyncio.wait(tasks, timeout=10)
+
+    def close(self) -> None:
+        """Release the files."""
+        self._store.close()
+        self._engine.dispose()
+        (self._config.data_folder / SOCKET_NAME).unlink(missing_ok=True)
+
+    async def drain(self) -> int:
+        """Drain until the journals hold nothing new; returns how many entries were taken."""
+        total = 0
+        async with self._draining:
+            while drained := await asyncio.to_thread(self._drain_once):
+                total += drained
+        if total:
+            self._deliverer.wake()
+        return total
+
+    def _drain_once(self) -> int:
+        drained = drain_once(self._folder, self._store, self._engine, self._config.destinations, time.time())
+        self._drained += drained
+        return drained
+
+    async def _drain_turn(self) -> None:
+        try:
+            await self.drain()
+            self._fault = ""
+        except StoreError as error:
+            if not self._fault:
+                log.error("the event store does not answer; journals hold what comes in: %s", error)
+            self._fault = str(error)
+
+    async def _chores(self) -> None:
+        await asyncio.to_thread(self._do_chores)
+
+    def _do_chores(self) -> None:
+        """What has to go, goes; the reserve is put back when there is room again."""
+        now = time.time()
+        for site in self._config.sites:
+            destroy_salts(self._engine, site.id, site.config.timezone, now)
+        self._store.prune(now - RETENTION_DAYS * DAY)
+        prune_settled(self._engine, now - SETTLED_DAYS * DAY)
+        make_reserve(self._config.data_folder, self._config.settings.limits.reserve_bytes)
+
+    async def _watch_fronts(self) -> None:
+        """Go when nobody needs a keeper any more."""
+        lonely = 0.0
+        while not self._stay and not self._stopping.is_set():
+            await asyncio.sleep(1)
+            lonely = 0.0 if writers_alive(self._folder) else lonely + 1
+            if lonely >= LONELY_SECONDS and not find_segments(self._folder):
+                self._stopping.set()
+
+    async def _repeat(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+        while not self._stopping.is_set():
+            try:
+                await work()
+            except Exception:  # a worker loop: it has to go on
+                log.exception("the keeper's work failed; it is tried again")
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._stopping.wait()
+            except TimeoutError:
+                continue
+
+    def _open_servers(self) -> list[tuple[uvicorn.Server, socket.socket]]:
+        parts = ConsoleParts(
+            config=self._config,
+            engine=self._engine,
+            pages=Pages(),
+            assets=load_assets(),
+            report=self._report,
+            status=self._status,
+            clock=time.time,
+            drain=self.drain,
+        )
+        servers = [(_server(build_local_api(parts)), _open_socket(self._config.data_folder))]
+        console = _open_port(self._config.settings.keeper.host, self._config.settings.keeper.port)
+        if console is not None:
+            host, port = console.getsockname()[:2]
+            self._console_url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+            servers.append((_server(build_console(parts)), console))
+        return servers
+
+    def _report(self, query: Query) -> Report:
+        return report(query, self._report_parts)
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "process": os.getpid(),
+            "started_at": self._started_at,
+            "console": self._console_url,
+            "fronts": writers_alive(self._folder),
+            "journals": len(find_segments(self._folder)),
+            "drained": self._drained,
+            "store": self._fault or "ok",
+            "disabled": self._deliverer.disabled,
+        }
+
+
+def _server(app: Starlette) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=3
+    )
+    server = uvicorn.Server(config)
+    server.capture_signals = _no_signals  # type: ignore[method-assign]  # the keeper's own handlers stop it
+    return server
+
+
+class _no_signals:  # noqa: N801  (stands in for a context manager function)
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def _open_socket(folder: Path) -> socket.socket:
+    (folder / SOCKET_NAME).unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)
+    try:
+        with short_path(folder) as path:
+            listening.bind(path)
+    finally:
+        os.umask(mask)
+    return listening
+
+
+def _open_port(host: str, port: int) -> socket.socket | None:
+    """The console's port; when it is taken, everything else works and the log says what to do."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        log.error("the console cannot listen on %s:%d (%s); set keeper.port to a free one", host, port, error)
+        return None

@@ -1,0 +1,53 @@
+"""The signing keys: from the configuration, or made once and kept in the data folder, newest first."""
+
+import os
+import secrets
+
+from gateway.config import Config
+from gateway.errors import ConfigError
+from gateway.signing import MIN_KEY_BYTES
+
+FILE = "keys.txt"
+
+
+def new_key() -> str:
+    """A fresh key: 256 random bits, 43 characters."""
+    return secrets.token_urlsafe(32)
+
+
+def load_keys(config: Config) -> list[bytes]:
+    """The keys in use, newest first. Without configured ones a file is made on first use (mode 0600)."""
+    if config.settings.keys:
+        return [key.encode() for key in config.settings.keys]
+    path = config.data_folder / FILE
+    if not path.exists():
+        _write(config, [new_key()])
+    keys = [line.strip() for line in path.read_text("ascii").splitlines() if line.strip()]
+    if not keys or any(len(key) < MIN_KEY_BYTES for key in keys):
+        raise ConfigError(str(path), "keys", None, f"each line has to be a key of {MIN_KEY_BYTES} bytes or more")
+    return [key.encode() for key in keys]
+
+
+def rotate_keys(config: Config, keep: int = 2) -> None:
+    """Put a new key before the others and drop those beyond `keep`; takes effect when workers start again."""
+    if config.settings.keys:
+        raise ConfigError("gateway.toml", "keys", None, "keys stand in the configuration; change them there")
+    old = [key.decode() for key in load_keys(config)]
+    _write(config, [new_key(), *old][:keep], replace=True)
+
+
+def _write(config: Config, keys: list[str], *, replace: bool = False) -> None:
+    """Whole or not at all, and by one process only: the others find the winner's file."""
+    path = config.data_folder / FILE
+    draft = path.with_suffix(f".{os.getpid()}")
+    descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write("\n".join(keys) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        draft.rename(path) if replace else os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink(missing_ok=True)

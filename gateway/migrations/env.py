@@ -1,0 +1,6 @@
+"""Alembic's entry: runs the versions on the connection that `gateway.migrations.upgrade` hands over."""
+
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"])
+context.run_migrations()

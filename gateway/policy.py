@@ -1,0 +1,208 @@
+"""What the operator publishes for a site: controller, purposes, services, wording, and the hashes of them.
+
+Two hashes keep proof and nagging apart. A purpose's *scope hash* covers what is done (services, hosts, cookies,
+recipients, retention, ground): when it changes, an old grant no longer holds. The *wording hash* covers the texts and
+only proves what was shown: a corrected typo asks nobody again.
+"""
+
+import hashlib
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from gateway.errors import ConfigError
+
+NECESSARY = "necessary"
+UNKNOWN = "unknown"
+ANALYTICS = "analytics"
+
+Identifier = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+Wording = dict[str, str]
+
+
+class PolicyPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the policy file; unknown keys are errors."""
+
+
+class Controller(PolicyPart):
+    """Who asks: the organisation responsible for the site."""
+
+    name: Annotated[str, Meta(min_length=1)]
+    email: str = ""
+    address: str = ""
+    privacy_url: str = ""
+
+
+class Cookie(PolicyPart):
+    """A cookie or storage key; `name` may end in `*`. `lifetime` is words for people ("1 year")."""
+
+    name: Annotated[str, Meta(min_length=1)]
+    lifetime: str = ""
+    description: Wording = {}
+
+
+class Service(PolicyPart):
+    """One tool or vendor under a purpose: what it contacts, what it stores, who receives data."""
+
+    id: Identifier
+    purpose: Identifier
+    name: str
+    provider: str = ""
+    country: str = ""
+    hosts: tuple[str, ...] = ()
+    cookies: tuple[Cookie, ...] = ()
+    recipients: tuple[str, ...] = ()
+    retention: str = ""
+
+
+class Purpose(PolicyPart):
+    """One reason for which data are used, as a visitor reads it and decides on it."""
+
+    id: Identifier
+    title: Wording
+    description: Wording = {}
+    ground: str = "consent"
+
+
+class PolicyFile(PolicyPart):
+    """`policy.toml` as it stands in the file."""
+
+    version: Annotated[str, Meta(min_length=1)]
+    controller: Controller
+    purposes: tuple[Purpose, ...]
+    services: tuple[Service, ...] = ()
+    languages: Annotated[tuple[str, ...], Meta(min_length=1)] = ("nl", "en")
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """A checked policy with what the hot path needs worked out once.
+
+    `scopes` maps each optional purpose to its scope hash; `hosts` and `cookies` map exact names to purposes, and the
+    `*_patterns` hold the wildcard ones as (suffix or prefix, purpose).
+    """
+
+    file: PolicyFile
+    optional: tuple[Purpose, ...]
+    scopes: dict[str, str]
+    wording: str
+    hosts: dict[str, str]
+    host_suffixes: tuple[tuple[str, str], ...]
+    cookies: dict[str, str]
+    cookie_prefixes: tuple[tuple[str, str], ...]
+
+    @property
+    def controller(self) -> Controller:
+        """Who asks."""
+        return self.file.controller
+
+    @property
+    def default_language(self) -> str:
+        """The language used when a visitor's are not offered."""
+        return self.file.languages[0]
+
+    def services_of(self, purpose: str) -> tuple[Service, ...]:
+        """The services under a purpose, in the file's order."""
+        return tuple(service for service in self.file.services if service.purpose == purpose)
+
+    def purpose_of_host(self, host: str) -> str:
+        """The purpose of a host (lower case, no port); `unknown` when no service names it."""
+        found = self.hosts.get(host)
+        if found is not None:
+            return found
+        for suffix, purpose in self.host_suffixes:
+            if host.endswith(suffix):
+                return purpose
+        return UNKNOWN
+
+    def purpose_of_cookie(self, name: str) -> str:
+        """The purpose of a cookie; `unknown` when no service names it."""
+        found = self.cookies.get(name)
+        if found is not None:
+            return found
+        for prefix, purpose in self.cookie_prefixes:
+            if name.startswith(prefix):
+                return purpose
+        return UNKNOWN
+
+
+def parse_policy(raw: dict[str, Any], file: str = "policy.toml") -> Policy:
+    """Check a decoded policy file. Raises ConfigError with file, key, value and what is wanted."""
+    try:
+        parsed = msgspec.convert(raw, PolicyFile, strict=True)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$")
+        raise ConfigError(file, where.rstrip("`").lstrip(".") or "file", None, what) from error
+    _check(parsed, file)
+    optional = tuple(purpose for purpose in parsed.purposes if purpose.id != NECESSARY)
+    hosts, suffixes = _hosts(parsed)
+    cookies, prefixes = _cookies(parsed)
+    return Policy(
+        file=parsed,
+        optional=optional,
+        scopes={purpose.id: _scope_hash(parsed, purpose) for purpose in optional},
+        wording=_hash([parsed.controller, parsed.purposes, parsed.services, parsed.languages]),
+        hosts=hosts,
+        host_suffixes=suffixes,
+        cookies=cookies,
+        cookie_prefixes=prefixes,
+    )
+
+
+def _check(parsed: PolicyFile, file: str) -> None:
+    known: set[str] = set()
+    for purpose in parsed.purposes:
+        if purpose.id in known or purpose.id == UNKNOWN:
+            raise ConfigError(file, "purposes.id", purpose.id, "is used twice or reserved")
+        known.add(purpose.id)
+        missing = [language for language in parsed.languages if language not in purpose.title]
+        if missing:
+            raise ConfigError(file, f"purposes.{purpose.id}.title", None, f"has no text in {missing[0]!r}")
+    seen: set[str] = set()
+    for service in parsed.services:
+        if service.purpose not in known | {NECESSARY}:
+            wanted = f"is no purpose of this policy; known: {', '.join(sorted(known | {NECESSARY}))}"
+            raise ConfigError(file, f"services.{service.id}.purpose", service.purpose, wanted)
+        if service.id in seen:
+            raise ConfigError(file, "services.id", service.id, "is used twice")
+        seen.add(service.id)
+
+
+def _hosts(parsed: PolicyFile) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
+    exact: dict[str, str] = {}
+    suffixes: list[tuple[str, str]] = []
+    for service in parsed.services:
+        for host in service.hosts:
+            if host.startswith("*."):
+                suffixes.append((host[1:].lower(), service.purpose))
+            else:
+                exact[host.lower()] = service.purpose
+    return exact, tuple(sorted(suffixes, key=lambda pair: -len(pair[0])))
+
+
+def _cookies(parsed: PolicyFile) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
+    exact: dict[str, str] = {}
+    prefixes: list[tuple[str, str]] = []
+    for service in parsed.services:
+        for cookie in service.cookies:
+            if cookie.name.endswith("*"):
+                prefixes.append((cookie.name[:-1], service.purpose))
+            else:
+                exact[cookie.name] = service.purpose
+    return exact, tuple(sorted(prefixes, key=lambda pair: -len(pair[0])))
+
+
+def _scope_hash(parsed: PolicyFile, purpose: Purpose) -> str:
+    """What a grant of this purpose covers; texts are left out, names of cookies and receivers are in."""
+    services = [
+        [s.id, s.provider, s.country, sorted(s.hosts), sorted(c.name for c in s.cookies)]
+        + [sorted(s.recipients), s.retention]
+        for s in sorted(parsed.services, key=lambda s: s.id)
+        if s.purpose == purpose.id
+    ]
+    return _hash([purpose.id, purpose.ground, services])
+
+
+def _hash(value: object) -> str:
+    """Twelve hex digits (48 bit) of SHA-256 over canonical JSON: short enough for a cookie."""
+    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()[:12]

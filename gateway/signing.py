@@ -1,0 +1,56 @@
+"""Sign and read tokens: HMAC-SHA256, one salt per use, several keys for rotation. The only user of itsdangerous."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+from itsdangerous import BadSignature, Signer
+
+MIN_KEY_BYTES = 32
+REMEMBERED = 8192
+
+
+def derive_key(key: bytes, salt: str) -> bytes:
+    """The key for one use: HMAC-SHA256(key, salt). A token made for one use never verifies for another."""
+    return hmac.digest(key, b"gateway:" + salt.encode(), "sha256")
+
+
+class TokenSigner:
+    """Signs small ASCII payloads for one use.
+
+    Keys are given newest first; the newest signs, all verify. Verified tokens are remembered by their bytes
+    (bounded), since a browser sends the same cookie with each request; expiry and withdrawal are the
+    caller's to check each time.
+    """
+
+    def __init__(self, keys: Sequence[bytes], salt: str) -> None:
+        # itsdangerous wants the newest key last; the keys are derived once, here, so none per token.
+        derived = [derive_key(key, salt) for key in reversed(keys)]
+        self._signer = Signer(
+            derived, salt=salt, sep=".", key_derivation="none", digest_method=hashlib.sha256
+        )
+        self._verified: dict[str, bytes] = {}
+
+    def sign(self, payload: bytes) -> str:
+        """`payload.signature`; the payload must be free of dots (base64url is)."""
+        return self._signer.sign(payload).decode("ascii")
+
+    def read(self, token: str) -> bytes | None:
+        """The payload of a token we signed, or None for anything else."""
+        payload = self._verified.get(token)
+        if payload is None:
+            payload = self._unsign(token)
+            if payload is not None:
+                self._remember(token, payload)
+        return payload
+
+    def _unsign(self, token: str) -> bytes | None:
+        try:
+            return self._signer.unsign(token)
+        except (BadSignature, UnicodeError):
+            return None
+
+    def _remember(self, token: str, payload: bytes) -> None:
+        if len(self._verified) >= REMEMBERED:
+            self._verified.clear()
+        self._verified[token] = payload

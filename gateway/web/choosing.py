@@ -1,0 +1,213 @@
+"""POST <prefix>consent: a visitor's choice. Committed first, then said in a cookie; answered by a 303 or by JSON."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+from sqlalchemy.exc import DBAPIError
+
+from gateway.analytics.visit import NAME as VISIT
+from gateway.analytics.visit import continue_visit
+from gateway.config import Site
+from gateway.consent.banner import choose_language
+from gateway.consent.consent_cookie import NAME as CONSENT
+from gateway.consent.consent_cookie import build_set_cookie, encode_choice
+from gateway.consent.cookies import expire_cookies
+from gateway.consent.decision import Choice, Decision, decide
+from gateway.errors import BadRequest, JournalFull
+from gateway.event import Event, Hit
+from gateway.flows.choose import CHOICES, Chosen, Said, choose
+from gateway.flows.collect import collect
+from gateway.flows.decide import Decider
+from gateway.flows.view import visit_cookie
+from gateway.policy import ANALYTICS, UNKNOWN
+from gateway.web.body import media_type, read_body
+from gateway.web.reply import JSON, reply
+from gateway.web.request import VisitorRequest
+from gateway.web.response import Desk
+
+log = logging.getLogger("gateway.consent")
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+FORM = "application/x-www-form-urlencoded"
+MAX_FIELDS = 100
+VIEW_ID = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+
+
+class Post(msgspec.Struct, frozen=True):
+    """The fields of a posted choice, checked."""
+
+    choice: str
+    purposes: frozenset[str]
+    return_to: str
+    view: str
+    referrer: str
+    topic: str
+
+
+class Choosing:
+    """Answers choice posts for one worker."""
+
+    def __init__(self, desk: Desk, decider: Decider) -> None:
+        self._desk, self._parts, self._decider = desk, desk.parts, decider
+        self._limit = desk.parts.config.settings.limits.body_bytes
+
+    async def answer(
+        self, request: VisitorRequest, site: Site, decision: Decision, now: float, receive: Receive, send: Send
+    ) -> None:
+        """One post. Refused: other sites' pages, foreign return addresses, unknown choices and purposes."""
+        body = await read_body(request, receive, self._limit)
+        if not request.same_origin:
+            raise BadRequest(403, "cross_site", "a choice is taken from the site's own pages only")
+        if media_type(request) != FORM:
+            raise BadRequest(415, "media_type", f"{FORM} is wanted")
+        post = parse_post(body, request, site)
+        name = self._desk.cookie_name(CONSENT, request, site)
+        before = self._decider.read(request.cookie(name))
+        chosen = await self._commit(post, before, request, site, now)
+        by_script = b"application/json" in request.headers.get(b"accept", b"")
+        cookies = [self._cookie(name, chosen.choice, request, site)]
+        cookies += self._expired(chosen, request, site)
+        cookies += self._count_view(post, chosen, decision, request, site, now, pending=not by_script)
+        if by_script:
+            await reply(send, 200, self._summary(chosen, request, site), JSON, cookies=cookies)
+        else:
+            location = post.return_to or "/"
+            await reply(send, 303, headers=[(b"location", location.encode("latin-1"))], cookies=cookies)
+
+    async def _commit(
+        self, post: Post, before: Choice | None, request: VisitorRequest, site: Site, now: float
+    ) -> Chosen:
+        language = self._language(request, site)
+        channel = "preferences" if post.choice == "save" else "banner"
+        said = Said(post.choice, post.purposes, language, channel)
+        parts = self._parts
+        try:
+            return await asyncio.to_thread(choose, said, before, site, parts.config, parts.engine, now)
+        except DBAPIError as error:
+            log.error("a choice could not be recorded: %s", error.orig)
+            raise BadRequest(503, "ledger", "the choice cannot be recorded at the moment") from error
+
+    def _cookie(self, name: str, choice: Choice, request: VisitorRequest, site: Site) -> str:
+        value = encode_choice(choice, self._parts.signers.consent)
+        return build_set_cookie(name, value, secure=request.secure, domain=site.config.cookie_domain)
+
+    def _expired(self, chosen: Chosen, request: VisitorRequest, site: Site) -> list[str]:
+        """Delete the optional cookies that the browser sent or may hold and that are not allowed (any more)."""
+        policy, parts = site.policy, self._parts
+        allowed = chosen.granted | {"necessary"}
+        own = {self._desk.cookie_name(base, request, site) for base in (CONSENT, VISIT)}
+        sent = {
+            name
+            for name in request.cookie_names()
+            if name not in own and policy.purpose_of_cookie(name) not in allowed | {UNKNOWN}
+        }
+        declared = {
+            name
+            for name, purpose in policy.cookies.items()
+            if purpose in chosen.withdrawn and not name.endswith((CONSENT, VISIT))  # ours are set anew below
+        }
+        expired = expire_cookies(sorted(sent | declared), request.host, secure=request.secure)
+        visit = self._desk.cookie_name(VISIT, request, site)
+        if ANALYTICS not in chosen.granted and request.cookie(visit):
+            domain = site.config.cookie_domain
+            expired.append(build_set_cookie(visit, "", max_age=0, secure=request.secure, domain=domain))
+        return expired if parts.config.settings.mode == "enforce" else []
+
+    def _count_view(
+        self,
+        post: Post,
+        chosen: Chosen,
+        decision: Decision,
+        request: VisitorRequest,
+        site: Site,
+        now: float,
+        *,
+        pending: bool,
+    ) -> list[str]:
+        """Count the page on which analytics was accepted, with its true source; returns the visit's cookie."""
+        if not post.view or ANALYTICS not in chosen.granted or decision.allows(ANALYTICS):
+            return []
+        granted = decide(chosen.choice, site.id, site.policy, now)
+        visit = continue_visit(None, site.id, now, 1)
+        hit = _accepting_hit(post, request, site, now)
+        try:
+            if not isinstance(collect(hit, granted, visit, site, self._parts), Event):
+                return []
+        except JournalFull:
+            return []
+        name = self._desk.cookie_name(VISIT, request, site)
+        visit = msgspec.structs.replace(visit, pending=post.view if pending else "")
+        return [visit_cookie(visit, name, site, self._parts, secure=request.secure)]
+
+    def _language(self, request: VisitorRequest, site: Site) -> str:
+        return choose_language("", request.header(b"accept-language"), self._desk.languages(site))
+
+    def _summary(self, chosen: Chosen, request: VisitorRequest, site: Site) -> bytes:
+        words = self._desk.snippets.texts[self._language(request, site)]
+        key = "saved" if chosen.outcome == "partly" else chosen.outcome
+        message = str(words["reply"][key]).format(settings=words["settings"]["label"])
+        return msgspec.json.encode(
+            {
+                "ok": True,
+                "chosen": True,
+                "granted": sorted(chosen.granted),
+                "withdrawn": bool(chosen.withdrawn),
+                "message": message,
+            }
+        )
+
+
+def parse_post(body: bytes, request: VisitorRequest, site: Site) -> Post:
+    """The form's fields; raises BadRequest that names what was wrong and what is wanted."""
+    try:
+        fields = parse_qs(body.decode("utf-8"), max_num_fields=MAX_FIELDS, errors="strict")
+    except ValueError as error:
+        raise BadRequest(400, "malformed", f"the form cannot be read: {error}") from error
+    choice = fields.get("choice", [""])[-1]
+    if choice not in CHOICES:
+        raise BadRequest(400, "choice", f"choice is {choice[:40]!r}; wanted one of {', '.join(CHOICES)}")
+    purposes = frozenset(fields.get("purpose", ())) - {"necessary"}
+    unknown = sorted(purposes - set(site.policy.scopes))
+    if unknown:
+        raise BadRequest(400, "purpose", f"purpose {unknown[0][:40]!r} is not one of this site's")
+    view = fields.get("view", [""])[0]
+    return Post(
+        choice,
+        purposes,
+        parse_return_to(fields.get("return_to", [""])[0]),
+        view if 16 <= len(view) <= 32 and VIEW_ID.issuperset(view) else "",
+        fields.get("referrer", [""])[0][:4096],
+        fields.get("topic", [""])[0][:500],
+    )
+
+
+def parse_return_to(text: str) -> str:
+    """A path on this site, or "" for none; anything that a browser could read as another host is refused."""
+    if not text:
+        return ""
+    plain = text.isascii() and text.isprintable() and "\\" not in text and " " not in text
+    if not plain or not text.startswith("/") or text.startswith("//") or len(text) > 4096:
+        raise BadRequest(400, "return_to", "return_to has to be a path on this site, such as /contact")
+    if urlsplit(text).netloc:
+        raise BadRequest(400, "return_to", "return_to has to be a path on this site, such as /contact")
+    return text
+
+
+def _accepting_hit(post: Post, request: VisitorRequest, site: Site, now: float) -> Hit:
+    return Hit(
+        at=now,
+        site=site.id,
+        host=request.host,
+        url=post.return_to or "/",
+        ip=request.client,
+        user_agent=request.header(b"user-agent"),
+        referrer=post.referrer,
+        language=request.header(b"accept-language"),
+        view_id=post.view,
+        topic=post.topic,
+    )

@@ -1,0 +1,132 @@
+"""POST <prefix>collect: what the script reports. Answered 202 once it is on disk, and not before."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from gateway.analytics.visit import NAME as VISIT
+from gateway.analytics.visit import Visit, continue_visit, read_visit
+from gateway.config import Site
+from gateway.consent.decision import Decision
+from gateway.errors import BadRequest, JournalFull
+from gateway.event import ENGAGEMENT, PAGE_VIEW, DropReason, Event, Hit
+from gateway.flows.collect import collect
+from gateway.flows.view import visit_cookie
+from gateway.policy import ANALYTICS
+from gateway.web.body import media_type, read_body
+from gateway.web.reply import reply
+from gateway.web.request import VisitorRequest
+from gateway.web.response import Desk
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+ViewId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{16,32}$")]
+EventName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_.: -]{0,63}$")]
+ShortText = Annotated[str, Meta(max_length=500)]
+RESERVED = (PAGE_VIEW, ENGAGEMENT)
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The script's message. `k` says which fields count; times are milliseconds, `seq` counts up per view."""
+
+    v: Literal[1]
+    k: Literal["page_view", "engagement", "event"]
+    view: ViewId
+    url: Annotated[str, Meta(max_length=4096)]
+    referrer: Annotated[str, Meta(max_length=4096)] = ""
+    topic: ShortText = ""
+    seq: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    engaged: Annotated[int, Meta(ge=0, le=2**40)] = 0
+    name: EventName = "event"
+    props: dict[Annotated[str, Meta(max_length=64)], str | int | float | bool] = {}
+
+
+_decoder = msgspec.json.Decoder(Report)
+
+
+class Collecting:
+    """Answers collect posts for one worker."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._parts = desk, desk.parts
+        self._limit = desk.parts.config.settings.limits.body_bytes
+
+    async def answer(
+        self, request: VisitorRequest, site: Site, decision: Decision, now: float, receive: Receive, send: Send
+    ) -> None:
+        """One post: 202 with the visit's cookie, 403 without consent, 503 when the disk takes nothing."""
+        body = await read_body(request, receive, self._limit)
+        if not request.same_origin:
+            raise BadRequest(403, "cross_site", "events are taken from the site's own pages only")
+        if media_type(request) != "application/json":
+            raise BadRequest(415, "media_type", "application/json is wanted")
+        if not decision.allows(ANALYTICS):
+            self._parts.counters.add(now, site.id, "dropped", DropReason.NO_CONSENT.value)
+            await reply(send, 403, b"no consent for analytics")
+            return
+        report = _decode(body)
+        name = self._desk.cookie_name(VISIT, request, site)
+        visit = self._visit(report, read_visit(request.cookie(name), self._parts.signers.visit), site, now)
+        if await self._record(_hit(report, request, site, now), decision, visit, site):
+            cookie = visit_cookie(visit, name, site, self._parts, secure=request.secure) if visit else ""
+            await reply(send, 202, cookies=[cookie] if cookie else [])
+        else:
+            await reply(send, 202, headers=[(b"x-gateway-dropped", b"1")])
+
+    def _visit(self, report: Report, before: Visit | None, site: Site, now: float) -> Visit | None:
+        """Views and events open or continue a visit; engagement only ever continues one."""
+        if report.k == ENGAGEMENT and before is None:
+            return None
+        visit = continue_visit(before, site.id, now, self._parts.config.settings.analytics.visit_minutes * 60)
+        if report.k == ENGAGEMENT and before is not None and visit.id != before.id:
+            return None
+        return visit
+
+    async def _record(self, hit: Hit, decision: Decision, visit: Visit | None, site: Site) -> bool:
+        """Wait until the event is on disk; False when it was dropped. Raises BadRequest 503 when it cannot be."""
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(fault: JournalFull | None) -> None:
+            if not stored.done():
+                stored.set_result(None) if fault is None else stored.set_exception(fault)
+
+        try:
+            if not isinstance(collect(hit, decision, visit, site, self._parts, done), Event):
+                return False
+            await stored
+        except JournalFull as error:
+            raise BadRequest(503, "journal_full", "events cannot be stored at the moment") from error
+        return True
+
+
+def _decode(body: bytes) -> Report:
+    try:
+        report = _decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequest(400, "malformed", f"the report cannot be read: {error}") from error
+    if report.k == "event" and report.name in RESERVED:
+        raise BadRequest(400, "malformed", f"{report.name!r} is a name of the gateway's own")
+    return report
+
+
+def _hit(report: Report, request: VisitorRequest, site: Site, now: float) -> Hit:
+    return Hit(
+        at=now,
+        site=site.id,
+        host=request.host,
+        url=report.url,
+        ip=request.client,
+        user_agent=request.header(b"user-agent"),
+        referrer=report.referrer,
+        language=request.header(b"accept-language"),
+        kind=report.name if report.k == "event" else report.k,
+        view_id=report.view,
+        topic=report.topic,
+        sequence=report.seq,
+        engaged_ms=report.engaged,
+        props={name: str(value)[:500] for name, value in report.props.items()},
+    )

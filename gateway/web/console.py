@@ -1,0 +1,173 @@
+"""The operator's console, and the same figures for the CLI behind the keeper's local socket.
+
+Both are Starlette applications that the keeper serves: the console on a TCP address of its own, with sign-in; the
+local API on a unix socket, whose file permissions are its sign-in.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from anyio.to_thread import run_sync
+from sqlalchemy import Engine
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.analytics.query import Query
+from gateway.analytics.results import Report
+from gateway.config import Config
+from gateway.errors import BadRequest, QueryError, StoreError
+from gateway.resources import Asset
+from gateway.web.console_guard import SECURITY_HEADERS, ConsoleGuard
+from gateway.web.frame import Frame
+from gateway.web.overview import build_keeper, build_overview
+from gateway.web.pages import Pages
+from gateway.web.question import build_question
+from gateway.web.report_api import ReportApi
+from gateway.web.signin import SignIn
+
+log = logging.getLogger("gateway.console")
+FOREVER = "public, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True)
+class ConsoleParts:
+    """What console and local API work with.
+
+    `report` and `status` block and are called in threads. `status` answers {"version": str, "started_at": epoch
+    seconds, "pending": journal entries not yet stored, "drained": entries stored since the start, "store_ok": bool};
+    what is missing is not shown. `drain` stores what waits and answers how many entries that were.
+    """
+
+    config: Config
+    engine: Engine
+    pages: Pages
+    assets: Mapping[str, Asset]
+    report: Callable[[Query], Report]
+    status: Callable[[], Mapping[str, Any]]
+    drain: Callable[[], Awaitable[int]]
+    clock: Callable[[], float]
+
+
+def build_console(parts: ConsoleParts) -> Starlette:
+    """The console: /, /signin, /signout, /api/report, /api/report.csv, /api/status, /assets/<name>."""
+    frame = Frame(parts.pages, parts.assets)
+    api = ReportApi(parts.config, parts.report, parts.status, parts.clock)
+    signin = SignIn(parts.engine, frame, parts.clock)
+    faults = Faults(frame)
+    routes = [
+        Route("/", signin.page(Overview(parts, frame, api).show), methods=["GET"]),
+        Route("/api/report", signin.api(api.json), methods=["GET"]),
+        Route("/api/report.csv", signin.api(api.csv), methods=["GET"]),
+        Route("/api/status", signin.api(api.status), methods=["GET"]),
+        Route("/assets/{name}", serve_assets(parts.assets), methods=["GET"]),
+        *signin.routes(),
+    ]
+    guard = Middleware(ConsoleGuard, trusted_proxies=parts.config.settings.trusted_proxies)
+    return Starlette(routes=routes, middleware=[guard], exception_handlers=faults.handlers())
+
+
+def build_local_api(parts: ConsoleParts) -> Starlette:
+    """For the CLI, over the unix socket: GET /report, /report.csv, /status; POST /drain."""
+    api = ReportApi(parts.config, parts.report, parts.status, parts.clock)
+
+    async def drain(_request: Request) -> Response:
+        return JSONResponse({"drained": await parts.drain()})
+
+    return Starlette(
+        routes=[
+            Route("/report", api.json, methods=["GET"]),
+            Route("/report.csv", api.csv, methods=["GET"]),
+            Route("/status", api.status, methods=["GET"]),
+            Route("/drain", drain, methods=["POST"]),
+        ]
+    )
+
+
+class Overview:
+    """The page with all figures of a site and period."""
+
+    def __init__(self, parts: ConsoleParts, frame: Frame, api: ReportApi) -> None:
+        self._parts, self._frame, self._api = parts, frame, api
+        self._names = {site.id: site.config.name or site.id for site in parts.config.sites}
+
+    async def show(self, request: Request) -> Response:
+        """GET /?site=&period=&from=&to=&interval=&limit=&chart=&lang=."""
+        fields = dict(request.query_params)
+        query = self._api.parse(fields)
+        report = await self._api.ask(query)
+        status = await run_sync(self._parts.status)
+        labels, now = self._frame.labels(request), self._parts.clock()
+        minutes = self._parts.config.settings.analytics.visit_minutes
+        question = build_question(query, fields)
+        return self._frame.page(
+            request,
+            "overview.html",
+            sites=[(name, question.on_site(site), site == query.site) for site, name in self._names.items()],
+            site_name=self._names[query.site],
+            keeper=build_keeper(status, labels, now),
+            **build_overview(report, question, labels, now, minutes),
+        )
+
+
+def serve_assets(assets: Mapping[str, Asset]) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint for scripts and styles by their URL names; their names change with their content."""
+    by_url = {asset.url_name: asset for asset in assets.values()}
+
+    async def serve(request: Request) -> Response:
+        asset = by_url.get(request.path_params["name"])
+        if asset is None:
+            raise HTTPException(404)
+        headers = {"content-type": asset.content_type, "cache-control": FOREVER, "vary": "accept-encoding"}
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(asset.gzipped, headers={**headers, "content-encoding": "gzip"})
+        return Response(asset.body, headers=headers)
+
+    return serve
+
+
+class Faults:
+    """Turns what goes wrong into a page that says so; nothing of the inside is shown."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+
+    def handlers(self) -> dict[Any, Any]:
+        """Exception class to handler, as Starlette wants it."""
+        return {
+            QueryError: self.question,
+            StoreError: self.store,
+            BadRequest: self.refused,
+            HTTPException: self.http,
+            Exception: self.unforeseen,
+        }
+
+    async def question(self, request: Request, error: QueryError) -> Response:
+        """400: the faults of the question."""
+        return self._frame.notice(request, 400, "question", error.faults)
+
+    async def store(self, request: Request, error: StoreError) -> Response:
+        """503: the event store does not answer."""
+        log.warning("the event store does not answer: %s", error)
+        return self._frame.notice(request, 503, "store")
+
+    async def refused(self, request: Request, error: BadRequest) -> Response:
+        """The request's own status and words."""
+        return self._frame.notice(request, error.status, "refused", [str(error)])
+
+    async def http(self, request: Request, error: HTTPException) -> Response:
+        """404 and 405."""
+        response = self._frame.notice(request, error.status_code, "missing" if error.status_code == 404 else "refused")
+        response.headers.update(error.headers or {})
+        return response
+
+    async def unforeseen(self, request: Request, _error: Exception) -> Response:
+        """500, outside the guard: the security headers are set here. Starlette logs what happened."""
+        response = self._frame.notice(request, 500, "fault")
+        response.headers.update({**SECURITY_HEADERS, "cache-control": "no-store"})
+        return response

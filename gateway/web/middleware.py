@@ -1,0 +1,89 @@
+"""The gate every request passes: decide on the way in, hold back and insert on the way out.
+
+Pure ASGI and read straight from the scope, since each page of the site goes through here. Our own addresses (under the
+prefix) are answered by `web/public`; everything else goes to the inner app with a gated `send`.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from gateway.config import Config, Site
+from gateway.consent.consent_cookie import NAME as CONSENT
+from gateway.consent.decision import UNDECIDED, Decision
+from gateway.flows.decide import Decider
+from gateway.web.encoding import readable_encodings
+from gateway.web.public import Public
+from gateway.web.request import RequestReader, VisitorRequest
+from gateway.web.response import Desk, GatedResponse
+
+log = logging.getLogger("gateway.middleware")
+
+Scope = Any
+Message = Any
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# A page that we are going to change must come whole and readable: no "you have it already", no part of it.
+CONDITIONAL = frozenset((b"if-none-match", b"if-modified-since", b"if-range", b"range"))
+
+
+class ConsentGate:
+    """ASGI middleware around the inner app of a front worker. Opened and closed by the composition root."""
+
+    def __init__(self, app: App, desk: Desk, decider: Decider, reader: RequestReader, public: Public) -> None:
+        self._app, self._desk, self._decider = app, desk, decider
+        self._reader, self._public = reader, public
+        self._config: Config = desk.parts.config
+        self._prefix = self._config.settings.prefix
+        self._enforce = desk.enforce
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        request = self._reader.read(scope)
+        scope["gateway.client"] = request.client
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        site = self._config.find_site(request.host) or self._config.sites[0]
+        now = self._desk.parts.clock()
+        decision = self._decide(request, site, now)
+        if request.path.startswith(self._prefix):
+            await self._public.answer(request, site, decision, now, receive, send)
+            return
+        scope["gateway.consent"] = decision
+        if self._enforce and b"text/html" in request.headers.get(b"accept", b"text/html"):
+            scope = _for_page(scope)
+        gated = GatedResponse(self._desk, request, site, decision, now, send)
+        await self._app(scope, receive, gated.send)
+
+    def _decide(self, request: VisitorRequest, site: Site, now: float) -> Decision:
+        """The decision for this request. When it cannot be made, nothing optional happens and the page is served."""
+        name = self._desk.cookie_name(CONSENT, request, site)
+        try:
+            return self._decider.decide(request.cookie(name), site, now)
+        except Exception:  # the edge: whatever fails here must not take the site down
+            log.exception("no decision could be made; serving without anything optional")
+            return UNDECIDED
+
+
+def _for_page(scope: Scope) -> Scope:
+    """The scope with request headers taken out that would make a page come in parts, encoded, or not at all."""
+    changed = False
+    headers = []
+    for name, value in scope["headers"]:
+        if name in CONDITIONAL:
+            changed = True
+        elif name == b"accept-encoding" and (readable := readable_encodings(value)) != value:
+            headers.append((name, readable))
+            changed = True
+        else:
+            headers.append((name, value))
+    return {**scope, "headers": headers} if changed else scope
+
+
+def wall_clock() -> float:
+    """Seconds since 1970, UTC."""
+    return time.time()

@@ -1,0 +1,316 @@
+"""What the overview page shows, made from a report: words and numbers ready for the template, no HTML."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from gateway.analytics.results import ConsentFigures, Point, QueueState, Report, Row
+from gateway.web.chart import LINES, Geometry, build_geometry, choose_top, count_started, find_unfinished
+from gateway.web.labels import Labels
+from gateway.web.question import CHARTED, MORE_ROWS, Question
+
+VIEW_CARDS = ("page", "topic")  # cards that count page views; the others count visitors
+QUEUE_STATES = ("queued", "started", "delivered", "dead", "cancelled", "expired")
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One key figure; `url` leads to its chart, if it has one."""
+
+    key: str
+    value: str
+    hint: str
+    url: str
+    current: bool
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a card: `width` of its bar in percent of the card's longest, `share` of the whole period."""
+
+    name: str
+    value: str
+    share: str
+    seconds: str
+    width: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """One breakdown; `more` and `fewer` are links, empty when there is nothing to unfold."""
+
+    key: str
+    measure: str
+    lines: list[Line]
+    more: str
+    fewer: str
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of the consent bar, in percent of the bar."""
+
+    key: str
+    count: str
+    share: str
+    x: str
+    width: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """Something held back, or in observe mode let through; `path` is where, if known."""
+
+    name: str
+    what: str
+    purpose: str
+    count: str
+    let_through: bool
+    path: str
+
+
+@dataclass(frozen=True)
+class ChartView:
+    """The chart: a sentence, a table, the geometry of the SVG, and `data` (JSON) for the script."""
+
+    title: str
+    summary: str
+    table: list[tuple[str, str, str, str, str]]
+    geometry: Geometry
+    data: str
+
+
+def build_overview(report: Report, question: Question, labels: Labels, now: float, visit_minutes: int) -> dict[str, Any]:
+    """The template's values for one report; `now` is epoch seconds."""
+    return {
+        "report": report,
+        "question": question,
+        "period": labels.days(report.period.first, report.period.last),
+        "minutes": visit_minutes,
+        "tiles": build_tiles(report, question, labels, visit_minutes),
+        "chart": build_chart(report, question, labels, now),
+        "segments": build_segments(report.consent, labels),
+        "choices": report.consent.accepted + report.consent.partly + report.consent.refused,
+        "cards": [build_card(key, rows, report, question, labels) for key, rows in report.breakdowns.items()],
+        "dropped": build_dropped(report, labels),
+        "held": build_held(report, labels),
+        "queues": [build_queue(queue, labels, report.period.timezone) for queue in report.destinations],
+        "empty": find_emptiness(report),
+    }
+
+
+def find_emptiness(report: Report) -> str:
+    """Why there is nothing to see: "none" came in, people were "asked" only, or "" when there is something."""
+    if report.totals.page_views or report.totals.events:
+        return ""
+    return "asked" if report.consent.shown else "none"
+
+
+def build_tiles(report: Report, question: Question, labels: Labels, minutes: int) -> list[Tile]:
+    """The six key figures in their order."""
+    totals, hints = report.totals, labels.texts["hints"]
+    median = labels.seconds(totals.median_visit_duration)
+    duration_hint = hints["visit_duration"].format(median=median)
+    if totals.median_visit_duration is None:
+        duration_hint = hints["visit_duration_none"]
+    values = {
+        "daily_visitors": labels.number(totals.daily_visitors),
+        "visits": labels.number(totals.visits),
+        "page_views": labels.number(totals.page_views),
+        "views_per_visit": labels.number(totals.views_per_visit, 1),
+        "bounce_rate": labels.percent(totals.bounce_rate, 1),
+        "visit_duration": labels.seconds(totals.visit_duration),
+    }
+    return [
+        Tile(
+            key=key,
+            value=value,
+            hint=duration_hint if key == "visit_duration" else hints[key].format(minutes=minutes),
+            url=question.url(chart=key) if key in CHARTED else "",
+            current=key == question.chart,
+        )
+        for key, value in values.items()
+    ]
+
+
+def build_chart(report: Report, question: Question, labels: Labels, now: float) -> ChartView:
+    """The chart of the chosen metric; hours and days that have not begun are left empty."""
+    points, hourly = report.series, report.period.interval == "hour"
+    local = datetime.fromtimestamp(now, ZoneInfo(report.period.timezone)).strftime("%Y-%m-%dT%H:%M")
+    values: list[int] = [getattr(point, question.chart) for point in points]
+    started, unfinished = count_started(points, local), find_unfinished(points, local)
+    short = [_short_label(point, hourly, question.days, labels) for point in points]
+    long = [_long_label(point, hourly, labels) for point in points]
+    titles = [f"{name}: {labels.number(value)}" for name, value in zip(long, values, strict=True)]
+    top = choose_top(max(values, default=0))
+    lines = [labels.number(top * index // LINES) for index in range(LINES + 1)]
+    drill = not hourly and question.days > 1
+    metric, texts = labels.texts["metrics"][question.chart], labels.texts["chart"]
+    data = {
+        "values": [value if index < started else None for index, value in enumerate(values)],
+        "unfinished": unfinished,
+        "unfinishedWord": texts["unfinished"],
+        "top": top,
+        "short": short,
+        "long": long,
+        "metric": metric,
+        "language": labels.locale.language,
+        "links": [question.url(**{"from": p.at, "to": p.at}) for p in points] if drill else [],
+    }
+    return ChartView(
+        title=texts["title"].format(metric=metric, interval=texts[report.period.interval]),
+        summary=_summary(metric, values[:started], long, labels, report),
+        table=[_table_row(name, point, labels) for name, point in zip(long, points, strict=True)],
+        geometry=build_geometry(values, titles, short, lines, unfinished),
+        data=msgspec.json.encode(data).decode(),
+    )
+
+
+def build_segments(consent: ConsentFigures, labels: Labels) -> list[Segment]:
+    """Accepted, partly and refused, side by side; shares of the choices made."""
+    counts = {"accepted": consent.accepted, "partly": consent.partly, "refused": consent.refused}
+    whole, segments, x = sum(counts.values()), [], 0.0
+    for key, count in counts.items():
+        share = count / whole if whole else 0.0
+        shown = labels.percent(share) if whole else labels.percent(None)
+        segments.append(Segment(key, labels.number(count), shown, f"{x:.3f}%", f"{100 * share:.3f}%"))
+        x += 100 * share
+    return segments
+
+
+def build_card(key: str, rows: Sequence[Row], report: Report, question: Question, labels: Labels) -> Card:
+    """One breakdown as a card."""
+    by_views = key in VIEW_CARDS
+    counts = [row.page_views if by_views else row.visitors for row in rows]
+    whole = report.totals.page_views if by_views else report.totals.daily_visitors
+    longest, limit = max(counts, default=0) or 1, question.query.limit
+    lines = [
+        Line(
+            name=name_row(key, row.name, labels),
+            value=labels.number(count),
+            share=labels.percent(count / whole if whole else None),
+            seconds=labels.seconds(row.seconds) if row.seconds is not None else "",
+            width=f"{100 * count / longest:.2f}%",
+        )
+        for row, count in zip(rows, counts, strict=True)
+    ]
+    unfolds = len(rows) >= limit and limit < MORE_ROWS
+    return Card(
+        key=key,
+        measure="views" if by_views else "visitors",
+        lines=lines,
+        more=question.url(limit=str(MORE_ROWS)) if unfolds else "",
+        fewer=question.url(limit="") if limit >= MORE_ROWS and len(rows) > 10 else "",
+    )
+
+
+def name_row(dimension: str, name: str, labels: Labels) -> str:
+    """How a row is called: countries and devices by their names, what is not known as such."""
+    words = labels.texts["values"]
+    if dimension == "country" and name:
+        return labels.country(name)
+    known = {
+        ("source", "direct"): words["direct"],
+        ("source", ""): words["direct"],
+        ("topic", ""): words["no_topic"],
+        ("device", "desktop"): words["desktop"],
+        ("device", "mobile"): words["mobile"],
+        ("device", "tablet"): words["tablet"],
+        ("device", "other"): words["other_device"],
+    }
+    return str(known.get((dimension, name), _plain_name(name, labels)))
+
+
+def build_dropped(report: Report, labels: Labels) -> list[tuple[str, str, str]]:
+    """(reason, why, count) for each reason in the report."""
+    reasons, why = labels.texts["reasons"], labels.texts["reasons_why"]
+    rows = []
+    for row in report.dropped:
+        refused = row.kind == "refused_request"
+        explained = why["refused_request"] if refused else why.get(row.name, row.detail)
+        rows.append((_plain_name(reasons.get(row.name, row.name), labels), explained, labels.number(row.count)))
+    return rows
+
+
+def build_held(report: Report, labels: Labels) -> list[Held]:
+    """What was held back, and in observe mode what would be."""
+    words, found = labels.texts["held"], []
+    for row in report.held:
+        what, purpose, path = (row.detail.split(" ", 2) + ["", "", ""])[:3]
+        found.append(
+            Held(
+                name=_plain_name(row.name, labels),
+                what=str(words[what]) if what in ("script", "iframe", "img", "cookie") else what or words["other"],
+                purpose=words["unknown"] if purpose in ("", "unknown") else purpose,
+                count=labels.number(row.count),
+                let_through=row.kind == "would_hold",
+                path=path,
+            )
+        )
+    return found
+
+
+def build_queue(queue: QueueState, labels: Labels, timezone: str) -> dict[str, str]:
+    """A destination's row: name, kind, counts by state, oldest waiting, last error."""
+    oldest = labels.moment(queue.oldest_at, timezone) if queue.oldest_at is not None else ""
+    counts = {state: labels.number(getattr(queue, state)) for state in QUEUE_STATES}
+    error = queue.last_error
+    return {"name": queue.destination, "kind": queue.kind, "oldest": oldest, "error": error, **counts}
+
+
+def build_keeper(status: Mapping[str, Any], labels: Labels, now: float) -> dict[str, Any]:
+    """The footer: how the keeper does. Keys of `status` that are missing are not shown."""
+    words, said = labels.texts["keeper"], []
+    pending, drained = status.get("pending"), status.get("drained")
+    if status.get("version"):
+        said.append(words["version"].format(version=status["version"]))
+    if status.get("started_at"):
+        said.append(words["running"].format(since=labels.since(float(status["started_at"]), now)))
+    if pending is not None:
+        said.append(words["pending"].format(count=labels.number(pending)) if pending else words["pending_none"])
+    if drained is not None:
+        said.append(words["drained"].format(count=labels.number(drained)))
+    store_ok = bool(status.get("store_ok", True))
+    return {"said": said, "store_ok": store_ok, "store": words["store_ok" if store_ok else "store_bad"]}
+
+
+def _plain_name(name: str, labels: Labels) -> str:
+    words = labels.texts["values"]
+    return str(words["other"] if name == "(other)" else name or words["unknown"])
+
+
+def _short_label(point: Point, hourly: bool, days: int, labels: Labels) -> str:
+    if not hourly:
+        return labels.day(point.at)
+    return point.at[11:] if days == 1 else f"{labels.day(point.at)} {point.at[11:]}"
+
+
+def _long_label(point: Point, hourly: bool, labels: Labels) -> str:
+    return labels.day(point.at, long=True) + (f", {point.at[11:]}" if hourly else "")
+
+
+def _summary(metric: str, values: list[int], names: list[str], labels: Labels, report: Report) -> str:
+    texts, period = labels.texts["chart"], labels.days(report.period.first, report.period.last)
+    if not any(values):
+        return str(texts["summary_empty"].format(metric=metric, period=period))
+    most, least = values.index(max(values)), values.index(min(values))
+    return str(
+        texts["summary"].format(
+            metric=metric,
+            period=period,
+            total=labels.number(sum(values)),
+            most_at=names[most],
+            most=labels.number(values[most]),
+            least_at=names[least],
+            least=labels.number(values[least]),
+        )
+    )
+
+
+def _table_row(name: str, point: Point, labels: Labels) -> tuple[str, str, str, str, str]:
+    counts = [labels.number(getattr(point, metric)) for metric in CHARTED]
+    return point.at, name, counts[0], counts[1], counts[2]

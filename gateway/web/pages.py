@@ -1,0 +1,26 @@
+"""HTML from templates. The only user of jinja2: every value is escaped, and a missing one is an error."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from gateway.resources import template_folder
+
+
+class Pages:
+    """Renders the package's templates; compiled once per process, safe to share between threads."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """`folder` holds the templates (default: the package's own)."""
+        self._environment = Environment(
+            loader=FileSystemLoader(folder or template_folder()),
+            autoescape=True,
+            undefined=StrictUndefined,
+            auto_reload=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def render(self, name: str, /, **context: object) -> str:
+        """The HTML of template `name` ("banner.html", "console/overview.html")."""
+        return self._environment.get_template(name).render(context)

@@ -1,0 +1,158 @@
+"""The visitor-facing addresses under the prefix, in one table; GET never decides anything."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from gateway.config import Site
+from gateway.consent.banner import choose_language
+from gateway.consent.decision import Decision
+from gateway.errors import BadRequest
+from gateway.flows.decide import Decider
+from gateway.resources import Asset
+from gateway.web.choosing import Choosing, parse_return_to
+from gateway.web.collecting import Collecting
+from gateway.web.reply import HTML, JSON, reply
+from gateway.web.request import VisitorRequest
+from gateway.web.response import Desk
+from gateway.web.snippet import TOKEN
+
+log = logging.getLogger("gateway.public")
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+Handler = Callable[[VisitorRequest, Site, Decision, float, Receive, Send], Awaitable[None]]
+
+FOREVER = (b"cache-control", b"public, max-age=31536000, immutable")
+# The texts of an error page by status; the key names a title and a sentence in config/texts.
+MESSAGES = {403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 503: "unavailable"}
+
+
+class Public:
+    """Answers everything under the prefix."""
+
+    def __init__(self, desk: Desk, decider: Decider, assets: dict[str, Asset]) -> None:
+        self._desk, self._parts = desk, desk.parts
+        self._prefix = desk.parts.config.settings.prefix
+        self._assets = {asset.url_name: asset for asset in assets.values()}
+        self._loader = assets.get("consent.js")
+        collecting, choosing = Collecting(desk), Choosing(desk, decider)
+        self._routes: dict[str, dict[str, Handler]] = {
+            "collect": {"POST": collecting.answer},
+            "consent": {"POST": choosing.answer},
+            "preferences": {"GET": self._preferences},
+            "banner": {"GET": self._banner},
+            "state": {"GET": self._state},
+            "gateway.js": {"GET": self._script},
+        }
+
+    async def answer(
+        self, request: VisitorRequest, site: Site, decision: Decision, now: float, receive: Receive, send: Send
+    ) -> None:
+        """One request under the prefix. Whatever fails here is answered here."""
+        try:
+            await self._find(request)(request, site, decision, now, receive, send)
+        except BadRequest as error:
+            self._parts.counters.add(now, site.id, "refused_request", error.reason)
+            await self._refuse(error, request, site, decision, send)
+        except Exception:  # the edge: no traceback ever reaches a visitor
+            log.exception("a request under %s failed", self._prefix)
+            await self._refuse(BadRequest(503, "fault"), request, site, decision, send)
+
+    def _find(self, request: VisitorRequest) -> Handler:
+        name = request.path[len(self._prefix) :]
+        if name.startswith("assets/"):
+            return self._asset
+        handlers = self._routes.get(name)
+        if handlers is None:
+            raise BadRequest(404, "not_found", "nothing is found here")
+        method = "GET" if request.method == "HEAD" else request.method
+        if method not in handlers:
+            raise BadRequest(405, "method", f"wanted: {', '.join(handlers)}")
+        return handlers[method]
+
+    async def _asset(
+        self, request: VisitorRequest, _site: Site, _decision: Decision, _now: float, _r: Receive, send: Send
+    ) -> None:
+        asset = self._assets.get(request.path[len(self._prefix) + len("assets/") :])
+        if asset is None:
+            raise BadRequest(404, "not_found", "nothing is found here")
+        await _send_asset(asset, request, send, FOREVER)
+
+    async def _script(
+        self, request: VisitorRequest, _site: Site, _decision: Decision, _now: float, _r: Receive, send: Send
+    ) -> None:
+        """The script under a lasting name, for sites that embed it."""
+        if self._loader is None:
+            raise BadRequest(404, "not_found", "nothing is found here")
+        await _send_asset(self._loader, request, send, (b"cache-control", b"public, max-age=300"))
+
+    async def _state(
+        self, _request: VisitorRequest, _site: Site, decision: Decision, _now: float, _r: Receive, send: Send
+    ) -> None:
+        """What holds for this browser: {"chosen", "granted", and where the scripts are}."""
+        state = {
+            "chosen": decision.chosen,
+            "granted": sorted(decision.granted),
+            "collect_url": self._desk.snippets.asset_url("collect.js"),
+            "css_url": self._desk.snippets.asset_url("banner.css"),
+        }
+        await reply(send, 200, msgspec.json.encode(state), JSON)
+
+    async def _banner(
+        self, request: VisitorRequest, site: Site, decision: Decision, now: float, _r: Receive, send: Send
+    ) -> None:
+        """The banner as a fragment, for the stand-alone script."""
+        language = self._language(request, site)
+        fragment = TOKEN.sub("", self._desk.snippets.banner(site, language, decision))
+        if not decision.chosen:
+            self._parts.counters.add(now, site.id, "shown", language)
+        await reply(send, 200, fragment.encode(), HTML)
+
+    async def _preferences(
+        self, request: VisitorRequest, site: Site, decision: Decision, _now: float, _r: Receive, send: Send
+    ) -> None:
+        """The page with one switch for each purpose."""
+        fields = parse_qs(request.query, max_num_fields=50)
+        return_to = parse_return_to(fields.get("return_to", [""])[0])
+        parts = self._desk.snippets.banner_parts(site, self._language(request, site), decision)
+        saved = "saved" in fields and decision.chosen
+        page = self._desk.snippets.pages.render("preferences.html", **parts, return_to=return_to, saved=saved)
+        await reply(send, 200, page.encode(), HTML)
+
+    async def _refuse(
+        self, error: BadRequest, request: VisitorRequest, site: Site, decision: Decision, send: Send
+    ) -> None:
+        headers = [(b"retry-after", b"30")] if error.status in (429, 503) else []
+        if b"text/html" not in request.headers.get(b"accept", b""):
+            await reply(send, error.status, str(error).encode(), headers=headers)
+            return
+        parts = self._desk.snippets.banner_parts(site, self._language(request, site), decision)
+        words = parts["t"]["message"]
+        key = MESSAGES.get(error.status, "too_many" if error.status == 429 else "bad_request")
+        page = self._desk.snippets.pages.render(
+            "plain_message.html", **parts, title=words[f"{key}_title"], message=words[key], return_to="/"
+        )
+        await reply(send, error.status, page.encode(), HTML, headers=headers)
+
+    def _language(self, request: VisitorRequest, site: Site) -> str:
+        return choose_language("", request.header(b"accept-language"), self._desk.languages(site))
+
+
+async def _send_asset(asset: Asset, request: VisitorRequest, send: Send, cache: tuple[bytes, bytes]) -> None:
+    """A script or style, compressed for those who take it."""
+    packed = b"gzip" in request.headers.get(b"accept-encoding", b"")
+    body = asset.gzipped if packed else asset.body
+    headers = [
+        (b"content-type", asset.content_type.encode()),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-content-type-options", b"nosniff"),
+        (b"vary", b"Accept-Encoding"),
+        cache,
+    ]
+    headers += [(b"content-encoding", b"gzip")] if packed else []
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})

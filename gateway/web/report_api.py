@@ -1,0 +1,122 @@
+"""The report as data: JSON and CSV, the same for the console's API and for the CLI behind the local socket."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from anyio.to_thread import run_sync
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.analytics.query import Query, parse_query
+from gateway.analytics.results import Report
+from gateway.config import Config
+from gateway.errors import QueryError, StoreError
+
+JSON_TYPE = "application/json"
+CSV_TYPE = "text/csv; charset=utf-8; header=present"
+CSV_HEADER = ("section", "name", "detail", "measure", "value")
+# A spreadsheet takes what begins with one of these for a formula.
+FORMULA_STARTS = tuple("=+-@\t\r\n\0＝＋－＠")
+MAX_VALUE = 200
+CsvLine = tuple[str, str, str, str, object]
+
+
+class ReportApi:
+    """Endpoints that answer with the report of the question in the query string."""
+
+    def __init__(
+        self,
+        config: Config,
+        report: Callable[[Query], Report],
+        status: Callable[[], Mapping[str, Any]],
+        clock: Callable[[], float],
+    ) -> None:
+        self._report, self._status, self._clock = report, status, clock
+        self.sites = {site.id: site.config.timezone for site in config.sites}
+
+    def parse(self, fields: Mapping[str, str]) -> Query:
+        """The question in `fields`; raises QueryError."""
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        return parse_query({key: value[:MAX_VALUE] for key, value in fields.items()}, self.sites, now)
+
+    async def ask(self, query: Query) -> Report:
+        """The report, made in a thread of its own. Raises StoreError."""
+        return await run_sync(self._report, query)
+
+    async def json(self, request: Request) -> Response:
+        """GET report: the Report as JSON; 400 or 503 with {"errors": [...]}."""
+        return await self._answer(request, encode_report, JSON_TYPE)
+
+    async def csv(self, request: Request) -> Response:
+        """GET report.csv: lines of section, name, detail, measure, value."""
+        response = await self._answer(request, build_csv, CSV_TYPE)
+        if response.status_code == 200:
+            response.headers["content-disposition"] = 'attachment; filename="report.csv"'
+        return response
+
+    async def status(self, _request: Request) -> Response:
+        """GET status: how the keeper does."""
+        return Response(msgspec.json.encode(await run_sync(self._status)), media_type=JSON_TYPE)
+
+    async def _answer(self, request: Request, build: Callable[[Report], bytes], media_type: str) -> Response:
+        try:
+            report = await self.ask(self.parse(request.query_params))
+        except QueryError as error:
+            return answer_errors(400, error.faults)
+        except StoreError as error:
+            return answer_errors(503, [f"the event store cannot answer: {error}"])
+        return Response(build(report), media_type=media_type)
+
+
+def answer_errors(status: int, errors: list[str]) -> Response:
+    """A JSON answer {"errors": [...]}."""
+    return Response(msgspec.json.encode({"errors": errors}), status, media_type=JSON_TYPE)
+
+
+def encode_report(report: Report) -> bytes:
+    """The report as JSON, UTF-8; the fields are those of `analytics.results`."""
+    return msgspec.json.encode(report)
+
+
+def build_csv(report: Report) -> bytes:
+    """The report as one long table, RFC 4180, UTF-8; cells that a spreadsheet would run are quoted with '."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(CSV_HEADER)
+    for line in _csv_lines(report):
+        writer.writerow([_plain_cell(cell) for cell in line])
+    return text.getvalue().encode()
+
+
+def _csv_lines(report: Report) -> Iterator[CsvLine]:
+    yield "report", "site", "", "", report.site
+    yield from _measures("report", "period", "", report.period)
+    yield from _measures("totals", "", "", report.totals)
+    for point in report.series:
+        yield from _measures("series", point.at, "", point, "at")
+    for dimension, rows in report.breakdowns.items():
+        for row in rows:
+            yield from _measures(dimension, row.name, "", row, "name")
+    yield from _measures("consent", "", "", report.consent)
+    for section, counts in (("dropped", report.dropped), ("held", report.held)):
+        for count in counts:
+            yield section, count.name, f"{count.kind} {count.detail}".strip(), "count", count.count
+    for queue in report.destinations:
+        yield from _measures("destination", queue.destination, queue.kind, queue, "destination", "kind")
+
+
+def _measures(section: str, name: str, detail: str, part: msgspec.Struct, *left_out: str) -> Iterator[CsvLine]:
+    for field in part.__struct_fields__:
+        if field not in left_out:
+            yield section, name, detail, field, getattr(part, field)
+
+
+def _plain_cell(value: object) -> str:
+    text = "" if value is None else str(value)
+    if isinstance(value, str) and text.lstrip(" \"'").startswith(FORMULA_STARTS):
+        return f"'{text}"
+    return text.replace("\0", "")

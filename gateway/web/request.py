@@ -1,0 +1,190 @@
+"""Read an ASGI scope: host, path, cookies, and the client's address behind trusted proxies only."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any
+
+import msgspec
+
+from gateway.event import Hit
+
+Scope = Any
+Headers = dict[bytes, bytes]
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+MAX_FORWARDED = 50
+
+
+class VisitorRequest(msgspec.Struct, frozen=True):
+    """One request as the gateway sees it. `client` is the believed address; `headers` have lower-case names."""
+
+    host: str
+    path: str
+    query: str
+    scheme: str
+    client: str
+    method: str
+    headers: Headers
+
+    def header(self, name: bytes) -> str:
+        """A header's value, or the empty string."""
+        value = self.headers.get(name)
+        return value.decode("latin-1") if value else ""
+
+    @property
+    def secure(self) -> bool:
+        """Whether cookies can be Secure: https, or anything that is not plain-http loopback."""
+        return self.scheme == "https" or not is_loopback(self.host)
+
+    @property
+    def url(self) -> str:
+        """Path and query, as they were asked for."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    @property
+    def prefetch(self) -> bool:
+        """Whether the browser fetches ahead of a click."""
+        purpose = self.headers.get(b"sec-purpose", self.headers.get(b"purpose", b""))
+        return b"prefetch" in purpose or b"prerender" in purpose or b"x-moz" in self.headers
+
+    @property
+    def is_document(self) -> bool:
+        """Whether a page is asked for to be looked at: a navigation, not a fragment, frame or fetch."""
+        destination = self.headers.get(b"sec-fetch-dest")
+        if destination is not None:
+            return destination == b"document"
+        accepts = self.headers.get(b"accept", b"")
+        return b"text/html" in accepts and b"x-requested-with" not in self.headers
+
+    @property
+    def same_origin(self) -> bool:
+        """Whether the page that sent this is of the same origin, as the browser itself says. No word means no."""
+        site = self.headers.get(b"sec-fetch-site")
+        if site is not None:
+            return site in (b"same-origin", b"none")
+        origin = self.header(b"origin")
+        if origin:
+            return origin.lower() == f"{self.scheme}://{self.header(b'host').lower()}"
+        referrer = self.header(b"referer").lower()
+        return referrer.startswith(f"{self.scheme}://{self.header(b'host').lower()}/")
+
+    def cookie(self, name: str) -> str:
+        """A cookie's value; the empty string when it is not there, or there twice with different values."""
+        return find_cookie(self.headers.get(b"cookie", b""), name)
+
+    def cookie_names(self) -> list[str]:
+        """Names of all cookies sent, in order."""
+        header = self.header(b"cookie")
+        return [part.partition("=")[0].strip() for part in header.split(";") if "=" in part]
+
+    def hit(self, site: str, at: float) -> Hit:
+        """The hit of a page view."""
+        return Hit(
+            at=at,
+            site=site,
+            host=self.host,
+            url=self.url,
+            ip=self.client,
+            user_agent=self.header(b"user-agent"),
+            referrer=self.header(b"referer"),
+            language=self.header(b"accept-language"),
+            prefetch=self.prefetch,
+        )
+
+
+def find_cookie(header: bytes, name: str) -> str:
+    """The value of one cookie in a Cookie header. Two different ones are an attack or an accident: neither counts."""
+    wanted = name.encode() + b"="
+    if wanted not in header:
+        return ""
+    values = {part.strip()[len(wanted) :] for part in header.split(b";") if part.strip().startswith(wanted)}
+    return values.pop().decode("latin-1") if len(values) == 1 else ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name can only be this machine."""
+    return host in LOOPBACK or host.endswith(".localhost") or host.startswith("127.")
+
+
+class RequestReader:
+    """Reads scopes; knows which proxies are believed."""
+
+    def __init__(self, trusted_proxies: Sequence[str]) -> None:
+        self._networks: list[IPv4Network | IPv6Network] = [ip_network(n) for n in trusted_proxies]
+        self._trusts = lru_cache(maxsize=4096)(self._contains)
+
+    def read(self, scope: Scope) -> VisitorRequest:
+        """The request in a scope; never raises for anything a visitor sent."""
+        raw = scope["headers"]
+        headers: Headers = dict(raw)
+        if len(headers) != len(raw):
+            headers = _merge(raw)
+        peer = scope.get("client")
+        client = peer[0] if peer else ""
+        scheme = scope["scheme"]
+        if self._networks and self._trusts(client):
+            client, scheme = self._forwarded(client, scheme, headers)
+        return VisitorRequest(
+            host=host_name(headers.get(b"host", b"")),
+            path=scope["path"],
+            query=scope["query_string"].decode("latin-1"),
+            scheme="https" if scheme in ("https", "wss") else "http",
+            client=client,
+            method=scope.get("method", "GET"),
+            headers=headers,
+        )
+
+    def _forwarded(self, client: str, scheme: str, headers: Headers) -> tuple[str, str]:
+        """The right-most address that no trusted proxy has; scheme as the nearest proxy says."""
+        entries = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")[-MAX_FORWARDED:]
+        for entry in reversed(entries):
+            address = _address(entry)
+            if not address:
+                break
+            client = address
+            if not self._trusts(address):
+                break
+        proto = headers.get(b"x-forwarded-proto", b"").decode("latin-1").rpartition(",")[2].strip().lower()
+        return client, proto if proto in ("http", "https") else scheme
+
+    def _contains(self, ip: str) -> bool:
+        try:
+            address = ip_address(ip)
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks)
+
+
+def host_name(value: bytes) -> str:
+    """The host of a Host header: lower case, no port, no final dot; empty when it is not a plain name."""
+    text = value.decode("latin-1").lower()
+    name = text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
+    name = name.rstrip(".")
+    plain = name.replace("-", "").replace(".", "").replace("_", "").replace(":", "")
+    return name if plain.isalnum() and plain.isascii() and len(name) <= 253 else ""
+
+
+def _address(entry: str) -> str:
+    """An address from X-Forwarded-For, with a port or brackets taken off; empty when it is none."""
+    text = entry.strip().strip('"')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return ""
+
+
+def _merge(raw: Sequence[tuple[bytes, bytes]]) -> Headers:
+    """Headers sent more than once: cookies and lists joined, of all others the first."""
+    joined: Headers = {}
+    for name, value in raw:
+        if name == b"cookie" and name in joined:
+            joined[name] += b"; " + value
+        elif name == b"x-forwarded-for" and name in joined:
+            joined[name] += b", " + value
+        else:
+            joined.setdefault(name, value)
+    return joined

@@ -1,0 +1,290 @@
+"""One response on its way to the browser: cookies judged, tags held back, our snippet put in.
+
+What kind of response it is shows when its head arrives. Not HTML: only Set-Cookie is judged, the rest passes untouched.
+HTML that comes whole or is small: rewritten once and remembered by its content. HTML that streams: rewritten as it comes.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from gateway.analytics.visit import NAME as VISIT
+from gateway.analytics.visit import new_id
+from gateway.config import Site
+from gateway.consent.banner import choose_language
+from gateway.consent.consent_cookie import cookie_name
+from gateway.consent.cookies import find_refused
+from gateway.consent.decision import Decision
+from gateway.consent.tags import Held, PageRewriter, Rewritten, TagGate, rewrite_page
+from gateway.flows.parts import Parts
+from gateway.flows.view import PageView, open_view, record_view
+from gateway.web.encoding import Deflate, Undo, open_undo
+from gateway.web.page_cache import PageCache
+from gateway.web.request import VisitorRequest
+from gateway.web.snippet import Snippets, View
+
+log = logging.getLogger("gateway.response")
+
+Message = Any
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+HTML = (b"text/html", b"application/xhtml+xml")
+WHOLE_BYTES = 262_144  # up to this announced length a streamed page is gathered, so that it can be remembered
+# Headers that speak of bytes we are going to change, or let caches keep what was made for one visitor.
+REPLACED = frozenset(
+    (b"content-length", b"etag", b"last-modified", b"accept-ranges", b"expires", b"age", b"cache-control")
+    + (b"content-md5", b"digest", b"content-digest", b"repr-digest", b"content-encoding")
+)
+# For a page that we must not touch but cannot pass as it is: nothing foreign is loaded at all.
+CLOSED = (
+    b"content-security-policy",
+    b"script-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-src 'self'; connect-src 'self'; "
+    b"media-src 'self'; object-src 'none'; font-src 'self' data:; style-src 'self' 'unsafe-inline'",
+)
+
+
+class Desk:
+    """What all responses of a worker share."""
+
+    def __init__(self, parts: Parts, snippets: Snippets) -> None:
+        limits = parts.config.settings.limits
+        self.parts = parts
+        self.snippets = snippets
+        self.cache = PageCache(limits.cached_pages, limits.cached_bytes)
+        self.enforce = parts.config.settings.mode == "enforce"
+        self.page_bytes = limits.page_bytes
+
+    def cookie_name(self, base: str, request: VisitorRequest, site: Site) -> str:
+        """The full name of one of our cookies for this request's scheme and the site's cookie domain."""
+        return cookie_name(base, secure=request.secure, domain=site.config.cookie_domain)
+
+    def languages(self, site: Site) -> tuple[str, ...]:
+        """The languages that both the policy and the texts have, in the policy's order."""
+        return tuple(language for language in site.policy.file.languages if language in self.snippets.texts)
+
+
+class GatedResponse:
+    """Wraps `send` for one request. Create one, hand `gated.send` to the app."""
+
+    __slots__ = (
+        "_desk",
+        "_request",
+        "_site",
+        "_decision",
+        "_send",
+        "_now",
+        "_start",
+        "_mode",
+        "_gathered",
+        "_undo",
+        "_packer",
+        "_rewriter",
+        "_view",
+    )
+
+    def __init__(
+        self, desk: Desk, request: VisitorRequest, site: Site, decision: Decision, now: float, send: Send
+    ) -> None:
+        self._desk, self._request, self._site, self._decision = desk, request, site, decision
+        self._send, self._now = send, now
+        self._mode: Callable[[Message], Awaitable[None]] = self._on_start
+        self._gathered: list[bytes] = []
+
+    async def send(self, message: Message) -> None:
+        """An ASGI `send` that lets through what may pass."""
+        await self._mode(message)
+
+    async def _on_start(self, message: Message) -> None:
+        if message["type"] != "http.response.start":
+            await self._send(message)
+            return
+        content_type = self._judge_cookies(message)
+        if not content_type.startswith(HTML):
+            self._mode = self._send
+            await self._send(message)
+        else:
+            await self._start_page(message)
+
+    def _judge_cookies(self, message: Message) -> bytes:
+        """Take refused cookies out of the head; returns the content type, lower case."""
+        content_type, has_cookies = b"", False
+        for name, value in message["headers"]:
+            if name == b"content-type":
+                content_type = value
+            elif name == b"set-cookie":
+                has_cookies = True
+        if has_cookies:
+            refused = find_refused(message["headers"], self._site.policy, self._decision)
+            for _, name, purpose in refused:
+                self._count_held(Held("cookie", name, purpose))
+            if refused and self._desk.enforce:
+                gone = [header for header, _, _ in refused]
+                message["headers"] = [header for header in message["headers"] if tuple(header) not in gone]
+        return content_type.lower()
+
+    async def _start_page(self, message: Message) -> None:
+        headers = dict(message["headers"])
+        status = message["status"]
+        if self._request.method == "HEAD" or status in (204, 304):
+            message["headers"] = _touched(message["headers"])
+            self._mode = self._send
+            await self._send(message)
+            return
+        encoding = headers.get(b"content-encoding", b"")
+        undo = open_undo(encoding, self._desk.page_bytes * 4)
+        if undo is None or status == 206 or b"utf-16" in headers[b"content-type"].lower():
+            await self._pass_closed(message)
+            return
+        self._start, self._undo = message, undo
+        self._packer = Deflate() if encoding.strip().lower() not in (b"", b"identity") else None
+        length = headers.get(b"content-length", b"")
+        announced = int(length) if length.isdigit() else self._desk.page_bytes
+        self._mode = self._on_first_body if announced > WHOLE_BYTES else self._gather
+
+    async def _on_first_body(self, message: Message) -> None:
+        if message["type"] != "http.response.body":
+            await self._send(message)
+        elif message.get("more_body", False):
+            await self._begin_stream(message)
+        else:
+            await self._gather(message)
+
+    async def _gather(self, message: Message) -> None:
+        if message["type"] != "http.response.body":
+            await self._send(message)
+            return
+        self._gathered.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            self._mode = self._send
+            await self._send_whole(b"".join(self._gathered))
+
+    async def _send_whole(self, sent: bytes) -> None:
+        """A page of which every byte is here. What goes wrong on our side costs what is optional, never the page."""
+        head = self._start
+        try:
+            page = self._rewrite(self._undo.feed(sent))
+            self._count_all(page.held)
+            if self._desk.enforce:
+                sent, headers = self._compose(page)
+                head = {**head, "headers": headers}
+        except Exception:  # the edge: whatever fails here must not take the site down
+            log.exception("a page could not be rewritten; it is served with nothing foreign")
+            head = {**head, "headers": [*head["headers"], CLOSED]} if self._desk.enforce else head
+        await self._send(head)
+        await self._send({"type": "http.response.body", "body": sent})
+
+    def _compose(self, page: Rewritten) -> tuple[bytes, Headers]:
+        """The page with our snippet in it, and its head."""
+        self._view = self._open_view() if page.document else PageView("")
+        snippet = self._snippet(page.language, page.topic) if page.document else b""
+        content = page.before + snippet + page.after
+        if self._packer:
+            content = self._packer.feed(content, last=True)
+        headers = self._page_headers()
+        headers.append((b"content-length", b"%d" % len(content)))
+        return content, headers
+
+    def _rewrite(self, body: bytes) -> Rewritten:
+        desk = self._desk
+        key = desk.cache.key(body, self._site.id, self._request.host, self._decision.key)
+        page = desk.cache.find(key)
+        if page is None:
+            page = rewrite_page(body, self._tag_gate(), enforce=desk.enforce)
+            desk.cache.add(key, page)
+        return page
+
+    async def _begin_stream(self, message: Message) -> None:
+        """Head first, then each chunk as it comes. The view's cookie has to be decided before the page is known."""
+        self._rewriter = PageRewriter(self._tag_gate(), self._stream_snippet, enforce=self._desk.enforce)
+        if self._desk.enforce:
+            self._view = self._open_view()
+            await self._send({**self._start, "headers": self._page_headers()})
+        else:
+            await self._send(self._start)
+        self._mode = self._stream
+        await self._stream(message)
+
+    async def _stream(self, message: Message) -> None:
+        if message["type"] != "http.response.body":
+            await self._send(message)
+            return
+        sent, more = message.get("body", b""), message.get("more_body", False)
+        out = self._rewriter.feed(self._undo.feed(sent))
+        if not more:
+            out += self._rewriter.finish()
+            self._count_all(self._rewriter.held)
+        if not self._desk.enforce:
+            out = sent
+        elif self._packer:
+            out = self._packer.feed(out, last=not more)
+        if out or not more:
+            await self._send({"type": "http.response.body", "body": out, "more_body": more})
+
+    def _stream_snippet(self, rewriter: PageRewriter) -> bytes:
+        return self._snippet(rewriter.language, rewriter.topic) if self._desk.enforce else b""
+
+    async def _pass_closed(self, message: Message) -> None:
+        self._mode = self._send
+        if self._desk.enforce:
+            message["headers"] = [*message["headers"], CLOSED]
+        await self._send(message)
+
+    def _open_view(self) -> PageView:
+        """The view of this page; one that is no view (a frame, a fragment, an error) is opened but not counted."""
+        request, desk = self._request, self._desk
+        if not (request.method == "GET" and 200 <= self._start["status"] < 300 and request.is_document):
+            return PageView(new_id())
+        name = desk.cookie_name(VISIT, request, self._site)
+        hit = request.hit(self._site.id, self._now)
+        cookie = request.cookie(name)
+        return open_view(hit, self._decision, cookie, name, self._site, desk.parts, secure=request.secure)
+
+    def _snippet(self, language: str, topic: str) -> bytes:
+        """Our part of the page; with it the view is counted, and so is a banner that is shown."""
+        desk, request = self._desk, self._request
+        language = choose_language(language, request.header(b"accept-language"), desk.languages(self._site))
+        if not self._decision.chosen and request.is_document:
+            desk.parts.counters.add(self._now, self._site.id, "shown", language)
+        record_view(self._view, topic, self._decision, self._site, desk.parts)
+        view = View(self._view.id, request.url, request.header(b"referer"), topic)
+        return desk.snippets.build(self._site, language, self._decision, view)
+
+    def _page_headers(self) -> Headers:
+        headers = _touched(self._start["headers"])
+        if self._packer:
+            headers.append((b"content-encoding", b"gzip"))
+        if self._view.set_cookie:
+            headers.append((b"set-cookie", self._view.set_cookie.encode("latin-1")))
+        return headers
+
+    def _tag_gate(self) -> TagGate:
+        own = frozenset((self._request.host, *self._site.config.hosts))
+        return TagGate(self._site.policy, self._decision, own)
+
+    def _count_all(self, held: tuple[Held, ...] | list[Held]) -> None:
+        for one in held:
+            self._count_held(one)
+
+    def _count_held(self, held: Held) -> None:
+        parts = self._desk.parts
+        detail = f"{held.tag} {held.purpose}"
+        if self._desk.enforce:
+            parts.counters.add(self._now, self._site.id, "held", held.host, detail)
+        else:
+            path = parts.masker.path(self._request.path)
+            parts.counters.add(self._now, self._site.id, "would_hold", held.host, f"{detail} {path}")
+
+
+def _touched(headers: Headers) -> Headers:
+    """The head of a page made for one visitor: no validators, no ranges, nothing for shared caches to keep."""
+    control = b"private, no-cache"
+    kept = []
+    for name, value in headers:
+        if name not in REPLACED:
+            kept.append((name, value))
+        elif name == b"cache-control" and b"no-store" in value:
+            control = b"private, no-store"
+    kept.append((b"cache-control", control))
+    kept.append((b"vary", b"Cookie"))
+    return kept

@@ -1,0 +1,141 @@
+/**
+ * Counts, once "analytics" is granted and not before: engaged time under the page view that the server minted, views that
+ * the server does not see (in-page navigation, pages restored from the browser's cache, static sites), and the site's own
+ * events through gateway.track(name, props).
+ *
+ * Engaged time is the milliseconds in which the page was visible and had the focus, cumulative per view, with a sequence
+ * number: the server keeps the maximum, so a message lost, doubled or late does no harm.
+ */
+import { config, isFromCache, pageTopic } from "./lib/page_config.js";
+
+const LONGEST_STRETCH_MS = 70_000; // timers look in at least every 60 s: anything longer, and the machine was asleep
+const gateway = window.gateway;
+
+let view = "";
+let url = "";
+let seq = 0;
+let engaged = 0; // milliseconds until `since`
+let reported = 0;
+let since = 0; // start of the running stretch of engagement; 0 when there is none
+let leaving = false;
+let stopped = false;
+let timer;
+
+/** 128 random bits as 22 characters of base64url. */
+const mintId = () => btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))))
+  .replace(/\+/g, "-").replace(/\//g, "_").slice(0, 22);
+
+/** Same origin, so JSON needs no preflight. What is lost is not sent again, but for engagement, where a double is harmless. */
+function send(body) {
+  if (stopped) return;
+  const to = config.prefix + "collect";
+  const text = JSON.stringify({ v: 1, ...body });
+  const beacon = () => navigator.sendBeacon(to, new Blob([text], { type: "application/json" }));
+  if (!("keepalive" in Request.prototype)) return beacon();
+  const headers = { "Content-Type": "application/json" };
+  fetch(to, { method: "POST", keepalive: true, headers, body: text }).then(
+    (response) => { if (response.status === 403) stopped = true; }, // consent is gone
+    () => { if (body.k === "engagement") beacon(); },
+  );
+}
+
+/** Close the running stretch and open the next one if the visitor is still here. */
+function tick() {
+  const now = performance.now();
+  if (since) engaged += Math.min(now - since, LONGEST_STRETCH_MS);
+  since = !leaving && !document.hidden && document.hasFocus() ? now : 0;
+}
+
+function flush() {
+  tick();
+  const total = Math.floor(engaged);
+  if (total <= reported) return;
+  reported = total;
+  send({ k: "engagement", view, seq: ++seq, engaged: total, url });
+}
+
+/** The sparse backstop, for browsers that die without a word: after 10, 30, 60 seconds, then every 60. */
+function arm(delay) {
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    flush();
+    arm(delay < 30_000 ? delay + 10_000 : 60_000);
+  }, delay);
+}
+
+function begin(id) {
+  view = id;
+  url = location.href;
+  seq = engaged = reported = since = 0;
+  tick();
+  arm(10_000);
+}
+
+/** A view of our own: the server has not seen it. */
+function beginUnseen(referrer) {
+  begin(mintId());
+  send({ k: "page_view", view, url, referrer, topic: pageTopic() });
+}
+
+/** The address has changed without a load; a new fragment, or a query replaced in place, is not another page. */
+function onMove(replaced) {
+  const before = new URL(url);
+  if (location.pathname === before.pathname && (replaced || location.search === before.search)) return;
+  flush();
+  beginUnseen(url);
+}
+
+function wrapHistory(name, replaced) {
+  const original = history[name];
+  history[name] = function (...args) {
+    original.apply(this, args);
+    onMove(replaced);
+  };
+}
+
+function onLeave() {
+  flush();
+  leaving = true;
+  since = 0;
+}
+
+function onReturn(event) {
+  leaving = false;
+  if (event.persisted) beginUnseen(url);
+  else tick();
+}
+
+function track(name, props) {
+  try {
+    send({ k: "event", view, name, props, url });
+  } catch { /* props that are no JSON must not break the site's own code */ }
+}
+
+function listen() {
+  document.addEventListener("visibilitychange", () => (document.hidden ? flush() : tick()));
+  document.addEventListener("freeze", onLeave);
+  document.addEventListener("resume", onReturn);
+  addEventListener("pagehide", onLeave);
+  addEventListener("pageshow", onReturn);
+  addEventListener("focus", tick);
+  addEventListener("blur", tick);
+  addEventListener("popstate", () => onMove(false));
+  wrapHistory("pushState", false);
+  wrapHistory("replaceState", true);
+}
+
+function start() {
+  if (!config.view) beginUnseen(document.referrer);
+  else if (isFromCache()) beginUnseen(location.href);
+  else begin(config.view);
+  listen();
+  gateway.track = track;
+  for (const [name, props] of gateway.queue) track(name, props);
+}
+
+if (gateway && !gateway.collecting && gateway.consent.has("analytics")) {
+  gateway.collecting = true;
+  // A page that is only being prepared has no visitor yet.
+  if (document.prerendering) document.addEventListener("prerenderingchange", start, { once: true });
+  else start();
+}

@@ -1,0 +1,203 @@
+/**
+ * The visitor's choice without a reload. Everything here also works without this script: the banner and the preferences
+ * page are plain forms. Loaded with `defer`; under a static site it is the only thing loaded (see `startStandalone`).
+ *
+ * For the site: window.gateway.consent.has(purpose), .consent.open(), .track(name, props), the event "gw:consent" on
+ * document, and any element with `data-gw-open` as a way to the preferences page.
+ */
+import { config, currentPath, isRevisit, pageTopic, shareConfig } from "./lib/page_config.js";
+import { release, scriptUrl } from "./lib/held_tags.js";
+
+const channel = new BroadcastChannel("gw");
+const findBanner = () => document.getElementById("gw-banner");
+const has = (purpose) => config.granted.includes(purpose);
+const preferencesUrl = () => config.prefix + "preferences?return_to=" + encodeURIComponent(currentPath());
+
+let lastFocus = null; // what had the focus before the visitor entered the banner
+let busy = false;
+
+/** Make this page agree with `state` ({chosen, granted}): a script that has run cannot be stopped, so a loss reloads. */
+function apply(state) {
+  if (config.granted.some((purpose) => !state.granted.includes(purpose))) return location.reload();
+  if (!state.chosen || (config.chosen && state.granted.length === config.granted.length)) return;
+  if (document.getElementById("gw-purposes")) return location.reload(); // the preferences page shows what holds
+  Object.assign(config, { chosen: true, granted: state.granted });
+  closeBanner();
+  // Where the page's trusted types policy refuses our scripts, the server can do what we may not.
+  if (!letGo()) return location.reload();
+  tellPage();
+}
+
+/** Release what is granted; false when the page's trusted types policy does not let us. */
+function letGo() {
+  try {
+    release(config.granted);
+    loadCollect();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function tellPage() {
+  document.dispatchEvent(new CustomEvent("gw:consent", { detail: { granted: config.granted } }));
+}
+
+function closeBanner() {
+  const banner = findBanner();
+  if (!banner) return;
+  const hadFocus = banner.contains(document.activeElement);
+  banner.remove();
+  const next = lastFocus?.isConnected ? lastFocus : document.getElementById("gw-settings");
+  if (hadFocus) next?.focus({ preventScroll: true });
+}
+
+/** Say it where assistive technology listens; returns the element. */
+function announce(message) {
+  const status = document.getElementById("gw-status");
+  // Later than the banner's end, or screen readers lose it among the changes.
+  if (status) setTimeout(() => { status.textContent = message; }, 100);
+  return status;
+}
+
+function loadCollect() {
+  const url = config.collect_url;
+  if (!url || !has("analytics") || document.querySelector(`script[src="${url}"]`)) return;
+  const script = document.createElement("script");
+  script.src = scriptUrl(url);
+  document.head.append(script);
+}
+
+/** Ask the server what holds now. Silent when it cannot be reached: nothing changes then. */
+async function refresh() {
+  const response = await fetch(config.prefix + "state?site=" + encodeURIComponent(config.site || ""), { cache: "no-store" });
+  if (response.ok) return response.json();
+}
+
+const catchUp = () => refresh().then((state) => state && apply(state)).catch(() => {});
+
+/** The fields of the form, with the button that was pressed and, on a page of the site, what is known about the page. */
+function readChoice(form, button) {
+  const fields = new URLSearchParams(new FormData(form));
+  fields.set(button.name, button.value);
+  if (findBanner()?.contains(form)) {
+    fields.set("return_to", currentPath());
+    fields.set("view", config.view || "");
+    fields.set("referrer", document.referrer);
+    const topic = pageTopic();
+    if (topic) fields.set("topic", topic);
+  }
+  return fields;
+}
+
+/** The server's reply {ok, granted, withdrawn, message}, or undefined when it did not take the choice. */
+async function postChoice(form, fields) {
+  try {
+    const response = await fetch(form.action, {
+      method: "POST", body: fields, headers: { Accept: "application/json" }, keepalive: true,
+    });
+    const reply = await response.json();
+    if (response.ok && reply.ok) return reply;
+  } catch { /* the form itself is the way that is left */ }
+}
+
+async function onSubmit(event) {
+  const { target: form, submitter: button } = event;
+  if (!form.matches("[data-gw-choice]") || !button || form.dataset.gwChoice) return;
+  event.preventDefault();
+  if (busy) return;
+  busy = true;
+  const reply = await postChoice(form, readChoice(form, button));
+  busy = false;
+  if (reply) return settle(form, reply);
+  form.dataset.gwChoice = "plain";
+  form.requestSubmit(button);
+}
+
+function settle(form, reply) {
+  channel.postMessage(reply.withdrawn);
+  const inBanner = findBanner()?.contains(form);
+  if (inBanner && reply.withdrawn) return location.reload();
+  const status = announce(reply.message);
+  if (inBanner) return apply({ chosen: true, granted: reply.granted });
+  // The preferences page runs nothing that would have to stop: it shows the new state and stays.
+  config.granted = reply.granted;
+  for (const input of form.querySelectorAll("[name=purpose]")) input.checked = has(input.value);
+  status?.focus();
+}
+
+function onClick(event) {
+  const opener = event.target.closest?.("[data-gw-open]");
+  if (!opener) return;
+  // A link keeps what a link can do (new tab, copy); its address follows the page.
+  if (opener.localName === "a") opener.href = preferencesUrl();
+  else {
+    event.preventDefault();
+    open();
+  }
+}
+
+const open = () => location.assign(preferencesUrl());
+
+/** The bar's height, for the page's scroll padding: a focused link must not end up behind the bar. */
+function watchBanner() {
+  const banner = findBanner();
+  if (!banner) return;
+  new ResizeObserver(() => {
+    document.documentElement.style.setProperty("--gw-height", banner.offsetHeight + "px");
+  }).observe(banner);
+}
+
+function listen() {
+  document.addEventListener("submit", onSubmit);
+  document.addEventListener("click", onClick);
+  document.addEventListener("focusin", ({ target }) => {
+    if (!findBanner()?.contains(target)) lastFocus = target;
+  });
+  channel.onmessage = ({ data: withdrawn }) => (withdrawn ? location.reload() : catchUp());
+  addEventListener("pageshow", ({ persisted }) => persisted && catchUp());
+  if (isRevisit()) catchUp();
+  watchBanner();
+}
+
+/** A static site: no server has touched the page, so state, banner and style are fetched, and marked tags released. */
+async function startStandalone() {
+  Object.assign(config, await refresh());
+  shareConfig();
+  await insertFragment();
+  listen();
+  if (config.chosen && letGo()) tellPage();
+}
+
+/** Fetched as a document, which no trusted types policy forbids, and moved over node by node once its style is there. */
+function insertFragment() {
+  return new Promise((done) => {
+    const request = new XMLHttpRequest();
+    const query = new URLSearchParams({ site: config.site, return_to: currentPath() });
+    request.open("GET", config.prefix + "banner?" + query);
+    request.responseType = "document";
+    request.onerror = done;
+    request.onload = () => {
+      const fragment = request.response;
+      if (request.status !== 200 || !fragment) return done();
+      const style = fragment.querySelector("link[rel=stylesheet]");
+      const rest = [...fragment.body.children].filter((node) => node !== style);
+      const show = () => done(document.body.append(...rest));
+      if (!style) return show();
+      style.onload = style.onerror = show;
+      document.head.append(style);
+    };
+    request.send();
+  });
+}
+
+if (!window.gateway) {
+  const queue = []; // waits for the collect script, which takes it over with `track`
+  const track = (name, props) => { if (has("analytics")) queue.push([name, props]); };
+  window.gateway = { consent: { has, open }, track, queue };
+  if (config.standalone) startStandalone().catch(() => {});
+  else {
+    listen();
+    letGo();
+  }
+}

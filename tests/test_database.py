@@ -1,0 +1,61 @@
+"""Both databases have the schema that the code works with, and migrate once however many open them."""
+
+import threading
+from pathlib import Path
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, func, select
+
+from gateway.database import METADATA, SALTS, open_database, reading, transaction
+
+
+def test_migrations_give_the_schema_of_the_code(engine: Engine) -> None:
+    """After all migrations, tables, columns and indexes are those of `METADATA`, on both databases."""
+    with reading(engine) as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, METADATA) == []
+
+
+def test_a_new_file_is_for_its_owner_alone_and_synced(tmp_path: Path) -> None:
+    """The SQLite file has mode 0600, a write-ahead log, and full synchronisation."""
+    engine = open_database(f"sqlite:///{tmp_path / 'deep' / 'gateway.db'}")
+    with reading(engine) as connection:
+        pragmas = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")
+        ]
+    engine.dispose()
+    assert pragmas == ["wal", 2]
+    assert (tmp_path / "deep" / "gateway.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_many_open_one_file_at_once(tmp_path: Path) -> None:
+    """Workers that open a new database at the same moment all find it migrated."""
+    url, engines, barrier = f"sqlite:///{tmp_path / 'gateway.db'}", list[Engine](), threading.Barrier(6)
+
+    def open_one() -> None:
+        barrier.wait()
+        engines.append(open_database(url))
+
+    threads = [threading.Thread(target=open_one) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for engine in engines:
+        with reading(engine) as connection:
+            assert connection.execute(select(func.count()).select_from(SALTS)).scalar() == 0
+        engine.dispose()
+    assert len(engines) == 6
+
+
+def test_a_transaction_that_raises_leaves_nothing(engine: Engine) -> None:
+    """What is written before an error inside `transaction` is not there after it."""
+    try:
+        with transaction(engine) as connection:
+            connection.execute(SALTS.insert().values(site="main", day="2026-01-01", salt=b"x"))
+            raise KeyError
+    except KeyError:
+        pass
+    with reading(engine) as connection:
+        assert connection.execute(select(func.count()).select_from(SALTS)).scalar() == 0

@@ -26,9 +26,10 @@ from gateway.front import wall_clock
 from gateway.keeper import run_keeper
 from gateway.keys import load_keys, new_key, rotate_keys
 from gateway.operators import add_operator, list_operators, remove_operator, set_password
-from gateway.report_client import fetch_report, fetch_report_text, print_report
+from gateway.report_client import fetch_report, print_report
 from gateway.resources import config_file
 from gateway.socket_client import call_keeper
+from gateway.web.report_api import build_csv, encode_report
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 ledger_app = typer.Typer(help="The record of every choice.", no_args_is_help=True)
@@ -159,10 +160,13 @@ def report(
     """The figures of a period: the same as in the console."""
     fields = {"site": site, "period": period, "from": first, "to": last, "limit": str(limit)}
     loaded = load_config(config)
-    if as_json or as_csv:
-        sys.stdout.write(fetch_report_text(loaded, fields, "csv" if as_csv else "json"))
+    found = fetch_report(loaded, fields)
+    if as_json:
+        sys.stdout.write(encode_report(found).decode() + "\n")
+    elif as_csv:
+        sys.stdout.write(build_csv(found).decode())
     else:
-        print_report(fetch_report(loaded, fields), out)
+        print_report(found, out)
 
 
 @ledger_app.command("verify")

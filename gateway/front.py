@@ -11,10 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gateway.analytics.device import parse_agent
 from gateway.analytics.journal import Journal
 from gateway.analytics.masking import Masker
 from gateway.analytics.screen import (
     Check,
+    is_bot,
     reject_bots,
     reject_excluded,
     reject_internal,
@@ -47,6 +49,7 @@ log = logging.getLogger("gateway.front")
 
 JOURNAL_FOLDER = "journal"
 FLUSH_SECONDS = 1.0
+WARM_UP_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
 class ConsentMiddleware:
@@ -121,6 +124,8 @@ class Front:
 
     def _look_after(self) -> None:
         """Every second: counters to the journal, and a keeper started when there is none."""
+        parse_agent(WARM_UP_AGENT)  # the first parse compiles its rules for half a second: not in a visitor's request
+        is_bot(WARM_UP_AGENT)
         while True:
             try:
                 self._flush()

@@ -225,7 +225,7 @@ def _server(app: Starlette) -> uvicorn.Server:
     return server
 
 
-class _no_signals:  # noqa: N801  (stands in for a context manager function)
+class _no_signals:
     def __enter__(self) -> None: ...
 
     def __exit__(self, *_: object) -> None: ...

@@ -1,5 +1,6 @@
 """A report for the command line: asked of the keeper, or made from the files themselves when none runs."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -13,11 +14,47 @@ from gateway.analytics.results import Report, report_lines
 from gateway.config import Config
 from gateway.database import open_database
 from gateway.flows.drain import drain_once
-from gateway.flows.report import ReportParts, report, report_csv
-from gateway.process_lock import is_held
+from gateway.flows.report import ReportParts, report
+from gateway.front import JOURNAL_FOLDER, wall_clock
+from gateway.keeper import STORE_FILE
+from gateway.keeper_process import LOCK_NAME
+from gateway.process_lock import is_held, try_hold
 from gateway.socket_client import call_keeper
 
 
 def fetch_report(config: Config, fields: dict[str, str]) -> Report:
-    """The report for fields as in a console address. Raises QueryError, KeeperUnreachable, StoreError."""
-    return msgspec.json.decode(fetch_report_text(config, fields, "json"), type=Report)
+    """The report for fields as in a console address, of all that is on disk at this moment.
+
+    Raises QueryError, KeeperUnreachable, StoreError.
+    """
+    query = parse_query(fields, {site.id: site.config.timezone for site in config.sites}, datetime.now(UTC))
+    if is_held(config.data_folder / LOCK_NAME):
+        call_keeper(config.data_folder, "POST", "/drain")
+        text = call_keeper(config.data_folder, "GET", f"/report?{urlencode(fields)}")
+        return msgspec.json.decode(text, type=Report)
+    config.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with try_hold(config.data_folder / LOCK_NAME) or closing(_Nothing()):
+        engine = open_database(config.database_url)
+        with closing(DuckDBStore(config.data_folder / STORE_FILE)) as store:
+            while drain_once(
+                config.data_folder / JOURNAL_FOLDER, store, engine, config.destinations, wall_clock()
+            ):
+                pass
+            return report(query, ReportParts(store, engine, config.destinations))
+
+
+class _Nothing:
+    def close(self) -> None:
+        """Another keeper came up meanwhile; the store's own lock then speaks."""
+
+
+def print_report(found: Report, out: Console) -> None:
+    """The report as tables, for people."""
+    for title, header, rows in report_lines(found):
+        table = Table(title=title, title_justify="left", title_style="bold")
+        for index, name in enumerate(header):
+            table.add_column(name, justify="left" if index == 0 else "right")
+        for row in rows:
+            table.add_row(*row)
+        out.print(table)
+        out.print()

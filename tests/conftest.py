@@ -1,4 +1,4 @@
-"""Databases for the tests: a real SQLite file and a real PostgreSQL, started once and emptied for each test."""
+"""Databases for the tests: a real SQLite file, and a real PostgreSQL that is started once."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -27,10 +27,11 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",
     "threads": 2,
     "memory_limit": "384MB",
+    "allocator_background_threads": "true",  # gives memory back after a burst
 }
-# How long before a batch's earliest visit a row may lie that the batch still changes: an engagement can tell of a view
-# of the visit before, in a tab that stayed open. Bounds what an update has to read.
-SLACK = timedelta(days=1)
+# An engagement tells of a view of its own visit, or of one before it, in a tab that stayed open. Views older than this
+# before the visit's start are not looked for: it bounds what an update has to read.
+SLACK = timedelta(hours=2)
 
 # The text columns that a visit takes from its entry; events have them too.
 ENTRY_TEXTS = (
@@ -166,8 +167,9 @@ PRUNE = (
     "DELETE FROM counts WHERE hour < $before",
     "DELETE FROM waiting WHERE last_at < $before",
 )
-# An engagement whose view is older than the slack is never joined with it any more.
-FORGET_WAITING = "DELETE FROM waiting WHERE last_at < (SELECT max(last_at) FROM waiting) - $slack"
+# An engagement whose view has not come by then was told of a view that was dropped.
+WAITING_KEPT = timedelta(days=2)
+FORGET_WAITING = "DELETE FROM waiting WHERE last_at < (SELECT max(last_at) FROM waiting) - $kept"
 
 
 class DuckDBStore:
@@ -218,7 +220,7 @@ class DuckDBStore:
         moment = to_timestamp(before)
         with self._transaction() as connection:
             gone = sum(_changed(connection.execute(sql, {"before": moment})) for sql in PRUNE)
-            gone += _changed(connection.execute(FORGET_WAITING, {"slack": 2 * SLACK}))
+            gone += _changed(connection.execute(FORGET_WAITING, {"kept": WAITING_KEPT}))
         with self._writing, _store_errors():
             self._connection.execute("CHECKPOINT")  # what was deleted leaves the file now, not some day
         return gone
@@ -248,19 +250,18 @@ def to_timestamp(at: float) -> datetime:
 
 def _add_events(connection: duckdb.DuckDBPyConnection, events: list[Event]) -> None:
     connection.execute(STAGE, {"entries": msgspec.json.encode(events).decode()})
-    since = {"since": _first(connection, EARLIEST) - SLACK}
+    started = _first(connection, EARLIEST)
     connection.execute(INSERT_EVENTS)
     connection.execute(CHANGES)
     for sql in (UPDATE_ENTRIES, UPDATE_VISITS, INSERT_VISITS):
-        connection.execute(sql, since)
+        connection.execute(sql, {"since": started})
     connection.execute(WAIT)
-    connection.execute(ENGAGED, since)
-    earliest = _first(connection, ENGAGED_SINCE)
-    if earliest is None:
-        return
-    connection.execute(UPDATE_VIEWS, since)
-    connection.execute(UPDATE_ENGAGED, {"since": earliest})
-    connection.execute(SETTLE)
+    connection.execute(ENGAGED, {"since": started - SLACK})
+    started = _first(connection, ENGAGED_SINCE)
+    if started is not None:
+        connection.execute(UPDATE_VIEWS, {"since": started})
+        connection.execute(UPDATE_ENGAGED, {"since": started})
+        connection.execute(SETTLE)
 
 
 def _add_counts(connection: duckdb.DuckDBPyConnection, counts: list[dict[str, object]]) -> None:

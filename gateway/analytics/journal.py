@@ -13,6 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import IO
 
@@ -28,13 +29,15 @@ SEGMENT_ROWS = 50_000
 SEGMENT_SECONDS = 30.0
 MAX_WAITING = 20_000
 SUFFIX = ".journal"
-CREATE = "CREATE TABLE IF NOT EXISTS entries (number INTEGER PRIMARY KEY, body BLOB NOT NULL)"
-APPEND = "INSERT INTO entries (body) VALUES (?)"
-READ = "SELECT number, body FROM entries WHERE number > ? ORDER BY number LIMIT ?"
+# One row for each commit: its entries as lines of JSON, and the number of the last of them (counted from 1). A row a
+# commit is one statement, and so one release of the interpreter's lock, however many entries there are.
+CREATE = "CREATE TABLE IF NOT EXISTS batches (last INTEGER PRIMARY KEY, body BLOB NOT NULL)"
+APPEND = "INSERT INTO batches (last, body) VALUES (?, ?)"
+READ = "SELECT last, body FROM batches WHERE last > ? ORDER BY last"
 
 Done = Callable[[JournalFull | None], None]
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Entry)
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Entry)
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -101,7 +104,7 @@ class Journal:
     def _commit(self, batch: Sequence[tuple[bytes, Done | None]]) -> None:
         fault: JournalFull | None = None
         try:
-            self._write([(body,) for body, _ in batch])
+            self._write([body for body, _ in batch])
         except (sqlite3.Error, OSError) as error:
             fault = JournalFull(str(error))
             log.error("journal: %d entries could not be written: %s", len(batch), error)
@@ -118,19 +121,17 @@ class Journal:
         except RuntimeError:  # the loop has ended; nobody waits for an answer any more
             log.info("journal: %d entries were written after the server had stopped", len(waiting))
 
-    def _write(self, rows: list[tuple[bytes]]) -> None:
+    def _write(self, lines: list[bytes]) -> None:
         if self._reserve is not None and not self._reserve.exists():
             raise OSError("the disk is full; its reserve is kept for consent choices")
         connection = self._connection or self._open_segment()
         try:
-            connection.execute("BEGIN")
-            connection.executemany(APPEND, rows)
-            connection.execute("COMMIT")
+            connection.execute(APPEND, (self._rows + len(lines), b"\n".join(lines)))
         except sqlite3.Error:
             # Whatever state the file is in, a fresh segment starts clean; this one keeps what it acknowledged.
             self._close_segment()
             raise
-        self._rows += len(rows)
+        self._rows += len(lines)
 
     def _open_segment(self) -> sqlite3.Connection:
         self._number += 1
@@ -176,17 +177,22 @@ def find_segments(folder: Path) -> list[Segment]:
 
 
 def read_segment(segment: Segment, after: int, limit: int) -> list[tuple[int, Entry]]:
-    """At most `limit` entries numbered above `after`, in order."""
-    connection = sqlite3.connect(segment.path, isolation_level=None, timeout=5)
-    try:
-        rows = connection.execute(READ, (after, limit)).fetchall()
-    except sqlite3.OperationalError as error:
-        if "no such table" in str(error):
-            return []  # the writer died before its first commit
-        raise
-    finally:
-        connection.close()
-    return [(number, _decoder.decode(body)) for number, body in rows]
+    """About `limit` entries numbered above `after`, in order (whole commits; one may hold more than the limit)."""
+    found: list[tuple[int, Entry]] = []
+    with closing(sqlite3.connect(segment.path, isolation_level=None, timeout=5)) as connection:
+        try:
+            rows = connection.execute(READ, (after,))
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return []  # the writer died before its first commit
+            raise
+        for last, body in rows:
+            entries = _decoder.decode_lines(body)
+            first = last - len(entries) + 1
+            found += [(number, entry) for number, entry in enumerate(entries, first) if number > after]
+            if len(found) >= limit:
+                break
+    return found
 
 
 def remove_segment(segment: Segment) -> None:

@@ -1,6 +1,7 @@
 """What banner and preferences page say: texts and purposes in the visitor's language, as plain values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -42,7 +43,8 @@ class PurposeText(msgspec.Struct, frozen=True):
     services: tuple[ServiceText, ...]
 
 
-def choose_language(page: str, accept: str, offered: Sequence[str]) -> str:
+@lru_cache(maxsize=4096)
+def choose_language(page: str, accept: str, offered: tuple[str, ...]) -> str:
     """The page's own language, then the browser's (Accept-Language by weight), then the first offered."""
     for tag in [page, *_accepted(accept)]:
         base = tag.split("-")[0].lower()

@@ -7,6 +7,7 @@ Default deny: a host that no service of the policy names is held too, and never 
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from html import unescape
 from typing import Protocol
 
@@ -14,7 +15,7 @@ import lolhtml
 import msgspec
 
 from gateway.consent.decision import Decision
-from gateway.policy import NECESSARY, UNKNOWN, Policy
+from gateway.policy import UNKNOWN, Policy
 
 MARK = "<!--gw-->"
 _MARK_BYTES = MARK.encode()
@@ -54,12 +55,19 @@ class _Attributes(Protocol):
     def remove_attribute(self, name: str) -> None: ...
 
 
+MAX_REMEMBERED_URL = 400
+
+
 def find_host(url: str) -> str:
     """The host that a browser would contact for an attribute's raw value; `self` for a relative address.
 
     Follows the WHATWG URL parser where tricks live: character references, dropped tabs and line ends, back slashes,
     missing or surplus slashes, user info, ports, upper case, a final dot. Empty when it cannot be told.
     """
+    return _find_host_remembered(url) if len(url) <= MAX_REMEMBERED_URL else _find_host(url)
+
+
+def _find_host(url: str) -> str:
     text = unescape(url).strip("\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r\x0e\x0f \x1f")
     text = text.translate(_IGNORED).replace("\\", "/")
     scheme = _SCHEME.match(text)
@@ -68,6 +76,9 @@ def find_host(url: str) -> str:
             return OWN  # data:, blob:, about:, javascript: contact no other host by themselves
         return _authority(text[scheme.end() :].lstrip("/"))
     return _authority(text.lstrip("/")) if text.startswith("//") else OWN
+
+
+_find_host_remembered = lru_cache(maxsize=4096)(_find_host)
 
 
 def _authority(text: str) -> str:
@@ -82,13 +93,12 @@ class TagGate:
     def __init__(self, policy: Policy, decision: Decision, own_hosts: frozenset[str]) -> None:
         self._policy, self._decision, self._own = policy, decision, own_hosts
 
-    def purpose_of(self, url: str, base: str = OWN) -> tuple[str, str]:
-        """(host, purpose) of an address; own hosts are necessary."""
-        host = find_host(url)
-        host = base if host == OWN else host
+    def find_refused(self, host: str) -> str:
+        """The purpose for whose sake a host may not be contacted now; empty when it may."""
         if host == OWN or host in self._own:
-            return host, NECESSARY
-        return host, self._policy.purpose_of_host(host) if host else UNKNOWN
+            return ""
+        purpose = self._policy.purpose_of_host(host) if host else UNKNOWN
+        return "" if self._decision.allows(purpose) else purpose
 
     def allows(self, purpose: str) -> bool:
         """Whether this purpose is granted (unknown never is)."""
@@ -166,8 +176,10 @@ class PageRewriter:
     def _on_tag(self, element: lolhtml.Element) -> None:
         tag = element.tag_name
         for url in _addresses(tag, element):
-            host, purpose = self._gate.purpose_of(url, self._base)
-            if not self._gate.allows(purpose):
+            host = find_host(url)
+            host = self._base if host == OWN else host
+            purpose = self._gate.find_refused(host)
+            if purpose:
                 self._hold(tag, element, host, purpose)
                 return
         marked = element.get_attribute("data-purpose") if tag == "script" else None

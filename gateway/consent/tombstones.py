@@ -7,6 +7,7 @@ about a microsecond) tells whether another process has written since; with Postg
 
 import logging
 import sqlite3
+import sys
 import threading
 from typing import Any
 
@@ -16,6 +17,7 @@ from gateway.database import TOMBSTONES, is_sqlite, reading, sqlite_path
 
 log = logging.getLogger("gateway.tombstones")
 CHANNEL = "gateway_tombstones"
+DEAF = sys.maxsize
 NEWER = "SELECT sequence, consent_id, revision FROM tombstones WHERE sequence > ? ORDER BY sequence"
 
 
@@ -63,16 +65,17 @@ class PostgresTombstones:
         self._engine = engine
         self._floors: dict[str, int] = {}
         self._last = 0
+        self._hears = True
         self._stopping = threading.Event()
-        self._connection: Any = engine.raw_connection().driver_connection
-        self._connection.autocommit = True
-        self._connection.execute(f"LISTEN {CHANNEL}")
+        self._connection = self._open_listener()
         self._load()
         self._thread = threading.Thread(target=self._listen, name="tombstones", daemon=True)
         self._thread.start()
 
     def floor(self, consent_id: str) -> int:
         """The lowest revision of this consent that still counts; 0 when nothing was withdrawn."""
+        if not self._hears:
+            return DEAF  # what may have been withdrawn meanwhile is not known: nothing counts
         return self._floors.get(consent_id, 0)
 
     def _load(self) -> None:
@@ -85,8 +88,28 @@ class PostgresTombstones:
 
     def _listen(self) -> None:
         while not self._stopping.is_set():
-            for _ in self._connection.notifies(timeout=1, stop_after=1):
-                self._load()
+            try:
+                for _ in self._connection.notifies(timeout=1, stop_after=1):
+                    self._load()
+            except Exception:  # a worker loop: it has to go on, and says no until it hears again
+                self._hears = False
+                log.exception("withdrawals cannot be heard; nothing optional happens until they can")
+                self._stopping.wait(1)
+                self._reconnect()
+
+    def _reconnect(self) -> None:
+        try:
+            self._connection = self._open_listener()
+            self._load()
+            self._hears = True
+        except Exception as error:  # still away; the next round tries again
+            log.warning("the database is still away: %s", error)
+
+    def _open_listener(self) -> Any:
+        connection: Any = self._engine.raw_connection().driver_connection
+        connection.autocommit = True
+        connection.execute(f"LISTEN {CHANNEL}")
+        return connection
 
     def close(self) -> None:
         """Stop listening."""

@@ -1,1 +1,1 @@
-"""An invented firm's website with careless tags, and simulated visitors: the product tried out in one command."""
+"""An invented firm's careless website and simulated visitors: the product tried out in one command."""

@@ -20,18 +20,20 @@ ARTICLES = (
         path="/artikelen/veertiendagenbrief",
         topic="Incassokosten",
         title="De veertiendagenbrief: de laatste kosteloze kans",
-        summary="Een consument betaalt pas incassokosten na een brief die aan vaste regels voldoet. Dit staat erin.",
+        summary="Incassokosten mogen pas na een brief die aan vaste regels voldoet. Dit staat erin.",
         minutes=4,
         sections=(
             (
                 "Waarom deze brief er is",
-                "Wie een rekening vergeet, verdient een herinnering zonder boete. Daarom moet een bedrijf een "
-                "consument eerst veertien dagen geven om alsnog te betalen, zonder extra kosten.",
+                "Wie een rekening vergeet, verdient een herinnering zonder boete. Daarom moet een"
+                " bedrijf een consument eerst veertien dagen geven om alsnog te betalen, zonder "
+                "extra kosten.",
             ),
             (
                 "Wat erin moet staan",
-                "Het bedrag dat openstaat, de termijn van veertien dagen die begint op de dag nadat de brief is "
-                "bezorgd, en de precieze incassokosten die volgen als betaling uitblijft.",
+                "Het bedrag dat openstaat, de termijn van veertien dagen die begint op de dag "
+                "nadat de brief is bezorgd, en de precieze incassokosten die volgen als betaling "
+                "uitblijft.",
             ),
             (
                 "Als de brief niet klopt",
@@ -48,18 +50,18 @@ ARTICLES = (
         sections=(
             (
                 "Begin met wat er binnenkomt",
-                "Zet inkomen en vaste lasten naast elkaar. Wat overblijft is de grens van een regeling, niet het "
-                "begin van de onderhandeling.",
+                "Zet inkomen en vaste lasten naast elkaar. Wat overblijft is de grens van een "
+                "regeling, niet het begin van de onderhandeling.",
             ),
             (
                 "Bel voordat de termijn verloopt",
-                "Een regeling vooraf kost bijna nooit iets. Een regeling achteraf vaak wel. Vijf minuten bellen "
-                "scheelt meestal veertig euro.",
+                "Een regeling vooraf kost bijna nooit iets. Een regeling achteraf vaak wel. Vijf "
+                "minuten bellen scheelt meestal veertig euro.",
             ),
             (
                 "Laat het opschrijven",
-                "Vraag om een bevestiging met het bedrag, de dag van de maand en wat er gebeurt als het één keer "
-                "niet lukt.",
+                "Vraag om een bevestiging met het bedrag, de dag van de maand en wat er gebeurt "
+                "als het één keer niet lukt.",
             ),
         ),
         video="regeling-in-vier-stappen",
@@ -68,18 +70,18 @@ ARTICLES = (
         path="/artikelen/beslagvrije-voet",
         topic="Beslag",
         title="Beslag op inkomen: wat blijft er over?",
-        summary="De beslagvrije voet is het deel van het inkomen waar niemand aan mag komen. Zo wordt hij bepaald.",
+        summary="De beslagvrije voet is het deel van het inkomen waar niemand aan mag komen.",
         minutes=6,
         sections=(
             (
                 "Een bodem onder het inkomen",
-                "Ook met beslag moet iemand de huur, de zorgverzekering en de boodschappen kunnen betalen. De wet "
-                "legt daarom een bodem: de beslagvrije voet.",
+                "Ook met beslag moet iemand de huur, de zorgverzekering en de boodschappen kunnen"
+                " betalen. De wet legt daarom een bodem: de beslagvrije voet.",
             ),
             (
                 "Wie rekent hem uit",
-                "De deurwaarder, met gegevens over inkomen, huishouden en woonlasten. Klopt er iets niet, dan kan "
-                "de berekening met terugwerkende kracht worden hersteld.",
+                "De deurwaarder, met gegevens over inkomen, huishouden en woonlasten. Klopt er "
+                "iets niet, dan kan de berekening met terugwerkende kracht worden hersteld.",
             ),
             (
                 "Wat u zelf kunt doen",
@@ -96,8 +98,8 @@ ARTICLES = (
         sections=(
             (
                 "Factureer dezelfde dag",
-                "Elke dag die u wacht met factureren, wacht u ook op uw geld. En uw klant weet vandaag nog waar "
-                "het over gaat.",
+                "Elke dag die u wacht met factureren, wacht u ook op uw geld. En uw klant weet "
+                "vandaag nog waar het over gaat.",
             ),
             (
                 "Noem een datum, geen termijn",

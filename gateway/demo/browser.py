@@ -1,7 +1,8 @@
-"""A browser small enough to simulate many: real HTTP, a cookie jar, forms, and the tags that a page would load.
+"""A browser small enough to simulate many: real HTTP, a cookie jar, forms, and the tags that a page would
+load.
 
-It does what the page tells it and writes down what came in and who was contacted, so that the tally can say whether
-anything came that had not been agreed to.
+It does what the page tells it and writes down what came in and who was contacted, so that the tally can say
+whether anything came that had not been agreed to.
 """
 
 import http.client
@@ -30,7 +31,7 @@ class Person(msgspec.Struct, frozen=True):
     scripts: bool = True
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Shown(msgspec.Struct, frozen=True):
     """What came back at last, after redirects; `url` is its path and query."""
 
     status: int
@@ -40,7 +41,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Trace(msgspec.Struct, frozen=True):
-    """Something optional that reached this browser: a cookie's name or a contacted host, and what was granted then."""
+    """What reached this browser: a cookie's name or a contacted host, and what was granted then."""
 
     kind: str
     name: str
@@ -58,20 +59,21 @@ class Browser:
         self.granted: frozenset[str] = frozenset()
         self.traces: list[Trace] = []
 
-    def open(self, url: str, referrer: str = "", *, prefetch: bool = False) -> Answer:
+    def open(self, url: str, referrer: str = "", *, prefetch: bool = False) -> Shown:
         """Navigate to a path of the site; loads what the page loads by itself."""
         answer = self._follow(url, self._navigation(referrer, prefetch=prefetch))
         if not prefetch:
             self.load(answer.document, referrer=self._origin + answer.url)
         return answer
 
-    def submit(self, action: str, fields: Mapping[str, str], page_url: str) -> Answer:
+    def submit(self, action: str, fields: Mapping[str, str], page_url: str) -> Shown:
         """Post a form as a page without scripts does, and follow the redirect."""
         body = urlencode(fields).encode()
-        headers = self._navigation(self._origin + page_url) | {"Content-Type": FORM_TYPE, "Origin": self._origin}
+        headers = self._navigation(self._origin + page_url)
+        headers |= {"Content-Type": FORM_TYPE, "Origin": self._origin}
         status, found, _ = self._exchange("POST", action, headers, body)
         if status not in (302, 303):
-            return Answer(status, action, Document())
+            return Shown(status, action, Document())
         answer = self._follow(_local(found.get("location", "/")), self._navigation(self._origin + page_url))
         self.load(answer.document, referrer=self._origin + answer.url)
         return answer
@@ -119,7 +121,7 @@ class Browser:
         if path == "/analytics.js":
             self.cookies[SCRIPT_COOKIE] = "1"
 
-    def _follow(self, url: str, headers: dict[str, str]) -> Answer:
+    def _follow(self, url: str, headers: dict[str, str]) -> Shown:
         for _ in range(MAX_REDIRECTS):
             status, found, body = self._exchange("GET", url, headers)
             if status not in (301, 302, 303, 307, 308):
@@ -128,8 +130,9 @@ class Browser:
         else:
             raise ConnectionError(f"{url}: too many redirects")
         kind = found.get("content-type", "")
-        document = read_document(body.decode("utf-8", "replace")) if kind.startswith("text/html") else Document()
-        return Answer(status, url, document, kind)
+        html = body.decode("utf-8", "replace") if kind.startswith("text/html") else ""
+        document = read_document(html)
+        return Shown(status, url, document, kind)
 
     def _navigation(self, referrer: str, *, prefetch: bool = False) -> dict[str, str]:
         site = "same-origin" if referrer.startswith(self._origin) else "cross-site" if referrer else "none"

@@ -1,4 +1,6 @@
-"""What a visitor's browser sees in a page: tags that would load, tags held back, forms, and the gateway's own word."""
+"""What a visitor's browser sees in a page: tags that would load, tags held back, forms, and the gateway's
+own word.
+"""
 
 from html.parser import HTMLParser
 

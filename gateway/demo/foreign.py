@@ -1,7 +1,9 @@
-"""The foreign hosts that a careless site calls in: statistics, an advertising pixel, a video player, a chat window.
+"""The foreign hosts that a careless site calls in: statistics, an advertising pixel, a video player, a chat
+window.
 
-Each is a server on its own port and writes down every request, so that anybody can see what a visitor's browser told
-it, and when. Their names end in `.localhost`, which browsers resolve to this machine without asking anybody.
+Each is a server on its own port and writes down every request, so that anybody can see what a visitor's
+browser told it, and when. Their names end in `.localhost`, which browsers resolve to this machine without
+asking anybody.
 """
 
 import time

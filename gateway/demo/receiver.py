@@ -1,7 +1,8 @@
 """A webhook receiver as a careful customer would write it, from the published rules alone.
 
 It checks every delivery itself (https://www.standardwebhooks.com: `webhook-id`, `webhook-timestamp`,
-`webhook-signature`) and shares no code with the sender. What does not verify is refused and written down as such.
+`webhook-signature`) and shares no code with the sender. What does not verify is refused and written down as
+such.
 """
 
 import base64
@@ -65,7 +66,8 @@ class Receiver:
 
     def app(self) -> Starlette:
         """The receiver as an app: POST to HOOK_PATH, and the log as JSON at LOG_PATH."""
-        return Starlette(routes=[Route(HOOK_PATH, self.receive, methods=["POST"]), Route(LOG_PATH, self.show)])
+        hook = Route(HOOK_PATH, self.receive, methods=["POST"])
+        return Starlette(routes=[hook, Route(LOG_PATH, self.show)])
 
     async def receive(self, request: Request) -> Response:
         """204 for a right delivery (a repeat included), 401 for a wrong signature, 400 for a wrong body."""

@@ -1,7 +1,7 @@
 """The website of an invented debt-collection firm, as careless as real ones: it knows nothing of consent.
 
-Its pages call in foreign hosts, its backend sets cookies of every kind, and it marks its pages as cacheable for all.
-The gateway stands before it; nothing here works along.
+Its pages call in foreign hosts, its backend sets cookies of every kind, and it marks its pages as cacheable
+for all. The gateway stands before it; nothing here works along.
 """
 
 import random
@@ -19,8 +19,13 @@ from gateway.resources import template_folder
 from gateway.web.pages import Pages
 
 DOCUMENT_PATH = "/documenten/algemene-voorwaarden.pdf"
-MENU = (("/", "Home"), ("/diensten", "Diensten"), ("/artikelen", "Kennisbank"))
-MENU += (("/over-ons", "Over ons"), ("/contact", "Contact"))
+MENU = (
+    ("/", "Home"),
+    ("/diensten", "Diensten"),
+    ("/artikelen", "Kennisbank"),
+    ("/over-ons", "Over ons"),
+    ("/contact", "Contact"),
+)
 SIMPLE_PAGES = {
     "/": "home.html",
     "/over-ons": "about.html",
@@ -130,7 +135,8 @@ class DemoSite:
 
     async def document(self, _request: Request) -> Response:
         """The general terms, a real PDF."""
-        return Response(build_pdf("Algemene voorwaarden", TERMS), media_type="application/pdf", headers=CACHED)
+        body = build_pdf("Algemene voorwaarden", TERMS)
+        return Response(body, media_type="application/pdf", headers=CACHED)
 
     async def file(self, request: Request) -> Response:
         """Style sheet and pictures."""

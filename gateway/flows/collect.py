@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from gateway.analytics.device import parse_agent
+from gateway.analytics.masking import campaign_fields, truncate_address
 from gateway.analytics.source import Source, classify_source
 from gateway.analytics.visit import Visit
 from gateway.config import Site
@@ -11,7 +12,6 @@ from gateway.errors import JournalFull
 from gateway.event import ENGAGEMENT, PAGE_VIEW, DropReason, Event, Hit, Recorded
 from gateway.flows.parts import Parts
 from gateway.policy import ANALYTICS
-from gateway.analytics.masking import campaign_fields, truncate_address
 
 MAX_PROPS = 30
 SLACK_MS = 5_000

@@ -9,6 +9,7 @@ from collections import Counter
 from gateway.event import Counted
 
 MAX_KEYS = 2_000
+MAX_LENGTH = 120
 OTHER = "(other)"
 
 Key = tuple[str, int, str, str, str]
@@ -23,12 +24,19 @@ class Counters:
 
     def add(self, at: float, site: str, kind: str, name: str, detail: str = "", count: int = 1) -> None:
         """Add to one counter of the hour that `at` (epoch seconds) lies in."""
-        hour = int(at // 3600) * 3600
-        key = (site, hour, kind, name[:120], detail[:120])
+        key = (site, int(at) // 3600 * 3600, kind, name, detail)
         with self._lock:
-            if key not in self._counts and len(self._counts) >= MAX_KEYS:
-                key = (site, hour, kind, OTHER, "")
-            self._counts[key] += count
+            if key in self._counts:
+                self._counts[key] += count
+            else:
+                self._begin(key, count)
+
+    def _begin(self, key: Key, count: int) -> None:
+        site, hour, kind, name, detail = key
+        long = len(name) > MAX_LENGTH or len(detail) > MAX_LENGTH
+        if long or len(self._counts) >= MAX_KEYS:
+            key = (site, hour, kind, name[:MAX_LENGTH] if long else OTHER, detail[:MAX_LENGTH] if long else "")
+        self._counts[key] += count
 
     def take(self) -> list[Counted]:
         """What has gathered since the last call, as journal entries."""

@@ -14,7 +14,6 @@ from gateway.errors import JournalFull
 from gateway.event import DropReason, Hit
 from gateway.flows.collect import collect, find_reason
 from gateway.flows.parts import Parts
-from gateway.policy import ANALYTICS
 
 PENDING_SECONDS = 60
 
@@ -31,15 +30,17 @@ class PageView(msgspec.Struct, frozen=True):
 def open_view(
     hit: Hit, decision: Decision, cookie: str, cookie_name: str, site: Site, parts: Parts, *, secure: bool
 ) -> PageView:
-    """Open the view of a page that is about to be shown; `cookie` is the visit cookie's value, if any."""
-    if not decision.allows(ANALYTICS):
-        return PageView(new_id())
+    """Open the view of a page that is about to be shown to a visitor who granted analytics.
+
+    `cookie` is the visit cookie's value, if any.
+    """
     before = read_visit(cookie, parts.signers.visit)
     visit = continue_visit(before, site.id, hit.at, parts.config.settings.analytics.visit_minutes * 60)
     reason = find_reason(hit, decision, visit, parts)
     if reason is not None:
         parts.counters.add(hit.at, hit.site, "dropped", reason.value)
-        return PageView(new_id())
+        # A page fetched ahead may be shown later without our knowing: without an id its script reports it then.
+        return PageView("" if reason is DropReason.PREFETCH else new_id())
     set_cookie = visit_cookie(visit, cookie_name, site, parts, secure=secure)
     if before and before.id == visit.id and before.pending and hit.at - before.last_at <= PENDING_SECONDS:
         return PageView(before.pending, set_cookie=set_cookie)  # counted already, when the form was posted

@@ -2,9 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from math import ceil
+from zoneinfo import ZoneInfo
 
-from gateway.analytics.results import Point
+import msgspec
+
+from gateway.analytics.results import Point, Report
+from gateway.web.labels import LOCALES, Labels
+from gateway.web.question import CHARTED, Question
 
 LINES = 4
 MOST_LABELS = 8
@@ -29,7 +35,6 @@ class Mark:
 
     at: str
     text: str
-    anchor: str = "middle"
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,48 @@ class Geometry:
     bars: list[Bar]
     lines: list[Mark]
     labels: list[Mark]
+
+
+@dataclass(frozen=True)
+class ChartView:
+    """The chart: a sentence, a table, the geometry of the SVG, and `data` (JSON) for the script."""
+
+    title: str
+    summary: str
+    table: list[tuple[str, str, str, str, str]]
+    geometry: Geometry
+    data: str
+
+
+def build_chart(report: Report, question: Question, labels: Labels, now: float) -> ChartView:
+    """The chart of the chosen metric at `now` (epoch seconds); hours and days to come are left empty."""
+    points, hourly = report.series, report.period.interval == "hour"
+    local = datetime.fromtimestamp(now, ZoneInfo(report.period.timezone)).strftime("%Y-%m-%dT%H:%M")
+    values: list[int] = [getattr(point, question.chart) for point in points]
+    started, unfinished = count_started(points, local), find_unfinished(points, local)
+    short = [_short_label(point, hourly, question.days, labels) for point in points]
+    long = [_long_label(point, hourly, labels) for point in points]
+    titles = [f"{name}: {labels.number(value)}" for name, value in zip(long, values, strict=True)]
+    top = choose_top(max(values, default=0))
+    lines = [labels.number(top * index // LINES) for index in range(LINES + 1)]
+    texts, metric = labels.texts["chart"], labels.texts["metrics"][question.chart]
+    data = {
+        "values": [value if index < started else None for index, value in enumerate(values)],
+        "unfinished": unfinished,
+        "unfinishedWord": texts["unfinished"],
+        "top": top,
+        "short": short,
+        "long": long,
+        "language": LOCALES[labels.language].replace("_", "-"),
+        "links": [] if hourly or question.days == 1 else [question.on_day(point.at) for point in points],
+    }
+    return ChartView(
+        title=texts["title"].format(metric=metric, interval=texts[report.period.interval]),
+        summary=_summary(metric, values[:started], long, hourly, labels, report),
+        table=[_table_row(name, point, labels) for name, point in zip(long, points, strict=True)],
+        geometry=build_geometry(values, titles, short, lines, unfinished),
+        data=msgspec.json.encode(data).decode(),
+    )
 
 
 def choose_top(most: int) -> int:
@@ -54,7 +101,11 @@ def choose_top(most: int) -> int:
 
 
 def build_geometry(
-    values: Sequence[int], titles: Sequence[str], labels: Sequence[str], lines: Sequence[str], unfinished: int | None
+    values: Sequence[int],
+    titles: Sequence[str],
+    labels: Sequence[str],
+    lines: Sequence[str],
+    unfinished: int | None,
 ) -> Geometry:
     """Place the bars of `values`; `lines` are the words for the lines from 0 up, `unfinished` an index."""
     top, slot = choose_top(max(values, default=0)), 100 / max(1, len(values))
@@ -71,8 +122,9 @@ def build_geometry(
         for index, value in enumerate(values)
     ]
     marks = [Mark(_percent(100 - 100 * index / LINES), text) for index, text in enumerate(lines)]
-    every = ceil(len(labels) / MOST_LABELS) or 1
-    under = [Mark(_percent(slot * (i + 0.5)), labels[i]) for i in range(0, len(labels), every)]
+    worded = [index for index, label in enumerate(labels) if label]
+    every = ceil(len(worded) / MOST_LABELS) or 1
+    under = [Mark(_percent(slot * (index + 0.5)), labels[index]) for index in worded[::every]]
     return Geometry(bars, marks, under)
 
 
@@ -91,3 +143,40 @@ def count_started(points: Sequence[Point], now_local: str) -> int:
 
 def _percent(value: float) -> str:
     return f"{value:.3f}%"
+
+
+def _short_label(point: Point, hourly: bool, days: int, labels: Labels) -> str:
+    """The word under a bar; over several days only midnight has one."""
+    if not hourly:
+        return labels.day(point.at)
+    if days == 1:
+        return point.at[11:]
+    return labels.day(point.at) if point.at.endswith("T00:00") else ""
+
+
+def _long_label(point: Point, hourly: bool, labels: Labels) -> str:
+    return labels.day(point.at, long=True) + (f", {point.at[11:]}" if hourly else "")
+
+
+def _summary(metric: str, values: list[int], names: list[str], hourly: bool, labels: Labels, report: Report) -> str:
+    """The chart in one sentence. The emptiest hour is always some hour of the night, and is not named."""
+    texts, period = labels.texts["chart"], labels.days(report.period.first, report.period.last)
+    if not any(values):
+        return str(texts["summary_empty"].format(metric=metric, period=period))
+    most, least = values.index(max(values)), values.index(min(values))
+    return str(
+        texts["summary_hours" if hourly or len(values) == 1 else "summary"].format(
+            metric=metric,
+            period=period,
+            total=labels.number(sum(values)),
+            most_at=names[most],
+            most=labels.number(values[most]),
+            least_at=names[least],
+            least=labels.number(values[least]),
+        )
+    )
+
+
+def _table_row(name: str, point: Point, labels: Labels) -> tuple[str, str, str, str, str]:
+    counts = [labels.number(getattr(point, metric)) for metric in CHARTED]
+    return point.at, name, counts[0], counts[1], counts[2]

@@ -25,6 +25,7 @@ from gateway.flows.decide import Decider
 from gateway.flows.view import visit_cookie
 from gateway.policy import ANALYTICS, UNKNOWN
 from gateway.web.body import media_type, read_body
+from gateway.web.rate_limit import RateLimit
 from gateway.web.reply import JSON, reply
 from gateway.web.request import VisitorRequest
 from gateway.web.response import Desk
@@ -55,6 +56,7 @@ class Choosing:
     def __init__(self, desk: Desk, decider: Decider) -> None:
         self._desk, self._parts, self._decider = desk, desk.parts, decider
         self._limit = desk.parts.config.settings.limits.body_bytes
+        self._limit_rate = RateLimit(desk.parts.config.settings.limits.posts_per_minute)
 
     async def answer(
         self, request: VisitorRequest, site: Site, decision: Decision, now: float, receive: Receive, send: Send
@@ -68,6 +70,9 @@ class Choosing:
         post = parse_post(body, request, site)
         name = self._desk.cookie_name(CONSENT, request, site)
         before = self._decider.read(request.cookie(name))
+        # Whoever has something to take back is never kept waiting.
+        if not (before and before.consent_id) and not self._limit_rate.allow(request.client, now):
+            raise BadRequest(429, "too_many", "too many choices from this network; wait a minute")
         chosen = await self._commit(post, before, request, site, now)
         by_script = b"application/json" in request.headers.get(b"accept", b"")
         cookies = [self._cookie(name, chosen.choice, request, site)]

@@ -39,9 +39,10 @@ FOREVER = "public, max-age=31536000, immutable"
 class ConsoleParts:
     """What console and local API work with.
 
-    `report` and `status` block and are called in threads. `status` answers {"version": str, "started_at": epoch
-    seconds, "pending": journal entries not yet stored, "drained": entries stored since the start, "store_ok": bool};
-    what is missing is not shown. `drain` stores what waits and answers how many entries that were.
+    `report` and `status` block and are called in threads. Of `status` the console shows "version", "started_at"
+    (epoch seconds), "fronts" (front workers at work), "journals" (files), "drained" (entries stored since the start),
+    "store" ("ok" or the fault) and "disabled" (destination to why it has stopped); what is missing is not shown.
+    `drain` stores what waits and answers how many entries that were.
     """
 
     config: Config
@@ -110,8 +111,9 @@ class Overview:
             "overview.html",
             sites=[(name, question.on_site(site), site == query.site) for site, name in self._names.items()],
             site_name=self._names[query.site],
+            observing=self._parts.config.settings.mode == "observe",
             keeper=build_keeper(status, labels, now),
-            **build_overview(report, question, labels, now, minutes),
+            **build_overview(report, question, labels, now, minutes, status.get("disabled", {})),
         )
 
 

@@ -53,8 +53,10 @@ class ConsoleGuard:
         await app(scope, receive, _with_headers(send))
 
     def _came_by_https(self, scope: Scope, headers: Headers) -> bool:
-        if scope["scheme"] == "https" or headers.get("x-forwarded-proto", "") != "https":
-            return scope["scheme"] == "https"
+        if scope["scheme"] == "https":
+            return True
+        if headers.get("x-forwarded-proto") != "https":
+            return False
         peer = _address(scope["client"][0]) if scope.get("client") else None
         return peer is not None and any(peer in network for network in self._trusted)
 

@@ -1,6 +1,7 @@
 """Content encodings of pages that have to be read: gzip and deflate are undone as they stream and done again."""
 
 import zlib
+from functools import lru_cache
 from typing import Protocol
 
 READABLE = (b"gzip", b"deflate")
@@ -58,6 +59,7 @@ class Deflate:
         return body + self._state.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
 
 
+@lru_cache(maxsize=512)
 def readable_encodings(accept: bytes) -> bytes:
     """The part of an Accept-Encoding that we can read back when the page comes."""
     kept = [part for part in accept.split(b",") if part.partition(b";")[0].strip().lower() in READABLE]

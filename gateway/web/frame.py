@@ -61,7 +61,4 @@ def _language_links(request: Request, present: str) -> list[tuple[str, str, bool
     """(language, link to this page in it, whether it is the present one) for each language."""
     path = "/signin" if request.url.path == "/signin" else "/"
     kept = {key: value for key, value in request.query_params.items() if key != "lang"}
-    return [
-        (language, f"{path}?{urlencode({**kept, 'lang': language})}", language == present)
-        for language in LOCALES
-    ]
+    return [(language, f"{path}?{urlencode({**kept, 'lang': language})}", language == present) for language in LOCALES]

@@ -15,7 +15,7 @@ from gateway.consent.decision import UNDECIDED, Decision
 from gateway.flows.decide import Decider
 from gateway.web.encoding import readable_encodings
 from gateway.web.public import Public
-from gateway.web.request import RequestReader, VisitorRequest
+from gateway.web.request import Headers, RequestReader, VisitorRequest
 from gateway.web.response import Desk, GatedResponse
 
 log = logging.getLogger("gateway.middleware")
@@ -54,7 +54,7 @@ class ConsentGate:
             await self._public.answer(request, site, decision, now, receive, send)
             return
         scope["gateway.consent"] = decision
-        if self._enforce and b"text/html" in request.headers.get(b"accept", b"text/html"):
+        if self._enforce and _hinders(request.headers):
             scope = _for_page(scope)
         gated = GatedResponse(self._desk, request, site, decision, now, send)
         await self._app(scope, receive, gated.send)
@@ -69,19 +69,24 @@ class ConsentGate:
             return UNDECIDED
 
 
+def _hinders(headers: Headers) -> bool:
+    """Whether a page is asked for in a way that would make it come in parts, unreadable, or not at all."""
+    if b"text/html" not in headers.get(b"accept", b"text/html"):
+        return False
+    encodings = headers.get(b"accept-encoding")
+    if encodings is not None and readable_encodings(encodings) != encodings:
+        return True
+    return not CONDITIONAL.isdisjoint(headers)
+
+
 def _for_page(scope: Scope) -> Scope:
-    """The scope with request headers taken out that would make a page come in parts, encoded, or not at all."""
-    changed = False
-    headers = []
-    for name, value in scope["headers"]:
-        if name in CONDITIONAL:
-            changed = True
-        elif name == b"accept-encoding" and (readable := readable_encodings(value)) != value:
-            headers.append((name, readable))
-            changed = True
-        else:
-            headers.append((name, value))
-    return {**scope, "headers": headers} if changed else scope
+    """The scope with those request headers taken out or reduced to what can be read."""
+    headers = [
+        (name, readable_encodings(value) if name == b"accept-encoding" else value)
+        for name, value in scope["headers"]
+        if name not in CONDITIONAL
+    ]
+    return {**scope, "headers": headers}
 
 
 def wall_clock() -> float:

@@ -2,19 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
-import msgspec
-
-from gateway.analytics.results import ConsentFigures, Point, QueueState, Report, Row
-from gateway.web.chart import LINES, Geometry, build_geometry, choose_top, count_started, find_unfinished
+from gateway.analytics.results import ConsentFigures, QueueState, Report, Row
+from gateway.web.chart import build_chart
 from gateway.web.labels import Labels
 from gateway.web.question import CHARTED, MORE_ROWS, Question
 
 VIEW_CARDS = ("page", "topic")  # cards that count page views; the others count visitors
-QUEUE_STATES = ("queued", "started", "delivered", "dead", "cancelled", "expired")
+QUEUE_STATES = ("delivered", "queued", "started", "dead", "cancelled", "expired")
 
 
 @dataclass(frozen=True)
@@ -73,19 +69,15 @@ class Held:
     path: str
 
 
-@dataclass(frozen=True)
-class ChartView:
-    """The chart: a sentence, a table, the geometry of the SVG, and `data` (JSON) for the script."""
-
-    title: str
-    summary: str
-    table: list[tuple[str, str, str, str, str]]
-    geometry: Geometry
-    data: str
-
-
-def build_overview(report: Report, question: Question, labels: Labels, now: float, visit_minutes: int) -> dict[str, Any]:
-    """The template's values for one report; `now` is epoch seconds."""
+def build_overview(
+    report: Report,
+    question: Question,
+    labels: Labels,
+    now: float,
+    visit_minutes: int,
+    stopped: Mapping[str, str],
+) -> dict[str, Any]:
+    """The template's values for one report; `now` is epoch seconds, `stopped` why destinations have stopped."""
     return {
         "report": report,
         "question": question,
@@ -98,7 +90,7 @@ def build_overview(report: Report, question: Question, labels: Labels, now: floa
         "cards": [build_card(key, rows, report, question, labels) for key, rows in report.breakdowns.items()],
         "dropped": build_dropped(report, labels),
         "held": build_held(report, labels),
-        "queues": [build_queue(queue, labels, report.period.timezone) for queue in report.destinations],
+        "queues": [build_queue(queue, labels, report.period.timezone, stopped) for queue in report.destinations],
         "empty": find_emptiness(report),
     }
 
@@ -135,39 +127,6 @@ def build_tiles(report: Report, question: Question, labels: Labels, minutes: int
         )
         for key, value in values.items()
     ]
-
-
-def build_chart(report: Report, question: Question, labels: Labels, now: float) -> ChartView:
-    """The chart of the chosen metric; hours and days that have not begun are left empty."""
-    points, hourly = report.series, report.period.interval == "hour"
-    local = datetime.fromtimestamp(now, ZoneInfo(report.period.timezone)).strftime("%Y-%m-%dT%H:%M")
-    values: list[int] = [getattr(point, question.chart) for point in points]
-    started, unfinished = count_started(points, local), find_unfinished(points, local)
-    short = [_short_label(point, hourly, question.days, labels) for point in points]
-    long = [_long_label(point, hourly, labels) for point in points]
-    titles = [f"{name}: {labels.number(value)}" for name, value in zip(long, values, strict=True)]
-    top = choose_top(max(values, default=0))
-    lines = [labels.number(top * index // LINES) for index in range(LINES + 1)]
-    drill = not hourly and question.days > 1
-    metric, texts = labels.texts["metrics"][question.chart], labels.texts["chart"]
-    data = {
-        "values": [value if index < started else None for index, value in enumerate(values)],
-        "unfinished": unfinished,
-        "unfinishedWord": texts["unfinished"],
-        "top": top,
-        "short": short,
-        "long": long,
-        "metric": metric,
-        "language": labels.locale.language,
-        "links": [question.url(**{"from": p.at, "to": p.at}) for p in points] if drill else [],
-    }
-    return ChartView(
-        title=texts["title"].format(metric=metric, interval=texts[report.period.interval]),
-        summary=_summary(metric, values[:started], long, labels, report),
-        table=[_table_row(name, point, labels) for name, point in zip(long, points, strict=True)],
-        geometry=build_geometry(values, titles, short, lines, unfinished),
-        data=msgspec.json.encode(data).decode(),
-    )
 
 
 def build_segments(consent: ConsentFigures, labels: Labels) -> list[Segment]:
@@ -240,7 +199,7 @@ def build_held(report: Report, labels: Labels) -> list[Held]:
     """What was held back, and in observe mode what would be."""
     words, found = labels.texts["held"], []
     for row in report.held:
-        what, purpose, path = (row.detail.split(" ", 2) + ["", "", ""])[:3]
+        what, purpose, path = [*row.detail.split(" ", 2), "", ""][:3]
         found.append(
             Held(
                 name=_plain_name(row.name, labels),
@@ -254,63 +213,33 @@ def build_held(report: Report, labels: Labels) -> list[Held]:
     return found
 
 
-def build_queue(queue: QueueState, labels: Labels, timezone: str) -> dict[str, str]:
-    """A destination's row: name, kind, counts by state, oldest waiting, last error."""
-    oldest = labels.moment(queue.oldest_at, timezone) if queue.oldest_at is not None else ""
+def build_queue(queue: QueueState, labels: Labels, timezone: str, stopped: Mapping[str, str]) -> dict[str, Any]:
+    """A destination's row: name, kind, words for the counts by state, oldest waiting, last error, why it stopped."""
     counts = {state: labels.number(getattr(queue, state)) for state in QUEUE_STATES}
-    error = queue.last_error
-    return {"name": queue.destination, "kind": queue.kind, "oldest": oldest, "error": error, **counts}
+    return {
+        "name": queue.destination,
+        "kind": queue.kind,
+        "counts": counts,
+        "failed": queue.dead > 0,
+        "oldest": labels.moment(queue.oldest_at, timezone) if queue.oldest_at is not None else "",
+        "error": queue.last_error,
+        "stopped": stopped.get(queue.destination, ""),
+    }
 
 
 def build_keeper(status: Mapping[str, Any], labels: Labels, now: float) -> dict[str, Any]:
     """The footer: how the keeper does. Keys of `status` that are missing are not shown."""
     words, said = labels.texts["keeper"], []
-    pending, drained = status.get("pending"), status.get("drained")
     if status.get("version"):
         said.append(words["version"].format(version=status["version"]))
     if status.get("started_at"):
         said.append(words["running"].format(since=labels.since(float(status["started_at"]), now)))
-    if pending is not None:
-        said.append(words["pending"].format(count=labels.number(pending)) if pending else words["pending_none"])
-    if drained is not None:
-        said.append(words["drained"].format(count=labels.number(drained)))
-    store_ok = bool(status.get("store_ok", True))
+    counts = [key for key in ("fronts", "journals", "drained") if key in status]
+    said += [words[key].format(count=labels.number(status[key])) for key in counts]
+    store_ok = status.get("store", "ok") == "ok"
     return {"said": said, "store_ok": store_ok, "store": words["store_ok" if store_ok else "store_bad"]}
 
 
 def _plain_name(name: str, labels: Labels) -> str:
     words = labels.texts["values"]
     return str(words["other"] if name == "(other)" else name or words["unknown"])
-
-
-def _short_label(point: Point, hourly: bool, days: int, labels: Labels) -> str:
-    if not hourly:
-        return labels.day(point.at)
-    return point.at[11:] if days == 1 else f"{labels.day(point.at)} {point.at[11:]}"
-
-
-def _long_label(point: Point, hourly: bool, labels: Labels) -> str:
-    return labels.day(point.at, long=True) + (f", {point.at[11:]}" if hourly else "")
-
-
-def _summary(metric: str, values: list[int], names: list[str], labels: Labels, report: Report) -> str:
-    texts, period = labels.texts["chart"], labels.days(report.period.first, report.period.last)
-    if not any(values):
-        return str(texts["summary_empty"].format(metric=metric, period=period))
-    most, least = values.index(max(values)), values.index(min(values))
-    return str(
-        texts["summary"].format(
-            metric=metric,
-            period=period,
-            total=labels.number(sum(values)),
-            most_at=names[most],
-            most=labels.number(values[most]),
-            least_at=names[least],
-            least=labels.number(values[least]),
-        )
-    )
-
-
-def _table_row(name: str, point: Point, labels: Labels) -> tuple[str, str, str, str, str]:
-    counts = [labels.number(getattr(point, metric)) for metric in CHARTED]
-    return point.at, name, counts[0], counts[1], counts[2]

@@ -60,10 +60,13 @@ class Visitor:
     """The visitor's end of one exchange: iterates over the request's body, and calls the exchange off
     (`left` is then true, and the task that made the Visitor cancelled) when the visitor goes away."""
 
-    __slots__ = ("_ended", "_receive", "_task", "_timer", "_watcher", "left")
+    __slots__ = ("_ended", "_receive", "_task", "_timer", "_watcher", "left", "patience", "patience_seconds")
 
     def __init__(self, receive: Receive, task: asyncio.Task[Any]) -> None:
         self.left = False
+        # Runs while the upstream has a piece of the body to take, and not while we wait for the visitor.
+        self.patience: asyncio.Timeout | None = None
+        self.patience_seconds = 0.0
         self._receive, self._task = receive, task
         self._ended = False
         self._timer: asyncio.TimerHandle | None = None
@@ -84,6 +87,7 @@ class Visitor:
         return self
 
     async def __anext__(self) -> bytes:
+        self._set_patience(None)
         while not self._ended:
             message = await self._receive()
             if message["type"] == "http.disconnect":
@@ -91,9 +95,15 @@ class Visitor:
                 raise EOFError("the visitor left while sending")  # the upstream must not take it for the end
             self._ended = not message.get("more_body", False)
             if chunk := message.get("body", b""):
+                self._set_patience(self.patience_seconds)
                 return bytes(chunk)
         self.watch()
         raise StopAsyncIteration
+
+    def _set_patience(self, seconds: float | None) -> None:
+        if self.patience is not None:
+            until = None if seconds is None else self._task.get_loop().time() + seconds
+            self.patience.reschedule(until)
 
     def _start_watching(self) -> None:
         self._watcher = self._task.get_loop().create_task(self._wait_for_leaving())
@@ -112,7 +122,7 @@ class ReverseProxy:
     """ASGI app (`http`, `websocket`, `lifespan`) before the site at `upstream`, such as http://127.0.0.1:8080.
 
     A path in `upstream` is put before every request's path. `connect_seconds` bounds making a connection,
-    `read_seconds` every wait for the next bytes of an answer. A site that cannot be reached is answered
+    `read_seconds` every wait for the upstream: to take the next bytes of a request, to give those of an answer. A site that cannot be reached is answered
     with 502, one that stays silent with 504. An answer that breaks off raises ConnectionAbortedError, so
     that the server closes the visitor's connection instead of passing half a page off as a whole one.
     Raises ValueError when `upstream` is not such a URL.
@@ -128,6 +138,7 @@ class ReverseProxy:
         preserve_host: bool = True,
     ) -> None:
         self._upstream = Upstream(upstream, connect_seconds, read_seconds)
+        self._read_seconds = read_seconds
         self._pages = pages or ErrorPages()
         self._preserve_host = preserve_host
 
@@ -187,17 +198,19 @@ class ReverseProxy:
 
     async def _ask(self, head: RequestHead, visitor: Visitor) -> ClientResponse:
         if head.length == 0:
-            body = None
             visitor.watch()
-        else:
-            body = AsyncIterablePayload(visitor)
-        response = await self._upstream.open().request(
-            head.method,
-            URL(self._upstream.origin + head.target, encoded=True),
-            headers=head.fields,
-            data=body,
-            allow_redirects=False,
-        )
+            return await self._request(head, None)
+        async with asyncio.timeout(None) as patience:
+            visitor.patience, visitor.patience_seconds = patience, self._read_seconds
+            try:
+                return await self._request(head, AsyncIterablePayload(visitor))
+            finally:
+                visitor.patience = None
+
+    async def _request(self, head: RequestHead, body: AsyncIterablePayload | None) -> ClientResponse:
+        url = URL(self._upstream.origin + head.target, encoded=True)
+        session = self._upstream.open()
+        response = await session.request(head.method, url, headers=head.fields, data=body, allow_redirects=False)
         if not 200 <= response.status <= 599:
             response.close()
             raise ClientError("a switch of protocol nobody asked for, or a status HTTP does not know")

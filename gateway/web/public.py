@@ -18,7 +18,7 @@ from gateway.web.collecting import Collecting
 from gateway.web.reply import HTML, JSON, reply
 from gateway.web.request import VisitorRequest
 from gateway.web.response import Desk
-from gateway.web.snippet import TOKEN
+from gateway.web.snippet import View
 
 log = logging.getLogger("gateway.public")
 
@@ -107,7 +107,9 @@ class Public:
     ) -> None:
         """The banner as a fragment, for the stand-alone script."""
         language = self._language(request, site)
-        fragment = TOKEN.sub("", self._desk.snippets.banner(site, language, decision))
+        return_to = parse_return_to(parse_qs(request.query, max_num_fields=50).get("return_to", [""])[0])
+        view = View("", return_to, "", "")
+        fragment = self._desk.snippets.build_fragment(site, language, decision, view)
         if not decision.chosen:
             self._parts.counters.add(now, site.id, "shown", language)
         await reply(send, 200, fragment.encode(), HTML)

@@ -43,6 +43,10 @@ class Question:
         """A link to the same question about another site."""
         return replace(self, chosen_limit="").url(site=site)
 
+    def on_day(self, day: str) -> str:
+        """A link to one ISO day, hour by hour."""
+        return self.url(**{"from": day, "to": day})
+
     def hidden_fields(self) -> dict[str, str]:
         """What a form that only chooses the days carries along."""
         return {"site": self.query.site, "chart": self.chart}

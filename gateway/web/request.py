@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -16,10 +17,14 @@ MAX_FORWARDED = 50
 
 
 class VisitorRequest(msgspec.Struct, frozen=True):
-    """One request as the gateway sees it. `client` is the believed address; `headers` have lower-case names."""
+    """One request as the gateway sees it.
+
+    `client` is the believed address; `headers` have lower-case names; `path` is percent-decoded, `raw_path` is not.
+    """
 
     host: str
     path: str
+    raw_path: str
     query: str
     scheme: str
     client: str
@@ -38,8 +43,9 @@ class VisitorRequest(msgspec.Struct, frozen=True):
 
     @property
     def url(self) -> str:
-        """Path and query, as they were asked for."""
-        return f"{self.path}?{self.query}" if self.query else self.path
+        """Path and query as they were asked for; a stray back slash is encoded, as browsers do with those in paths."""
+        url = f"{self.raw_path}?{self.query}" if self.query else self.raw_path
+        return url.replace("\\", "%5C")
 
     @property
     def prefetch(self) -> bool:
@@ -95,10 +101,16 @@ class VisitorRequest(msgspec.Struct, frozen=True):
 def find_cookie(header: bytes, name: str) -> str:
     """The value of one cookie in a Cookie header. Two different ones are an attack or an accident: neither counts."""
     wanted = name.encode() + b"="
-    if wanted not in header:
+    times = header.count(wanted)
+    if times == 0:
         return ""
+    if times == 1:
+        start = header.find(wanted)
+        if start and header[start - 1] not in b"; ":
+            return ""  # the end of a longer name
+        return header[start + len(wanted) :].partition(b";")[0].strip().decode("latin-1")
     values = {part.strip()[len(wanted) :] for part in header.split(b";") if part.strip().startswith(wanted)}
-    return values.pop().decode("latin-1") if len(values) == 1 else ""
+    return values.pop().strip().decode("latin-1") if len(values) == 1 else ""
 
 
 def is_loopback(host: str) -> bool:
@@ -127,6 +139,7 @@ class RequestReader:
         return VisitorRequest(
             host=host_name(headers.get(b"host", b"")),
             path=scope["path"],
+            raw_path=(scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1"),
             query=scope["query_string"].decode("latin-1"),
             scheme="https" if scheme in ("https", "wss") else "http",
             client=client,
@@ -155,6 +168,7 @@ class RequestReader:
         return any(address in network for network in self._networks)
 
 
+@lru_cache(maxsize=4096)
 def host_name(value: bytes) -> str:
     """The host of a Host header: lower case, no port, no final dot; empty when it is not a plain name."""
     text = value.decode("latin-1").lower()

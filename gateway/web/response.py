@@ -18,7 +18,8 @@ from gateway.consent.decision import Decision
 from gateway.consent.tags import Held, PageRewriter, Rewritten, TagGate, rewrite_page
 from gateway.flows.parts import Parts
 from gateway.flows.view import PageView, open_view, record_view
-from gateway.web.encoding import Deflate, Undo, open_undo
+from gateway.policy import ANALYTICS
+from gateway.web.encoding import Deflate, open_undo
 from gateway.web.page_cache import PageCache
 from gateway.web.request import VisitorRequest
 from gateway.web.snippet import Snippets, View
@@ -68,18 +69,18 @@ class GatedResponse:
     """Wraps `send` for one request. Create one, hand `gated.send` to the app."""
 
     __slots__ = (
-        "_desk",
-        "_request",
-        "_site",
         "_decision",
-        "_send",
-        "_now",
-        "_start",
-        "_mode",
+        "_desk",
         "_gathered",
-        "_undo",
+        "_mode",
+        "_now",
         "_packer",
+        "_request",
         "_rewriter",
+        "_send",
+        "_site",
+        "_start",
+        "_undo",
         "_view",
     )
 
@@ -127,7 +128,7 @@ class GatedResponse:
         headers = dict(message["headers"])
         status = message["status"]
         if self._request.method == "HEAD" or status in (204, 304):
-            message["headers"] = _touched(message["headers"])
+            message["headers"] = _touched(message["headers"], store=not self._decision.granted)
             self._mode = self._send
             await self._send(message)
             return
@@ -233,7 +234,8 @@ class GatedResponse:
     def _open_view(self) -> PageView:
         """The view of this page; one that is no view (a frame, a fragment, an error) is opened but not counted."""
         request, desk = self._request, self._desk
-        if not (request.method == "GET" and 200 <= self._start["status"] < 300 and request.is_document):
+        countable = request.method == "GET" and 200 <= self._start["status"] < 300 and request.is_document
+        if not countable or not self._decision.allows(ANALYTICS):
             return PageView(new_id())
         name = desk.cookie_name(VISIT, request, self._site)
         hit = request.hit(self._site.id, self._now)
@@ -251,7 +253,8 @@ class GatedResponse:
         return desk.snippets.build(self._site, language, self._decision, view)
 
     def _page_headers(self) -> Headers:
-        headers = _touched(self._start["headers"])
+        # What holds granted tags must not come back from the browser's cache after a withdrawal.
+        headers = _touched(self._start["headers"], store=not self._decision.granted)
         if self._packer:
             headers.append((b"content-encoding", b"gzip"))
         if self._view.set_cookie:
@@ -276,9 +279,9 @@ class GatedResponse:
             parts.counters.add(self._now, self._site.id, "would_hold", held.host, f"{detail} {path}")
 
 
-def _touched(headers: Headers) -> Headers:
+def _touched(headers: Headers, *, store: bool) -> Headers:
     """The head of a page made for one visitor: no validators, no ranges, nothing for shared caches to keep."""
-    control = b"private, no-cache"
+    control = b"private, no-cache" if store else b"private, no-store"
     kept = []
     for name, value in headers:
         if name not in REPLACED:

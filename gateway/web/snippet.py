@@ -7,6 +7,7 @@ that they are right in a page of any encoding.
 
 import re
 import tomllib
+from functools import lru_cache
 from html import escape
 from typing import Any
 from urllib.parse import quote
@@ -51,8 +52,11 @@ class Snippets:
         if pieces is None:
             pieces = TOKEN.split(self._render(site, language, decision))
             self._rendered[key] = pieces
-        filled = [self._value(piece, view) if odd % 2 else piece for odd, piece in enumerate(pieces)]
-        return "".join(filled).encode("ascii", "xmlcharrefreplace")
+        return _fill(pieces, view).encode("ascii", "xmlcharrefreplace")
+
+    def build_fragment(self, site: Site, language: str, decision: Decision, view: View) -> str:
+        """Banner and settings link alone, for a page that embeds the script."""
+        return _fill(TOKEN.split(self._banner(site, language, decision)), view)
 
     def banner_parts(self, site: Site, language: str, decision: Decision) -> dict[str, Any]:
         """The names that the templates use."""
@@ -68,7 +72,7 @@ class Snippets:
             "js_url": self.asset_url("consent.js"),
         }
 
-    def banner(self, site: Site, language: str, decision: Decision) -> str:
+    def _banner(self, site: Site, language: str, decision: Decision) -> str:
         """The banner (unless everything is answered) and the settings link, with places left open."""
         parts = self.banner_parts(site, language, decision)
         shown = "" if decision.chosen else self.pages.render("banner.html", **parts)
@@ -87,18 +91,27 @@ class Snippets:
         tags = "".join(f'<script defer src="{self.asset_url(name)}"></script>' for name in scripts)
         tags = tags.replace("<script ", f'<script data-gw="{escape(msgspec.json.encode(settings).decode())}" ', 1)
         style = f'<link rel="stylesheet" href="{self.asset_url("banner.css")}">'
-        return style + self.banner(site, language, decision) + tags
-
-    def _value(self, name: str, view: View) -> str:
-        if name == "VIEW":
-            return view.view_id
-        if name == "RETURN_TO":
-            return escape(view.url)
-        if name == "RETURN_TO_URL":
-            return quote(view.url, safe="")
-        return escape(view.topic if name == "TOPIC" else view.referrer)
+        return style + self._banner(site, language, decision) + tags
 
 
 def load_texts() -> dict[str, dict[str, Any]]:
     """All wording by language."""
     return {language: tomllib.loads(text_file(language).read_text("utf-8")) for language in texts()}
+
+
+def _fill(pieces: list[str], view: View) -> str:
+    """Every other piece is the name of a value."""
+    return "".join(_value(piece, view) if odd % 2 else piece for odd, piece in enumerate(pieces))
+
+
+def _value(name: str, view: View) -> str:
+    if name == "VIEW":
+        return view.view_id
+    if name == "RETURN_TO_URL":
+        return _quoted(view.url)
+    return escape({"RETURN_TO": view.url, "TOPIC": view.topic}.get(name, view.referrer))
+
+
+@lru_cache(maxsize=2048)
+def _quoted(url: str) -> str:
+    return quote(url, safe="")

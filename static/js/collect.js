@@ -25,9 +25,12 @@ let timer;
 const mintId = () => btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))))
   .replace(/\+/g, "-").replace(/\//g, "_").slice(0, 22);
 
+/** An address without its fragment, which is nobody's business, and no longer than the server takes. */
+const shorten = (address) => address.split("#")[0].slice(0, 4096);
+
 /** Same origin, so JSON needs no preflight. What is lost is not sent again, but for engagement, where a double is harmless. */
 function send(body) {
-  if (stopped) return;
+  if (stopped || !gateway.consent.has("analytics")) return;
   const to = config.prefix + "collect";
   const text = JSON.stringify({ v: 1, ...body });
   const beacon = () => navigator.sendBeacon(to, new Blob([text], { type: "application/json" }));
@@ -65,7 +68,7 @@ function arm(delay) {
 
 function begin(id) {
   view = id;
-  url = location.href;
+  url = shorten(location.href);
   seq = engaged = reported = since = 0;
   tick();
   arm(10_000);
@@ -107,7 +110,7 @@ function onReturn(event) {
 
 function track(name, props) {
   try {
-    send({ k: "event", view, name, props, url });
+    send({ k: "event", view, name, props: props || undefined, url });
   } catch { /* props that are no JSON must not break the site's own code */ }
 }
 
@@ -125,8 +128,8 @@ function listen() {
 }
 
 function start() {
-  if (!config.view) beginUnseen(document.referrer);
-  else if (isFromCache()) beginUnseen(location.href);
+  if (!config.view) beginUnseen(shorten(document.referrer));
+  else if (isFromCache()) beginUnseen(shorten(location.href));
   else begin(config.view);
   listen();
   gateway.track = track;

@@ -16,15 +16,21 @@ const preferencesUrl = () => config.prefix + "preferences?return_to=" + encodeUR
 let lastFocus = null; // what had the focus before the visitor entered the banner
 let busy = false;
 
+/** Load the page anew, and let nothing more be counted on the way out. */
+function startOver() {
+  config.granted = [];
+  location.reload();
+}
+
 /** Make this page agree with `state` ({chosen, granted}): a script that has run cannot be stopped, so a loss reloads. */
 function apply(state) {
-  if (config.granted.some((purpose) => !state.granted.includes(purpose))) return location.reload();
+  if (config.granted.some((purpose) => !state.granted.includes(purpose))) return startOver();
   if (!state.chosen || (config.chosen && state.granted.length === config.granted.length)) return;
-  if (document.getElementById("gw-purposes")) return location.reload(); // the preferences page shows what holds
+  if (document.getElementById("gw-purposes")) return startOver(); // the preferences page shows what holds
   Object.assign(config, { chosen: true, granted: state.granted });
   closeBanner();
   // Where the page's trusted types policy refuses our scripts, the server can do what we may not.
-  if (!letGo()) return location.reload();
+  if (!letGo()) return startOver();
   tellPage();
 }
 
@@ -52,12 +58,12 @@ function closeBanner() {
   if (hadFocus) next?.focus({ preventScroll: true });
 }
 
-/** Say it where assistive technology listens; returns the element. */
+/** Say it where assistive technology listens. */
 function announce(message) {
   const status = document.getElementById("gw-status");
-  // Later than the banner's end, or screen readers lose it among the changes.
-  if (status) setTimeout(() => { status.textContent = message; }, 100);
-  return status;
+  if (!status) return;
+  status.textContent = message;
+  if (status.tabIndex === -1) status.focus(); // the preferences page shows it and leads there
 }
 
 function loadCollect() {
@@ -70,7 +76,7 @@ function loadCollect() {
 
 /** Ask the server what holds now. Silent when it cannot be reached: nothing changes then. */
 async function refresh() {
-  const response = await fetch(config.prefix + "state?site=" + encodeURIComponent(config.site || ""), { cache: "no-store" });
+  const response = await fetch(config.prefix + "state", { cache: "no-store" });
   if (response.ok) return response.json();
 }
 
@@ -116,14 +122,17 @@ async function onSubmit(event) {
 
 function settle(form, reply) {
   channel.postMessage(reply.withdrawn);
-  const inBanner = findBanner()?.contains(form);
-  if (inBanner && reply.withdrawn) return location.reload();
-  const status = announce(reply.message);
-  if (inBanner) return apply({ chosen: true, granted: reply.granted });
+  if (findBanner()?.contains(form)) {
+    if (reply.withdrawn) return startOver();
+    apply({ chosen: true, granted: reply.granted });
+    // Later than the banner's end, or screen readers lose it among the changes.
+    setTimeout(announce, 100, reply.message);
+    return;
+  }
   // The preferences page runs nothing that would have to stop: it shows the new state and stays.
   config.granted = reply.granted;
   for (const input of form.querySelectorAll("[name=purpose]")) input.checked = has(input.value);
-  status?.focus();
+  announce(reply.message);
 }
 
 function onClick(event) {
@@ -154,7 +163,7 @@ function listen() {
   document.addEventListener("focusin", ({ target }) => {
     if (!findBanner()?.contains(target)) lastFocus = target;
   });
-  channel.onmessage = ({ data: withdrawn }) => (withdrawn ? location.reload() : catchUp());
+  channel.onmessage = ({ data: withdrawn }) => (withdrawn ? startOver() : catchUp());
   addEventListener("pageshow", ({ persisted }) => persisted && catchUp());
   if (isRevisit()) catchUp();
   watchBanner();
@@ -164,30 +173,32 @@ function listen() {
 async function startStandalone() {
   Object.assign(config, await refresh());
   shareConfig();
-  await insertFragment();
+  const [fragment] = await Promise.all([fetchFragment(), loadStyle()]);
+  document.body.append(...fragment.body.children);
   listen();
   if (config.chosen && letGo()) tellPage();
 }
 
-/** Fetched as a document, which no trusted types policy forbids, and moved over node by node once its style is there. */
-function insertFragment() {
-  return new Promise((done) => {
+/** The banner, fetched as a document, which no trusted types policy forbids, and moved over once its style is there. */
+function fetchFragment() {
+  return new Promise((done, fail) => {
     const request = new XMLHttpRequest();
-    const query = new URLSearchParams({ site: config.site, return_to: currentPath() });
+    const query = new URLSearchParams({ return_to: currentPath() });
     request.open("GET", config.prefix + "banner?" + query);
     request.responseType = "document";
-    request.onerror = done;
-    request.onload = () => {
-      const fragment = request.response;
-      if (request.status !== 200 || !fragment) return done();
-      const style = fragment.querySelector("link[rel=stylesheet]");
-      const rest = [...fragment.body.children].filter((node) => node !== style);
-      const show = () => done(document.body.append(...rest));
-      if (!style) return show();
-      style.onload = style.onerror = show;
-      document.head.append(style);
-    };
+    request.onerror = fail;
+    request.onload = () => (request.status === 200 ? done(request.response) : fail());
     request.send();
+  });
+}
+
+function loadStyle() {
+  return new Promise((done) => {
+    const link = document.createElement("link");
+    link.rel = "stylesheet";
+    link.href = config.css_url;
+    link.onload = link.onerror = done;
+    document.head.append(link);
   });
 }
 

@@ -1,4 +1,4 @@
-"""Real sockets for the proxy's tests: an upstream that records each byte it gets, and a server for the app."""
+"""Real sockets for the proxy's tests: an upstream that records each byte, and a server for the app."""
 
 import socket
 import threading
@@ -52,6 +52,7 @@ class Upstream:
                 return
 
     def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # a thread waits in accept, and would answer one more
         self._listener.close()
 
 
@@ -80,8 +81,9 @@ def read_body(connection: socket.socket, head: bytes) -> bytes:
 def run_server(app: ASGIApp) -> Iterator[int]:
     """Serve an ASGI app on a free loopback port, which is yielded."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="critical", server_header=False, date_header=False)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="critical", proxy_headers=False, server_header=False, date_header=False)
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -117,6 +119,15 @@ def ask(port: int, request: bytes) -> bytes:
 
 def fields_of(message: bytes) -> list[bytes]:
     return message.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+
+
+def stay_silent_until(end: threading.Event) -> Script:
+    """A script that reads and answers nothing."""
+
+    def script(connection: socket.socket, request: bytes) -> None:
+        end.wait(10)
+
+    return script
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -15,7 +15,7 @@ def head_of(**changes: Any) -> Any:
 
 @pytest.mark.parametrize(
     "target",
-    [b"@evil.example/", b"http://evil.example/", b"evil.example:443", b"*", b"/a b", b"/a\r\nX: y", b"/#a", b"/\xe9"],
+    [b"@evil.example/", b"http://evil.example/", b"evil.example:443", b"*", b"/a b", b"/a\r\nX: y", b"/#", b"/\xe9"],
 )
 def test_only_a_path_may_follow_the_upstreams_host(target: bytes) -> None:
     """A request target that could name another host, or end the request line early, is refused."""
@@ -47,9 +47,7 @@ def test_a_server_without_raw_paths_is_served_too() -> None:
         ([(b"transfer-encoding", b"chunked"), (b"transfer-encoding", b"chunked")], 501),
     ],
 )
-def test_requests_that_two_servers_could_read_differently(
-    fields: list[tuple[bytes, bytes]], status: int
-) -> None:
+def test_requests_that_two_servers_could_read_differently(fields: list[tuple[bytes, bytes]], status: int) -> None:
     """More than one host, length or coding, and lengths that are no number, are refused."""
     with pytest.raises(BadRequest) as refused:
         head_of(headers=fields)
@@ -95,7 +93,7 @@ def test_fields_that_cannot_be_told_apart_from_ours_are_dropped() -> None:
 @pytest.mark.parametrize("value", [b"a\r\nSet-Cookie: x=1", b"a\nb", b"a\x00b", b"a\x7f"])
 def test_answer_fields_with_control_characters_are_left_out(value: bytes) -> None:
     """A value that could begin another field is dropped, and the rest of the answer stays."""
-    assert build_answer_fields(200, [(b"X-A", value), (b"X-B", b"tab\tis fine")]) == [(b"x-b", b"tab\tis fine")]
+    assert build_answer_fields(200, [(b"X-A", value), (b"X-B", b"a\tb")]) == [(b"x-b", b"a\tb")]
 
 
 def test_the_length_of_an_answer_in_chunks_is_left_out() -> None:

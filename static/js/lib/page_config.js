@@ -1,18 +1,17 @@
 /**
  * What the server tells the scripts of this page, as JSON in the `data-gw` attribute of our own script tag:
  *   prefix       path of the visitor-facing URLs, "/_gw/"
- *   site         id of the site
  *   view         the page view's id, minted by the server; absent when the server did not count (prefetch, stand-alone)
  *   granted      ids of the purposes granted on this page
  *   chosen       whether the visitor has made a choice that still holds
  *   collect_url  URL of the collect script; absent where nothing may be counted
- *   standalone   true for a static site that embeds the script with `data-site` instead of `data-gw`
+ *   css_url      URL of the style, for a stand-alone page
+ *   standalone   true for a static site that embeds the script itself, without `data-gw`
  */
 const tag = document.querySelector("script[data-gw]") || document.currentScript;
 
 export const config = tag.dataset.gw ? JSON.parse(tag.dataset.gw) : {
   prefix: new URL(".", tag.src).pathname,
-  site: tag.dataset.site || "",
   granted: [],
   chosen: false,
   standalone: true,
@@ -32,8 +31,8 @@ export const isRevisit = () => arrival().type === "back_forward";
 /** The HTML did come from the browser's cache, so the server has not seen this page view. */
 export const isFromCache = () => isRevisit() && arrival().transferSize === 0;
 
-/** Path and query of the page as it is now; a site may have moved on without loading a new document. */
-export const currentPath = () => location.pathname + location.search;
+/** Path and query of the page as it is now (a site may have moved on without a load), in the form the server takes back. */
+export const currentPath = () => (location.pathname + location.search).replaceAll("\\", "%5C");
 
 /** Topic of the page, from `<meta name="gw-topic" content="...">`; undefined when the page names none. */
-export const pageTopic = () => document.querySelector('meta[name="gw-topic"]')?.content;
+export const pageTopic = () => document.querySelector('meta[name="gw-topic"]')?.content.slice(0, 500);

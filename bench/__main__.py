@@ -1,0 +1,36 @@
+"""Run the benchmarks and print one table: what was measured, the baseline, the ratio, the bound, met or not."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import collecting, footprint, pages, proxying
+from bench.table import Line, show
+
+RUNS: dict[str, Callable[[Path], list[Line]]] = {
+    "page": pages.run,
+    "collect": collecting.run,
+    "proxy": proxying.run,
+    "size": footprint.run,
+}
+
+
+def main() -> int:
+    """All of them, or those named on the command line; 1 when a bound is missed."""
+    missing = [tool for tool in ("wrk", "taskset", "nginx") if shutil.which(tool) is None]
+    if missing:
+        print(f"needed and not found: {', '.join(missing)} (Debian packages wrk, util-linux, nginx-light)")
+        return 2
+    lines: list[Line] = []
+    for name in sys.argv[1:] or list(RUNS):
+        with tempfile.TemporaryDirectory() as folder:
+            print(f"measuring: {name} ...", file=sys.stderr)
+            lines += RUNS[name](Path(folder))
+    show(lines)
+    return 1 if any(not line.met for line in lines) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""The applications that are measured, each beside its baseline. Run by uvicorn as `bench.servers:NAME` (factories)."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from gateway.config import build_config
+from gateway.front import ConsentMiddleware
+from gateway.web.proxy import ReverseProxy
+
+FOLDER = Path(os.environ.get("BENCH_FOLDER", "/tmp"))
+UPSTREAM = os.environ.get("BENCH_UPSTREAM", "http://127.0.0.1:9920")
+
+
+def build_page() -> bytes:
+    """A page of 3 KB with ten tags, two of them to foreign hosts."""
+    scripts = "".join(f"<script src=/a{i}.js></script>" for i in range(4))
+    images = "".join(f'<img src="/i{i}.png" alt="">' for i in range(4))
+    text = "".join(f"<p>Alinea {i} over schulden en betalen, met wat woorden erbij.</p>" for i in range(39))
+    return (
+        f"<!doctype html><html lang=nl><head><title>Voorbeeld</title>{scripts}"
+        f"<script src=https://stats.example.org/x.js></script></head><body>{text}{images}"
+        f'<img src="https://pixel.example.org/p.gif" alt=""></body></html>'
+    ).encode()
+
+
+PAGE = build_page()
+
+
+async def _page(_request: Request) -> Response:
+    return HTMLResponse(PAGE)
+
+
+async def _file(_request: Request) -> Response:
+    return Response(PAGE, media_type="text/javascript")
+
+
+def bare() -> Any:
+    """The application by itself."""
+    return Starlette(routes=[Route("/page", _page), Route("/file", _file)])
+
+
+def gated() -> Any:
+    """The same application behind the middleware."""
+    return _wrap(bare(), {})
+
+
+def gated_uncached() -> Any:
+    """The same with no page remembered."""
+    return _wrap(bare(), {"limits": {"cached_pages": 0}})
+
+
+def _wrap(app: Any, settings: dict[str, Any]) -> Any:
+    data = str(FOLDER / "data")
+    raw = {"data": data, "keys": [os.environ["BENCH_KEY"]], "keeper": {"autostart": False}, **settings}
+    return ConsentMiddleware(app, build_config(raw, FOLDER))
+
+
+class Body(msgspec.Struct):
+    """The same body as the gateway decodes."""
+
+    v: int
+    k: str
+    view: str
+    url: str
+    seq: int = 0
+    engaged: int = 0
+
+
+_decoder = msgspec.json.Decoder(Body)
+
+
+def bare_collect() -> Any:
+    """A bare ASGI endpoint that decodes the same body and answers 202: no consent, no disk."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await live(receive, send)
+            return
+        _decoder.decode((await receive())["body"])
+        await send({"type": "http.response.start", "status": 202, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    return app
+
+
+def proxy() -> Any:
+    """The reverse proxy with the middleware around it, as `gateway serve --upstream` runs it."""
+    return _wrap(ReverseProxy(UPSTREAM), {})
+
+
+def bare_proxy() -> Any:
+    """A pass-through with the same HTTP client and nothing else."""
+    session: aiohttp.ClientSession | None = None
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal session
+        if scope["type"] == "lifespan":
+            await live(receive, send)
+            return
+        if session is None:
+            session = aiohttp.ClientSession(
+                auto_decompress=False, connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
+            )
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        async with session.request(
+            scope["method"], UPSTREAM + scope["path"], headers=headers, allow_redirects=False
+        ) as response:
+            raw = [(name.lower(), value) for name, value in response.raw_headers]
+            await send({"type": "http.response.start", "status": response.status, "headers": raw})
+            async for chunk in response.content.iter_any():
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+
+    return app
+
+
+async def live(receive: Any, send: Any) -> None:
+    """A lifespan in which nothing happens."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

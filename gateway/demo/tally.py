@@ -1,0 +1,260 @@
+"""Compare what the product says with what the visitors themselves counted: checks and their differences."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from gateway.analytics.results import QueueState, Report, Row
+from gateway.demo.browser import Trace
+from gateway.demo.foreign import ANALYTICS_HOST, PIXEL_HOST, VIDEO_HOST, ForeignRequest
+from gateway.demo.people import Answer
+from gateway.demo.receiver import Delivery
+from gateway.demo.visitors import CountedView, Experience
+
+DESTINATION = "crm"
+IN_FLIGHT_SECONDS = 2.0  # what was on the wire when a withdrawal was acknowledged may still arrive
+# What may reach a browser, and under which purpose; what is not here may never reach one.
+COOKIE_PURPOSES = {
+    "gw_consent": "",
+    "sessionid": "",
+    "gw_visit": "analytics",
+    "_ga": "analytics",
+    "_fbp": "marketing",
+}
+HOST_PURPOSES = {ANALYTICS_HOST: "analytics", PIXEL_HOST: "marketing", VIDEO_HOST: "preferences"}
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """All that the visitors wrote down; days are those of `timezone`."""
+
+    experiences: Sequence[Experience]
+    timezone: str
+
+    @property
+    def views(self) -> list[CountedView]:
+        """Every page view that has to be counted."""
+        return [view for experience in self.experiences for view in experience.views]
+
+    @property
+    def visits(self) -> int:
+        """Visitors with something to count; each comes once."""
+        return sum(1 for experience in self.experiences if experience.views)
+
+    @property
+    def daily_visitors(self) -> int:
+        """Visitors per local day, added up."""
+        zone = ZoneInfo(self.timezone)
+        days = {
+            (experience.plan.person.number, datetime.fromtimestamp(view.at, zone).date())
+            for experience in self.experiences
+            for view in experience.views
+        }
+        return len(days)
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """Choices by outcome."""
+        return Counter(outcome for experience in self.experiences for outcome in experience.outcomes)
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """Page loads with consent that must not count, by reason."""
+        return sum((experience.dropped for experience in self.experiences), Counter[str]())
+
+    @property
+    def banners(self) -> int:
+        """Pages that carried the banner."""
+        return sum(experience.banners for experience in self.experiences)
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One promise looked into; it is kept when there are no differences."""
+
+    name: str
+    differences: list[str]
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """What the others say: the product's report, the receiver's log and refusals, the foreign hosts' log."""
+
+    report: Report
+    deliveries: Sequence[Delivery]
+    refused: Sequence[str]
+    foreign: Sequence[ForeignRequest]
+
+
+def run_checks(tally: Tally, evidence: Evidence) -> list[Check]:
+    """Every check of the demo, in the order in which they are shown."""
+    report = evidence.report
+    return [
+        Check("every visitor got to the end of the walk", check_walks(tally)),
+        Check("totals of the report", check_totals(tally, report)),
+        Check("pages, topics and sources", check_breakdowns(tally, report)),
+        Check("engaged time", check_engaged(tally, report)),
+        Check("choices and banners", check_consent(tally, report)),
+        Check("robots and prefetches left out, and counted as such", check_dropped(tally, report)),
+        Check("nothing optional reached anybody who had not agreed", check_traces(tally)),
+        Check("agreed things work, withdrawn cookies are gone", check_wholeness(tally)),
+        Check("foreign hosts saw nobody else", check_foreign(tally, evidence.foreign)),
+        Check("one delivery for each view under marketing", check_deliveries(tally, evidence.deliveries)),
+        Check("every signature verified, queue empty", check_queue(tally, report, evidence.refused)),
+    ]
+
+
+def check(tally: Tally, evidence: Evidence) -> list[str]:
+    """All differences in one list; empty when every promise is kept."""
+    found = run_checks(tally, evidence)
+    return [difference for one in found for difference in one.differences]
+
+
+def check_walks(tally: Tally) -> list[str]:
+    """Nobody met a page that answered otherwise than it should."""
+    return [f"visitor {_number(e)}: {e.fault}" for e in tally.experiences if e.fault]
+
+
+def check_totals(tally: Tally, report: Report) -> list[str]:
+    """Daily visitors, visits, page views."""
+    wanted = {"daily_visitors": tally.daily_visitors, "visits": tally.visits, "page_views": len(tally.views)}
+    got = {name: int(getattr(report.totals, name)) for name in wanted}
+    return _compare(wanted, got)
+
+
+def check_breakdowns(tally: Tally, report: Report) -> list[str]:
+    """Views by page and by topic, visits by a source that can be told."""
+    pages = Counter(view.path for view in tally.views)
+    topics = Counter(view.topic for view in tally.views if view.topic)
+    sources = Counter(e.source for e in tally.experiences if e.views and e.source)
+    shown_topics = {row.name: row.page_views for row in _rows(report, "topic") if row.name in topics}
+    shown_sources = {row.name: row.visits for row in _rows(report, "source") if row.name in sources}
+    return [
+        *_compare(pages, {row.name: row.page_views for row in _rows(report, "page")}),
+        *_compare(topics, shown_topics),
+        *_compare(sources, shown_sources),
+    ]
+
+
+def check_engaged(tally: Tally, report: Report) -> list[str]:
+    """Seconds of a page are the mean of the largest times reported for its views, to the millisecond."""
+    engaged: dict[str, list[int]] = {}
+    for view in tally.views:
+        engaged.setdefault(view.path, []).append(view.engaged_ms)
+    found = []
+    for row in _rows(report, "page"):
+        times = engaged.get(row.name, [])
+        wanted = sum(times) / len(times) / 1000 if times else 0.0
+        if row.seconds is None or abs(row.seconds - wanted) > 0.001:
+            found.append(f"seconds on {row.name}: visitors say {wanted:.3f}, the product {row.seconds}")
+    return found
+
+
+def check_consent(tally: Tally, report: Report) -> list[str]:
+    """Choices by outcome, and how often the banner was shown."""
+    names = ("accepted", "partly", "refused", "withdrawn")
+    wanted = {name: tally.outcomes[name] for name in names} | {"shown": tally.banners}
+    return _compare(wanted, {name: int(getattr(report.consent, name)) for name in wanted})
+
+
+def check_dropped(tally: Tally, report: Report) -> list[str]:
+    """What was consented to and yet not counted."""
+    got: Counter[str] = Counter()
+    for row in report.dropped:
+        got[row.name] += row.count
+    return _compare(tally.dropped, got)
+
+
+def check_traces(tally: Tally) -> list[str]:
+    """No cookie and no foreign host before, without or against a visitor's own answer."""
+    return [
+        f"visitor {_number(experience)} ({experience.plan.answer or 'no answer'}): {trace.kind} {trace.name}"
+        for experience in tally.experiences
+        for trace in experience.traces
+        if not _is_allowed(trace)
+    ]
+
+
+def _is_allowed(trace: Trace) -> bool:
+    purposes = COOKIE_PURPOSES if trace.kind == "cookie" else HOST_PURPOSES
+    purpose = purposes.get(trace.name)
+    return purpose == "" or purpose in trace.granted
+
+
+def check_wholeness(tally: Tally) -> list[str]:
+    """Holding back everything would pass all other checks: who accepts gets cookies and third parties."""
+    found = [f"visitor {_number(e)} kept {', '.join(e.left_over)}" for e in tally.experiences if e.left_over]
+    for experience in tally.experiences:
+        if experience.plan.answer is Answer.ACCEPT and len(experience.views) > 1 and not experience.fault:
+            names = {trace.name for trace in experience.traces}
+            missing = sorted({"_ga", "_fbp", "gw_visit", PIXEL_HOST} - names)
+            found += [f"visitor {_number(experience)} accepted and missed {name}" for name in missing]
+    return found
+
+
+def check_foreign(tally: Tally, requests: Sequence[ForeignRequest]) -> list[str]:
+    """What the foreign hosts wrote down is what the visitors' browsers say, and nothing else."""
+    wanted = Counter(
+        (str(_number(e)), trace.name) for e in tally.experiences for trace in e.traces if trace.kind == "host"
+    )
+    got = Counter((request.visitor, request.host) for request in requests)
+    return _compare(
+        {f"visitor {visitor} at {host}": count for (visitor, host), count in wanted.items()},
+        {f"visitor {visitor} at {host}": count for (visitor, host), count in got.items()},
+    )
+
+
+def check_deliveries(tally: Tally, deliveries: Sequence[Delivery]) -> list[str]:
+    """By view: exactly one webhook-id for each; fewer after a withdrawal, and none that began later."""
+    ids: dict[str, set[str]] = {}
+    for delivery in deliveries:
+        ids.setdefault(str(delivery.data.get("view_id", "")), set()).add(delivery.id)
+    expected = {view.view_id: e for e in tally.experiences for view in e.views if view.marketing}
+    found = [f"view {view} was delivered and must not have been" for view in sorted(set(ids) - set(expected))]
+    found += [f"view {view} was delivered as {len(ids[view])} events" for view in ids if len(ids[view]) > 1]
+    missing = [view for view, e in expected.items() if view not in ids and e.withdrawn_at is None]
+    found += [f"view {view} was not delivered" for view in missing]
+    return found + _check_late(expected, deliveries)
+
+
+def _check_late(expected: Mapping[str, Experience], deliveries: Sequence[Delivery]) -> list[str]:
+    found = []
+    for delivery in deliveries:
+        experience = expected.get(str(delivery.data.get("view_id", "")))
+        until = experience.withdrawn_at if experience else None
+        if until is not None and delivery.at > until + IN_FLIGHT_SECONDS:
+            late = delivery.at - until
+            found.append(f"delivery {delivery.id} came {late:.1f} s after the withdrawal was acknowledged")
+    return found
+
+
+def check_queue(tally: Tally, report: Report, refused: Sequence[str]) -> list[str]:
+    """The outbox agrees: each view under marketing ended as delivered, or as cancelled by a withdrawal."""
+    found = [state for state in report.destinations if state.destination == DESTINATION]
+    state = found[0] if found else QueueState(DESTINATION, "")
+    marketing = sum(1 for view in tally.views if view.marketing)
+    got = {
+        "deliveries made or cancelled": state.delivered + state.cancelled,
+        "deliveries given up": state.dead + state.expired,
+        "deliveries waiting": state.queued + state.started,
+        "signatures refused": len(refused),
+    }
+    wanted = dict.fromkeys(got, 0) | {"deliveries made or cancelled": marketing}
+    return _compare(wanted, got)
+
+
+def _rows(report: Report, name: str) -> list[Row]:
+    return report.breakdowns.get(name, [])
+
+
+def _number(experience: Experience) -> int:
+    return experience.plan.person.number
+
+
+def _compare(wanted: Mapping[str, int], got: Mapping[str, int]) -> list[str]:
+    names: Iterable[str] = sorted(set(wanted) | set(got))
+    return [
+        f"{name}: visitors say {wanted.get(name, 0)}, the product {got.get(name, 0)}"
+        for name in names
+        if wanted.get(name, 0) != got.get(name, 0)
+    ]

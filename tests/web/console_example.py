@@ -1,0 +1,204 @@
+"""An invented report about an invented debt-collection site, and a console that serves it."""
+
+import math
+import random
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from gateway.analytics.query import Query
+from gateway.analytics.results import ConsentFigures, CountRow, Period, Point, QueueState, Report, Row, Totals
+from gateway.config import Config, build_config
+from gateway.database import open_database
+from gateway.operators import add_operator
+from gateway.resources import Asset, build_asset
+from gateway.web.console import ConsoleParts
+from gateway.web.pages import Pages
+
+NOW = datetime(2026, 11, 23, 13, 20, tzinfo=UTC).timestamp()
+NAME, PASSWORD = "anke", "stapel kaas met bieslook"
+SITES = [
+    {"id": "main", "name": "Voorbeeld Incasso"},
+    {"id": "werken", "name": "Werken bij Voorbeeld", "hosts": ["werken.example.org"]},
+]
+BUILT = {name: build_asset(name, f"/* {name} */".encode()) for name in ("console.js", "console.css", "uplot.css")}
+BREAKDOWNS: dict[str, list[tuple[str, float, float | None]]] = {
+    "page": [
+        ("/", 0.214, 21.4),
+        ("/artikelen/wat-is-een-wik-brief", 0.171, 148.0),
+        ("/diensten", 0.118, 52.3),
+        ("/contact", 0.094, 67.1),
+        ("/artikelen/betalingsregeling-aanvragen-bij-een-incassobureau", 0.081, 171.9),
+        ("/zaken/:id", 0.066, 89.0),
+        ("/over-ons", 0.051, 34.8),
+        ("/artikelen/incassokosten-berekenen", 0.048, 119.2),
+        ("/documenten/algemene-voorwaarden", 0.031, 203.5),
+        ("/artikelen/verjaring-van-een-vordering", 0.022, 96.4),
+    ],
+    "topic": [
+        ("betalingsregeling", 0.232, None),
+        ("incassokosten", 0.205, None),
+        ("", 0.19, None),
+        ("brieven", 0.164, None),
+        ("contact", 0.109, None),
+        ("verjaring", 0.06, None),
+    ],
+    "source": [
+        ("Google", 0.418, None),
+        ("direct", 0.264, None),
+        ("nieuwsbrief", 0.093, None),
+        ("Bing", 0.061, None),
+        ("LinkedIn", 0.055, None),
+        ("rechtwijzer.example", 0.041, None),
+        ("ChatGPT", 0.029, None),
+        ("DuckDuckGo", 0.018, None),
+    ],
+    "country": [
+        ("NL", 0.861, None),
+        ("BE", 0.078, None),
+        ("DE", 0.031, None),
+        ("CW", 0.012, None),
+        ("", 0.004, None),
+    ],
+    "browser": [
+        ("Chrome", 0.431, None),
+        ("Mobile Safari", 0.272, None),
+        ("Edge", 0.121, None),
+        ("Samsung Internet", 0.069, None),
+        ("Firefox", 0.058, None),
+    ],
+    "os": [
+        ("Android", 0.341, None),
+        ("iOS", 0.289, None),
+        ("Windows", 0.262, None),
+        ("Mac OS X", 0.081, None),
+    ],
+    "device": [
+        ("mobile", 0.598, None),
+        ("desktop", 0.354, None),
+        ("tablet", 0.045, None),
+        ("other", 0.003, None),
+    ],
+}
+
+
+def build_example(query: Query) -> Report:
+    """A report that answers the query with numbers that look lived in; the same query, the same numbers."""
+    series = _series(query)
+    visitors, visits, views = (
+        sum(getattr(point, name) for point in series) for name in ("daily_visitors", "visits", "page_views")
+    )
+    return Report(
+        site=query.site,
+        period=Period(query.first.isoformat(), query.last.isoformat(), query.timezone, query.interval),
+        totals=Totals(visitors, visits, views, views + 120, views / visits, 0.412, 163.0, 74.0),
+        series=series,
+        breakdowns={key: _rows(rows, visitors, views, query.limit) for key, rows in BREAKDOWNS.items()},
+        consent=ConsentFigures(4_812, 1_127, 264, 702, 19, (1_127 + 264) / (1_127 + 264 + 702)),
+        dropped=[
+            CountRow("dropped", "bot", "", 3_917),
+            CountRow("dropped", "prefetch", "", 214),
+            CountRow("dropped", "internal", "", 96),
+            CountRow("dropped", "excluded_path", "", 31),
+        ],
+        held=[
+            CountRow("held", "analytics.example.com", "script analytics", 2_904),
+            CountRow("held", "pixel.example.net", "img marketing", 2_877),
+            CountRow("held", "_trk*", "cookie marketing", 2_411),
+            CountRow("held", "video.example.net", "iframe marketing", 388),
+            CountRow("held", "fonts.example.com", "script unknown", 57),
+        ],
+        destinations=[QueueState("crm", "webhook", 3, 1, views - 41, 2, 28, 0, NOW - 41, "503 Service Unavailable")],
+    )
+
+
+def empty_example(query: Query) -> Report:
+    """What a new installation answers."""
+    period = Period(query.first.isoformat(), query.last.isoformat(), query.timezone, query.interval)
+    points = [Point(day.isoformat(), 0, 0, 0) for day in _days(query)]
+    breakdowns: dict[str, list[Row]] = {key: [] for key in BREAKDOWNS}
+    return Report(query.site, period, Totals(), points, breakdowns, ConsentFigures(), [], [], [])
+
+
+def healthy() -> Mapping[str, Any]:
+    """The state of a keeper that does well."""
+    state = {"version": "0.1.0", "started_at": NOW - 93_000, "fronts": 4, "journals": 4, "drained": 48_213}
+    return {**state, "store": "ok", "disabled": {}}
+
+
+async def drain_nothing() -> int:
+    """Nothing waits."""
+    return 7
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self, now: float = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def build_parts(
+    folder: Path,
+    report: Callable[[Query], Report] = build_example,
+    status: Callable[[], Mapping[str, Any]] = healthy,
+    assets: Mapping[str, Asset] = BUILT,
+    clock: Callable[[], float] | None = None,
+    settings: dict[str, Any] | None = None,
+) -> ConsoleParts:
+    """Parts over a fresh database in `folder`, with one operator: NAME, PASSWORD."""
+    engine = open_database(f"sqlite:///{folder / 'gateway.db'}")
+    add_operator(engine, NAME, PASSWORD, NOW)
+    return ConsoleParts(
+        config=build_test_config(folder, settings or {}),
+        engine=engine,
+        pages=Pages(),
+        assets=assets,
+        report=report,
+        status=status,
+        drain=drain_nothing,
+        clock=clock or Clock(),
+    )
+
+
+def build_test_config(folder: Path, settings: dict[str, Any]) -> Config:
+    """Two sites under the default policy."""
+    return build_config({"sites": SITES, **settings}, folder)
+
+
+def _days(query: Query) -> list[date]:
+    return [query.first + timedelta(days=index) for index in range((query.last - query.first).days + 1)]
+
+
+def _series(query: Query) -> list[Point]:
+    points = []
+    for day in _days(query):
+        hours = range(24) if query.interval == "hour" else [None]
+        for hour in hours:
+            at = day.isoformat() + (f"T{hour:02}:00" if hour is not None else "")
+            points.append(_point(at, day, hour))
+    return points
+
+
+def _point(at: str, day: date, hour: int | None) -> Point:
+    if at > datetime.fromtimestamp(NOW + 3600, UTC).strftime("%Y-%m-%dT%H:%M"):
+        return Point(at, 0, 0, 0)
+    luck = random.Random(at)
+    base = 92.0 if day.weekday() < 5 else 38.0
+    base *= 0.55 if day == date(2026, 11, 23) and hour is None else 1
+    if hour is not None:
+        base *= max(0.02, math.sin(math.pi * (hour - 5) / 18)) / 11 if 5 < hour < 23 else 0.004
+    visitors = round(base * luck.uniform(0.8, 1.25))
+    visits = round(visitors * 1.18)
+    return Point(at, visitors, visits, round(visits * luck.uniform(2.2, 2.9)))
+
+
+def _rows(rows: list[tuple[str, float, float | None]], visitors: int, views: int, limit: int) -> list[Row]:
+    return [
+        Row(name, round(visitors * share), round(visitors * share * 1.1), round(views * share), seconds)
+        for name, share, seconds in rows
+    ][:limit]

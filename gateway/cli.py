@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +23,6 @@ from gateway.database import open_database
 from gateway.demo.run import DemoOptions, run_demo
 from gateway.destinations import build_destinations
 from gateway.errors import ConfigError, GatewayError, LedgerBroken
-from gateway.front import wall_clock
 from gateway.keeper import run_keeper
 from gateway.keys import load_keys, new_key, rotate_keys
 from gateway.operators import add_operator, list_operators, remove_operator, set_password
@@ -194,7 +194,7 @@ def operator_add(
     config: ConfigOption = None,
 ) -> None:
     """Let somebody sign in to the console."""
-    add_operator(open_database(load_config(config).database_url), name, password, wall_clock())
+    add_operator(open_database(load_config(config).database_url), name, password, time.time())
     out.print(f"{name} can sign in now", highlight=False)
 
 

@@ -6,6 +6,7 @@ configuration that is not whole.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_network
@@ -24,19 +25,21 @@ from gateway.signing import MIN_KEY_BYTES
 
 T = TypeVar("T")
 ENVIRONMENT_PREFIX = "GATEWAY_"
-KNOWN_KEYS = {"change-me", "changeme", "secret", "password", "test", "example"}
+KNOWN_KEYS = ("change-me", "changeme", "secret", "password", "example")  # so long that no random key holds one
+
+HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\Z|[0-9a-f:]+\Z")
 
 PositiveInt = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z")]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table of the configuration file; unknown keys are errors."""
 
 
-class SiteConfig(Section):
+class SiteConfig(Section, frozen=True):
     """One site: its hosts (none: every host), its policy file, and the time zone of its days."""
 
     id: Name = "main"
@@ -47,7 +50,7 @@ class SiteConfig(Section):
     cookie_domain: str = ""
 
 
-class ProxyConfig(Section):
+class ProxyConfig(Section, frozen=True):
     """The reverse proxy: the site behind it, and how long to wait for it."""
 
     upstream: str = ""
@@ -55,7 +58,7 @@ class ProxyConfig(Section):
     read_seconds: Seconds = 60
 
 
-class KeeperConfig(Section):
+class KeeperConfig(Section, frozen=True):
     """The keeper: where its console listens, and whether front workers start one themselves."""
 
     host: str = "127.0.0.1"
@@ -64,20 +67,20 @@ class KeeperConfig(Section):
     drain_seconds: Seconds = 0.5
 
 
-class DatabaseConfig(Section):
+class DatabaseConfig(Section, frozen=True):
     """Ledger, outbox and operators. Empty: `gateway.db` in the data folder; or a postgresql:// URL."""
 
     url: str = ""
 
 
-class TopicRule(Section):
+class TopicRule(Section, frozen=True):
     """Pages whose path begins with `path` have this topic, unless the page names its own."""
 
     path: str
     topic: str
 
 
-class AnalyticsConfig(Section):
+class AnalyticsConfig(Section, frozen=True):
     """What is counted, and what is left out."""
 
     excluded_paths: tuple[str, ...] = ()
@@ -89,13 +92,13 @@ class AnalyticsConfig(Section):
     engaged_cap_minutes: PositiveInt = 240
 
 
-class GeoConfig(Section):
+class GeoConfig(Section, frozen=True):
     """Country database (MaxMind DB format). Empty: the one that comes with the package."""
 
     database: str = ""
 
 
-class LimitsConfig(Section):
+class LimitsConfig(Section, frozen=True):
     """Caps on what visitors may send and on what is kept in memory."""
 
     body_bytes: PositiveInt = 16_384
@@ -106,7 +109,7 @@ class LimitsConfig(Section):
     reserve_bytes: Annotated[int, Meta(ge=0)] = 4_194_304
 
 
-class DestinationConfig(Section):
+class DestinationConfig(Section, frozen=True):
     """One receiver of consented events. `secret` is `env:NAME` or `file:path`, never the secret itself."""
 
     name: Name
@@ -122,7 +125,7 @@ class DestinationConfig(Section):
     never_forward: tuple[str, ...] = ()
 
 
-class Settings(Section):
+class Settings(Section, frozen=True):
     """`gateway.toml` as it stands in the file."""
 
     data: str = "data"
@@ -231,7 +234,11 @@ def _convert(raw: object, kind: type[T], file: str) -> T:
         return msgspec.convert(raw, kind, strict=True)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
-        key = where.rstrip("`").lstrip(".") or "file"
+        key = where.rstrip("`").lstrip(".")
+        if "unknown field `" in what:
+            key = ".".join(filter(None, (key, what.split("`")[1])))
+            what = "is no setting; the keys there are stand in the file that `gateway init` writes"
+        key = key or "file"
         raise ConfigError(file, key, _value_at(raw, key), what[:1].lower() + what[1:]) from error
 
 
@@ -261,7 +268,9 @@ def _override(raw: dict[str, Any], environment: Mapping[str, str]) -> None:
 
 
 def _field_for(key: str) -> tuple[str, Any]:
-    fields = {field.name: field for field in msgspec.inspect.type_info(Settings).fields}  # type: ignore[union-attr]
+    info = msgspec.inspect.type_info(Settings)
+    assert isinstance(info, msgspec.inspect.StructType)
+    fields = {field.name: field for field in info.fields}
     if key in fields:
         return "", fields[key]
     for name, field in fields.items():
@@ -305,6 +314,7 @@ def _check_settings(settings: Settings, file: str) -> None:
         _check_key(key, file)
     _check_networks(settings.trusted_proxies, file, "trusted_proxies")
     _check_networks(settings.analytics.internal_networks, file, "analytics.internal_networks")
+    _check_patterns(settings.analytics.mask_patterns, file)
     _check_upstream(settings.proxy.upstream, file)
     _check_sites(settings.sites, file)
 
@@ -324,9 +334,22 @@ def _check_networks(networks: tuple[str, ...], file: str, key: str) -> None:
             raise ConfigError(file, key, network, "wanted networks such as 10.0.0.0/8") from error
 
 
+def _check_patterns(patterns: tuple[str, ...], file: str) -> None:
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            wanted = f"is no regular expression: {error}"
+            raise ConfigError(file, "analytics.mask_patterns", pattern, wanted) from error
+
+
 def _check_upstream(upstream: str, file: str) -> None:
-    parts = urlsplit(upstream)
-    if upstream and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query):
+    try:
+        parts = urlsplit(upstream)
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.port == 0
+    except ValueError:  # an address or port that cannot be one
+        wrong = True
+    if upstream and wrong:
         raise ConfigError(file, "proxy.upstream", upstream, "wanted a URL such as http://127.0.0.1:8080")
 
 
@@ -334,15 +357,29 @@ def _check_sites(sites: tuple[SiteConfig, ...], file: str) -> None:
     if not sites:
         raise ConfigError(file, "sites", None, "at least one [[sites]] table is wanted")
     seen: set[str] = set()
+    hosts: set[str] = set()
     for site in sites:
         if site.id in seen:
             raise ConfigError(file, "sites.id", site.id, "is used twice; each site needs an id of its own")
         seen.add(site.id)
+        _check_hosts(site, hosts, file)
+        hosts.update(site.hosts)
         try:
             ZoneInfo(site.timezone)
         except (ZoneInfoNotFoundError, ValueError) as error:
             wanted = "wanted a time zone such as Europe/Amsterdam"
             raise ConfigError(file, "sites.timezone", site.timezone, wanted) from error
+
+
+def _check_hosts(site: SiteConfig, taken: set[str], file: str) -> None:
+    for host in site.hosts:
+        if not HOST.match(host):
+            wanted = "wanted a name such as www.example.org: small letters, no scheme, no port"
+            raise ConfigError(file, "sites.hosts", host, wanted)
+        if host in taken:
+            raise ConfigError(file, "sites.hosts", host, "belongs to another site already")
+    if site.cookie_domain and not HOST.match(site.cookie_domain):
+        raise ConfigError(file, "sites.cookie_domain", site.cookie_domain, "wanted a domain such as example.org")
 
 
 def _check_destinations(found: tuple[DestinationConfig, ...], sites: tuple[Site, ...], file: str) -> None:

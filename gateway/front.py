@@ -7,6 +7,7 @@ the worker process, when it starts or with its first request, never at import.
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from gateway.keeper_process import KeeperProcess
 from gateway.keys import load_keys
 from gateway.resources import country_database, load_assets
 from gateway.signing import TokenSigner
-from gateway.web.middleware import App, ConsentGate, Message, Receive, Scope, Send, wall_clock
+from gateway.web.middleware import App, ConsentGate, Message, Receive, Scope, Send
 from gateway.web.pages import Pages
 from gateway.web.proxy import ReverseProxy
 from gateway.web.public import Public
@@ -105,7 +106,7 @@ class Front:
     def __init__(self, config: Config, app: App, loop: asyncio.AbstractEventLoop) -> None:
         config.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         make_reserve(config.data_folder, config.settings.limits.reserve_bytes)
-        self.parts = open_parts(config, wall_clock)
+        self.parts = open_parts(config, time.time)
         self.parts.journal.call_in_loop = loop.call_soon_threadsafe
         self.gate = build_gate(self.parts, app)
         self._keeper = KeeperProcess(config) if config.settings.keeper.autostart else None
@@ -129,6 +130,7 @@ class Front:
         while True:
             try:
                 self._flush()
+                self.parts.tombstones.refresh()
                 if self._keeper is not None:
                     self._keeper.ensure()
             except Exception:  # a worker loop: it has to go on
@@ -157,7 +159,7 @@ def open_parts(config: Config, clock: Callable[[], float]) -> Parts:
         signers=Signers(TokenSigner(keys, "consent"), TokenSigner(keys, "visit")),
         tombstones=open_tombstones(engine),
         journal=Journal(config.data_folder / JOURNAL_FOLDER, reserve=reserve),
-        countries=Countries(Path(geo) if geo else country_database()),
+        countries=Countries(Path(config.folder) / geo if geo else country_database()),
         visitors=Visitors(engine),
         masker=Masker(analytics.mask_patterns),
         checks=build_checks(analytics),
@@ -168,14 +170,16 @@ def open_parts(config: Config, clock: Callable[[], float]) -> Parts:
 
 
 def build_checks(analytics: AnalyticsConfig) -> tuple[Check, ...]:
-    """What keeps a hit from being counted, in the order in which it is asked."""
-    return (
-        reject_prefetch,
-        reject_internal(analytics.internal_networks),
-        reject_excluded(analytics.excluded_paths),
-        reject_bots,
-        reject_spam(analytics.spam_referrers),
-    )
+    """What keeps a hit from being counted, in the order in which it is asked; what is not configured is not asked."""
+    checks: list[Check] = [reject_prefetch]
+    if analytics.internal_networks:
+        checks.append(reject_internal(analytics.internal_networks))
+    if analytics.excluded_paths:
+        checks.append(reject_excluded(analytics.excluded_paths))
+    checks.append(reject_bots)
+    if analytics.spam_referrers:
+        checks.append(reject_spam(analytics.spam_referrers))
+    return tuple(checks)
 
 
 def build_gate(parts: Parts, app: App) -> ConsentGate:

@@ -11,7 +11,8 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from gateway.analytics.visitor import destroy_salts
 from gateway.config import Config
 from gateway.database import open_database
 from gateway.destinations import build_destinations
-from gateway.destinations.tally import prune_settled
+from gateway.destinations.upkeep import prune_settled
 from gateway.errors import StoreError
 from gateway.flows.choose import make_reserve
 from gateway.flows.deliver import Deliverer
@@ -220,15 +221,16 @@ def _server(app: Starlette) -> uvicorn.Server:
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=3
     )
-    server = uvicorn.Server(config)
-    server.capture_signals = _no_signals  # type: ignore[method-assign]  # the keeper's own handlers stop it
-    return server
+    return _QuietServer(config)
 
 
-class _no_signals:
-    def __enter__(self) -> None: ...
+class _QuietServer(uvicorn.Server):
+    """A server that leaves signals alone: the keeper stops its servers itself."""
 
-    def __exit__(self, *_: object) -> None: ...
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Nothing to capture."""
+        yield
 
 
 def _open_socket(folder: Path) -> socket.socket:

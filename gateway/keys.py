@@ -22,7 +22,10 @@ def load_keys(config: Config) -> list[bytes]:
     path = config.data_folder / FILE
     if not path.exists():
         _write(config, [new_key()])
-    keys = [line.strip() for line in path.read_text("ascii").splitlines() if line.strip()]
+    try:
+        keys = [line.strip() for line in path.read_text("ascii").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), "keys", None, f"cannot be read ({error})") from error
     if not keys or any(len(key) < MIN_KEY_BYTES for key in keys):
         raise ConfigError(str(path), "keys", None, f"each line has to be a key of {MIN_KEY_BYTES} bytes or more")
     return [key.encode() for key in keys]
@@ -39,6 +42,7 @@ def rotate_keys(config: Config, keep: int = 2) -> None:
 def _write(config: Config, keys: list[str], *, replace: bool = False) -> None:
     """Whole or not at all, and by one process only: the others find the winner's file."""
     path = config.data_folder / FILE
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_suffix(f".{os.getpid()}")
     descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:

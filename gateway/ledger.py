@@ -35,6 +35,7 @@ def append(
     connection: Connection, *, at: float, site: str, kind: str, consent_id: str | None, body: dict[str, object]
 ) -> LedgerEntry:
     """Append one entry to the chain within the caller's write transaction."""
+    at = float(at)  # as the database gives it back: the hash covers it
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": CHAIN_LOCK})
     last = connection.execute(

@@ -25,7 +25,7 @@ class PolicyPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table of the policy file; unknown keys are errors."""
 
 
-class Controller(PolicyPart):
+class Controller(PolicyPart, frozen=True):
     """Who asks: the organisation responsible for the site."""
 
     name: Annotated[str, Meta(min_length=1)]
@@ -34,7 +34,7 @@ class Controller(PolicyPart):
     privacy_url: str = ""
 
 
-class Cookie(PolicyPart):
+class Cookie(PolicyPart, frozen=True):
     """A cookie or storage key; `name` may end in `*`. `lifetime` is words for people ("1 year")."""
 
     name: Annotated[str, Meta(min_length=1)]
@@ -42,7 +42,7 @@ class Cookie(PolicyPart):
     description: Wording = {}
 
 
-class Service(PolicyPart):
+class Service(PolicyPart, frozen=True):
     """One tool or vendor under a purpose: what it contacts, what it stores, who receives data."""
 
     id: Identifier
@@ -56,7 +56,7 @@ class Service(PolicyPart):
     retention: str = ""
 
 
-class Purpose(PolicyPart):
+class Purpose(PolicyPart, frozen=True):
     """One reason for which data are used, as a visitor reads it and decides on it."""
 
     id: Identifier
@@ -65,7 +65,7 @@ class Purpose(PolicyPart):
     ground: str = "consent"
 
 
-class PolicyFile(PolicyPart):
+class PolicyFile(PolicyPart, frozen=True):
     """`policy.toml` as it stands in the file."""
 
     version: Annotated[str, Meta(min_length=1)]

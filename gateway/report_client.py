@@ -1,5 +1,6 @@
 """A report for the command line: asked of the keeper, or made from the files themselves when none runs."""
 
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from urllib.parse import urlencode
@@ -15,7 +16,7 @@ from gateway.config import Config
 from gateway.database import open_database
 from gateway.flows.drain import drain_once
 from gateway.flows.report import ReportParts, report
-from gateway.front import JOURNAL_FOLDER, wall_clock
+from gateway.front import JOURNAL_FOLDER
 from gateway.keeper import STORE_FILE
 from gateway.keeper_process import LOCK_NAME
 from gateway.process_lock import is_held, try_hold
@@ -37,7 +38,7 @@ def fetch_report(config: Config, fields: dict[str, str]) -> Report:
         engine = open_database(config.database_url)
         with closing(DuckDBStore(config.data_folder / STORE_FILE)) as store:
             while drain_once(
-                config.data_folder / JOURNAL_FOLDER, store, engine, config.destinations, wall_clock()
+                config.data_folder / JOURNAL_FOLDER, store, engine, config.destinations, time.time()
             ):
                 pass
             return report(query, ReportParts(store, engine, config.destinations))

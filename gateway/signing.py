@@ -1,18 +1,29 @@
 """Sign and read tokens: HMAC-SHA256, one salt per use, several keys for rotation. The only user of itsdangerous."""
 
-import hashlib
 import hmac
+import re
 from collections.abc import Sequence
 
 from itsdangerous import BadSignature, Signer
+from itsdangerous.signer import SigningAlgorithm
 
 MIN_KEY_BYTES = 32
 REMEMBERED = 8192
+# 32 bytes in base64url without padding: 43 letters, of which the last carries four bits and ends in 00.
+_SIGNATURE = re.compile(r"[^.]*\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\Z")
 
 
 def derive_key(key: bytes, salt: str) -> bytes:
     """The key for one use: HMAC-SHA256(key, salt). A token made for one use never verifies for another."""
     return hmac.digest(key, b"gateway:" + salt.encode(), "sha256")
+
+
+class HMACSHA256(SigningAlgorithm):
+    """HMAC-SHA256 in one call of OpenSSL; itsdangerous' own goes through an object and takes twice as long."""
+
+    def get_signature(self, key: bytes, value: bytes) -> bytes:
+        """The signature, 32 bytes."""
+        return hmac.digest(key, value, "sha256")
 
 
 class TokenSigner:
@@ -27,7 +38,7 @@ class TokenSigner:
         # itsdangerous wants the newest key last; the keys are derived once, here, so none per token.
         derived = [derive_key(key, salt) for key in reversed(keys)]
         self._signer = Signer(
-            derived, salt=salt, sep=".", key_derivation="none", digest_method=hashlib.sha256
+            derived, salt=salt, sep=".", key_derivation="none", algorithm=HMACSHA256()
         )
         self._verified: dict[str, bytes] = {}
 
@@ -45,6 +56,9 @@ class TokenSigner:
         return payload
 
     def _unsign(self, token: str) -> bytes | None:
+        # The decoder skips letters that are none of base64url's and bits that are too many: one spelling only.
+        if not _SIGNATURE.match(token):
+            return None
         try:
             return self._signer.unsign(token)
         except (BadSignature, UnicodeError):

@@ -11,14 +11,16 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 import msgspec
 
+from gateway.analytics.store import naive_utc
 from gateway.errors import StoreError
-from gateway.event import Counted, Entry, Event, Recorded
+from gateway.event import ENGAGEMENT, Counted, Entry, Event, Recorded
 
 # Without the two `auto` settings DuckDB would fetch extensions from the internet.
 SETTINGS: dict[str, str | bool | int | float | list[str]] = {
@@ -47,8 +49,8 @@ FIELDS = tuple(name for name in Event.__struct_fields__ if name != "network")
 TIMES = {"at": "happened_at", "visit_started_at": "visit_started_at"}
 
 
-def _texts(template: str, *before: str) -> str:
-    return ", ".join([*before, *(template.format(name) for name in ENTRY_TEXTS)])
+def _texts(template: str) -> str:
+    return ", ".join(template.format(name) for name in ENTRY_TEXTS)
 
 
 SCHEMA = f"""
@@ -83,7 +85,6 @@ _JSON = msgspec.json.encode([{name: FIELD_TYPES.get(name, "VARCHAR") for name in
 STAGE = f"""
 CREATE OR REPLACE TEMP TABLE incoming AS
 SELECT {", ".join(_staged(name) for name in FIELDS)} FROM (SELECT unnest(from_json($entries, '{_JSON}')) AS e)"""
-EARLIEST = "SELECT min(visit_started_at) FROM incoming"
 _COLUMNS = ", ".join(TIMES.get(name, name) for name in FIELDS)
 INSERT_EVENTS = (
     f"INSERT INTO events ({_COLUMNS}) SELECT {_COLUMNS} FROM incoming "
@@ -96,28 +97,27 @@ CHANGES = f"""
 CREATE OR REPLACE TEMP TABLE changes AS
 SELECT site, visit_id, min(visit_started_at) AS started_at, max(happened_at) AS last_at,
     count(*) FILTER (WHERE kind = 'page_view') AS views, count(*) FILTER (WHERE kind <> 'page_view') AS events,
-    min({{{_texts("{0}: {0}", "late: kind <> 'page_view', happened_at: happened_at, path: path, visitor: visitor")}}}) AS entry,
+    min({{late: kind <> 'page_view', happened_at: happened_at, path: path, visitor: visitor,
+        {_texts("{0}: {0}")}}}) AS entry,
     max({{early: kind = 'page_view', happened_at: happened_at, path: path}}) AS exit
 FROM incoming WHERE kind <> 'engagement' GROUP BY site, visit_id"""
 _SAME_VISIT = "visits.site = c.site AND visits.visit_id = c.visit_id AND visits.started_at >= $since"
 _ENTRY = f"row(visits.views = 0, visits.entry_at, visits.entry_page, visits.visitor, {_texts('visits.{}')})"
 _EXIT = "row(visits.views > 0, visits.exit_at, visits.exit_page)"
-UPDATE_ENTRIES = f"""
-UPDATE visits SET entry_at = c.entry.happened_at, entry_page = c.entry.path, visitor = c.entry.visitor,
-    {_texts("{0} = c.entry.{0}")}
-FROM changes c WHERE {_SAME_VISIT} AND c.entry < {_ENTRY}"""
-UPDATE_VISITS = f"""
-UPDATE visits SET last_at = greatest(visits.last_at, c.last_at),
+_ADD = f"""last_at = greatest(visits.last_at, c.last_at),
     views = visits.views + c.views, events = visits.events + c.events,
     exit_at = CASE WHEN c.exit > {_EXIT} THEN c.exit.happened_at ELSE visits.exit_at END,
-    exit_page = CASE WHEN c.exit > {_EXIT} THEN c.exit.path ELSE visits.exit_page END
-FROM changes c WHERE {_SAME_VISIT}"""
-INSERT_VISITS = f"""
-INSERT INTO visits BY NAME
-SELECT site, visit_id, started_at, last_at, c.entry.visitor, views, events, 0 AS engaged_ms,
-    c.entry.happened_at AS entry_at, c.entry.path AS entry_page, c.exit.happened_at AS exit_at, c.exit.path AS exit_page,
-    {_texts("c.entry.{}")}
-FROM changes c WHERE NOT EXISTS (SELECT 1 FROM visits WHERE {_SAME_VISIT})"""
+    exit_page = CASE WHEN c.exit > {_EXIT} THEN c.exit.path ELSE visits.exit_page END"""
+MERGE_VISITS = f"""
+MERGE INTO visits USING changes c ON {_SAME_VISIT}
+WHEN MATCHED AND c.entry < {_ENTRY} THEN UPDATE SET {_ADD},
+    entry_at = c.entry.happened_at, entry_page = c.entry.path, visitor = c.entry.visitor,
+    {_texts("{0} = c.entry.{0}")}
+WHEN MATCHED THEN UPDATE SET {_ADD}
+WHEN NOT MATCHED THEN INSERT (site, visit_id, started_at, last_at, views, events, engaged_ms, visitor,
+    entry_at, entry_page, exit_at, exit_page, {_texts("{}")})
+    VALUES (c.site, c.visit_id, c.started_at, c.last_at, c.views, c.events, 0, c.entry.visitor,
+    c.entry.happened_at, c.entry.path, c.exit.happened_at, c.exit.path, {_texts("c.entry.{}")})"""
 
 WAIT = """
 INSERT INTO waiting SELECT site, view_id, max(engaged_ms), max(happened_at) FROM incoming
@@ -144,22 +144,24 @@ SETTLE = """
 DELETE FROM waiting USING (SELECT DISTINCT site, view_id FROM engaged) w
 WHERE waiting.site = w.site AND waiting.view_id = w.view_id"""
 
-_COUNT_JSON = '[{"site":"VARCHAR","hour":"BIGINT","kind":"VARCHAR","name":"VARCHAR","detail":"VARCHAR","n":"BIGINT"}]'
-COUNTED = f"""
+# Arrays, not objects: json's `[site, hour, kind, name, detail, n]`.
+COUNTED = """
 CREATE OR REPLACE TEMP TABLE counted AS
-SELECT e.site, make_timestamp(e.hour * 1000000) AS hour, e.kind, e.name, e.detail, e.n
-FROM (SELECT unnest(from_json($counts, '{_COUNT_JSON}')) AS e)"""
-_SAME_COUNT = "counts.site = c.site AND counts.hour = c.hour AND counts.kind = c.kind AND counts.name = c.name " \
-    "AND counts.detail = c.detail AND counts.hour >= $since"  # fmt: skip
-UPDATE_COUNTS = f"UPDATE counts SET n = counts.n + c.n FROM counted c WHERE {_SAME_COUNT}"
-INSERT_COUNTS = (
-    f"INSERT INTO counts SELECT * FROM counted c WHERE NOT EXISTS (SELECT 1 FROM counts WHERE {_SAME_COUNT})"
-)
+SELECT e->>0 AS site, make_timestamp(CAST(e->>1 AS BIGINT) * 1000000) AS hour, e->>2 AS kind, e->>3 AS name,
+    e->>4 AS detail, CAST(e->>5 AS BIGINT) AS n
+FROM (SELECT unnest(from_json($counts, '["JSON"]')) AS e)"""
+MERGE_COUNTS = """
+MERGE INTO counts USING counted c
+ON counts.hour >= $since AND counts.hour = c.hour AND counts.site = c.site AND counts.kind = c.kind
+    AND counts.name = c.name AND counts.detail = c.detail
+WHEN MATCHED THEN UPDATE SET n = counts.n + c.n
+WHEN NOT MATCHED THEN INSERT VALUES (c.site, c.hour, c.kind, c.name, c.detail, c.n)"""
 
 OFFSETS = "SELECT segment, drained FROM journal_offsets"
 OFFSET = "SELECT drained FROM journal_offsets WHERE segment = $segment"
 ADVANCE = """
-INSERT INTO journal_offsets VALUES ($segment, $drained) ON CONFLICT (segment) DO UPDATE SET drained = excluded.drained"""
+INSERT INTO journal_offsets VALUES ($segment, $drained)
+ON CONFLICT (segment) DO UPDATE SET drained = excluded.drained"""
 FORGET = "DELETE FROM journal_offsets WHERE segment = $segment"
 PRUNE = (
     "DELETE FROM events WHERE happened_at < $before",
@@ -170,6 +172,17 @@ PRUNE = (
 # An engagement whose view has not come by then was told of a view that was dropped.
 WAITING_KEPT = timedelta(days=2)
 FORGET_WAITING = "DELETE FROM waiting WHERE last_at < (SELECT max(last_at) FROM waiting) - $kept"
+
+
+class Count(NamedTuple):
+    """One counter's number for one UTC hour (epoch seconds)."""
+
+    site: str
+    hour: int
+    kind: str
+    name: str
+    detail: str
+    n: int
 
 
 class DuckDBStore:
@@ -217,7 +230,7 @@ class DuckDBStore:
 
     def prune(self, before: float) -> int:
         """Delete what happened (events, counters) or began (visits) before; returns how many rows went."""
-        moment = to_timestamp(before)
+        moment = naive_utc(before)
         with self._transaction() as connection:
             gone = sum(_changed(connection.execute(sql, {"before": moment})) for sql in PRUNE)
             gone += _changed(connection.execute(FORGET_WAITING, {"kept": WAITING_KEPT}))
@@ -243,47 +256,36 @@ class DuckDBStore:
                 raise
 
 
-def to_timestamp(at: float) -> datetime:
-    """Epoch seconds as the store's times are: UTC without a zone, whole microseconds."""
-    return datetime.fromtimestamp(at, UTC).replace(tzinfo=None)
-
-
 def _add_events(connection: duckdb.DuckDBPyConnection, events: list[Event]) -> None:
     connection.execute(STAGE, {"entries": msgspec.json.encode(events).decode()})
-    started = _first(connection, EARLIEST)
+    started = naive_utc(min(event.visit_started_at for event in events))
     connection.execute(INSERT_EVENTS)
     connection.execute(CHANGES)
-    for sql in (UPDATE_ENTRIES, UPDATE_VISITS, INSERT_VISITS):
-        connection.execute(sql, {"since": started})
-    connection.execute(WAIT)
+    connection.execute(MERGE_VISITS, {"since": started})
+    if any(event.kind == ENGAGEMENT for event in events):
+        connection.execute(WAIT)
     connection.execute(ENGAGED, {"since": started - SLACK})
-    started = _first(connection, ENGAGED_SINCE)
-    if started is not None:
-        connection.execute(UPDATE_VIEWS, {"since": started})
-        connection.execute(UPDATE_ENGAGED, {"since": started})
+    row = connection.execute(ENGAGED_SINCE).fetchone()
+    if row and row[0] is not None:
+        since = {"since": row[0]}
+        connection.execute(UPDATE_VIEWS, since)
+        connection.execute(UPDATE_ENGAGED, since)
         connection.execute(SETTLE)
 
 
-def _add_counts(connection: duckdb.DuckDBPyConnection, counts: list[dict[str, object]]) -> None:
+def _add_counts(connection: duckdb.DuckDBPyConnection, counts: list[Count]) -> None:
     connection.execute(COUNTED, {"counts": msgspec.json.encode(counts).decode()})
-    since = {"since": _first(connection, "SELECT min(hour) FROM counted")}
-    connection.execute(UPDATE_COUNTS, since)
-    connection.execute(INSERT_COUNTS, since)
+    since = {"since": naive_utc(min(count.hour for count in counts))}
+    connection.execute(MERGE_COUNTS, since)
 
 
-def _sum_counts(entries: Sequence[Entry]) -> list[dict[str, object]]:
+def _sum_counts(entries: Sequence[Entry]) -> list[Count]:
     summed: Counter[tuple[str, int, str, str, str]] = Counter()
     for entry in entries:
         if isinstance(entry, Counted):
             for kind, name, detail, count in entry.rows:
                 summed[(entry.site, entry.hour, kind, name, detail)] += count
-    columns = ("site", "hour", "kind", "name", "detail")
-    return [dict(zip(columns, key, strict=True), n=n) for key, n in summed.items()]
-
-
-def _first(connection: duckdb.DuckDBPyConnection, sql: str) -> datetime:
-    row = connection.execute(sql).fetchone()
-    return row[0] if row else None
+    return [Count(*key, n) for key, n in summed.items()]
 
 
 def _changed(result: duckdb.DuckDBPyConnection) -> int:

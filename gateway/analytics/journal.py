@@ -27,6 +27,7 @@ log = logging.getLogger("gateway.journal")
 
 SEGMENT_ROWS = 50_000
 SEGMENT_SECONDS = 30.0
+LINGER_SECONDS = 0.1  # how long entries that nobody waits for may gather
 MAX_WAITING = 20_000
 SUFFIX = ".journal"
 # One row for each commit: its entries as lines of JSON, and the number of the last of them (counted from 1). A row a
@@ -63,13 +64,14 @@ class Journal:
         self._rows = 0
         self._connection: sqlite3.Connection | None = None
         self._waiting: list[tuple[bytes, Done | None]] = []
+        self._urgent = False  # whether somebody waits for what is in `_waiting`
         self._wake = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     def append(self, entry: Entry, done: Done | None = None) -> None:
-        """Hand an entry over. `done(None)` is called once it is on disk, `done(JournalFull)` when it could not be
+        """Hand an entry over; one without `done` is on disk within a tenth of a second. `done(None)` is called once it is on disk, `done(JournalFull)` when it could not be
         written: in the loop when `call_in_loop` is set, else in the journal's thread.
         Raises JournalFull when too much is waiting."""
         row = (_encoder.encode(entry), done)
@@ -77,7 +79,9 @@ class Journal:
             if len(self._waiting) >= MAX_WAITING or self._stopping:
                 raise JournalFull("the journal cannot keep up")
             self._waiting.append(row)
-            if len(self._waiting) == 1:
+            urgent = done is not None and not self._urgent
+            self._urgent = self._urgent or done is not None
+            if urgent or len(self._waiting) == 1:
                 self._wake.notify()
 
     def close(self) -> None:
@@ -93,7 +97,9 @@ class Journal:
             with self._wake:
                 if not self._waiting and not self._stopping:
                     self._wake.wait(SEGMENT_SECONDS)
-                batch, self._waiting = self._waiting, []
+                if self._waiting and not self._urgent and not self._stopping:
+                    self._wake.wait(LINGER_SECONDS)  # nobody waits for these: let some more gather
+                batch, self._waiting, self._urgent = self._waiting, [], False
             if batch:
                 self._commit(batch)
             elif self._stopping:

@@ -9,18 +9,28 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 ID = ":id"
 MAX_PATH = 300
 MAX_TEXT = 200
+MAX_READ = 4096  # letters looked at, and remembered, of what a visitor sent
+MAX_MASKED = 1000
 CAMPAIGN_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 CLICK_IDS = {"gclid": "google", "msclkid": "bing", "fbclid": "facebook", "ttclid": "tiktok"}
 
 # In this order: whole shapes first, then plain runs of digits. A "token" is a long run that mixes letters and digits,
-# or a JWT; ordinary words and slugs are left alone.
-EMAIL = re.compile(r"[^\s/@?&=;,:]+@[^\s/@?&=;,]+\.[^\s/@?&=;,.]+")
+# or a JWT; ordinary words and slugs (words and short numbers with dashes between) are left alone.
+EMAIL = re.compile(r"[^\s/@?&=;,:]{1,64}@[^\s/@?&=;,]+\.[^\s/@?&=;,.]+")
 UUID = re.compile(r"[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}")
-JWT = re.compile(r"[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*")
-TOKEN = re.compile(r"(?<![A-Za-z0-9_])(?=[A-Za-z0-9_-]*\d)(?=[A-Za-z0-9_-]*[A-Za-z])[A-Za-z0-9_]{20,}(?![A-Za-z0-9_])")
-OPAQUE = re.compile(r"(?<![A-Za-z0-9_-])(?=[A-Za-z0-9_-]*[a-z])(?=[A-Za-z0-9_-]*[A-Z])(?=[A-Za-z0-9_-]*\d)[A-Za-z0-9_-]{16,}")
+JWT = re.compile(r"eyJ[A-Za-z0-9_-]{7,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)?")
+HEX = re.compile(r"(?<![A-Za-z0-9])(?=[A-Fa-f]*\d)[0-9A-Fa-f]{12,}(?![A-Za-z0-9])")
+_WORD = r"(?:[A-Z]?[a-z]+|[A-Z]+|\d{1,4})"
+_SLUG = rf"{_WORD}(?:[-_]+{_WORD})*(?![A-Za-z0-9_-])"
+TOKEN = re.compile(
+    rf"(?<![A-Za-z0-9_])(?!{_SLUG})(?=[A-Za-z0-9_]*\d)(?=[A-Za-z0-9_]*[A-Za-z])[A-Za-z0-9_]{{20,}}(?![A-Za-z0-9_])"
+)
+OPAQUE = re.compile(
+    rf"(?<![A-Za-z0-9_-])(?!{_SLUG})(?=[A-Za-z0-9_-]*[a-z])(?=[A-Za-z0-9_-]*[A-Z])(?=[A-Za-z0-9_-]*\d)"
+    r"[A-Za-z0-9_-]{16,}"
+)
 DIGITS = re.compile(r"\d(?:[\s.\-]?\d){4,}")
-DEFAULT_PATTERNS = (EMAIL, UUID, JWT, TOKEN, OPAQUE, DIGITS)
+DEFAULT_PATTERNS = (EMAIL, UUID, JWT, TOKEN, OPAQUE, HEX, DIGITS)
 
 
 class Masker:
@@ -28,24 +38,32 @@ class Masker:
 
     def __init__(self, patterns: Sequence[str] = ()) -> None:
         self._patterns = (*DEFAULT_PATTERNS, *(re.compile(pattern) for pattern in patterns))
-        self.path = lru_cache(maxsize=4096)(self._path)
-        self.text = lru_cache(maxsize=4096)(self._text)
+        self._remembered_path = lru_cache(maxsize=4096)(self._path)
+        self._remembered_text = lru_cache(maxsize=4096)(self._text)
+
+    def path(self, url: str) -> str:
+        """The path of a URL or path, decoded, without query and fragment, masked; `/` when there is none."""
+        return self._remembered_path(url[:MAX_READ])
+
+    def text(self, text: str) -> str:
+        """A free text (campaign, topic, property), decoded, with identifying parts replaced by `:id`."""
+        return self._remembered_text(text[:MAX_READ])
 
     def _text(self, text: str) -> str:
-        """A free text (campaign, topic, property) with identifying parts replaced by `:id`."""
-        text = "".join(c for c in text[:2000] if c.isprintable())
+        return self._mask(_cut(_decode(text), " "))[:MAX_TEXT]
+
+    def _mask(self, text: str) -> str:
+        text = "".join(c for c in text if c.isprintable())
         for pattern in self._patterns:
             text = pattern.sub(ID, text)
-        return text[:MAX_TEXT]
+        return text
 
     def _path(self, url: str) -> str:
-        """The path of a URL or path, decoded, without query and fragment, masked; `/` when there is none."""
-        path = _decode(url.partition("#")[0].partition("?")[0])
+        path = _cut(_decode(url.partition("#")[0].partition("?")[0]), "/")
         if "://" in path or path.startswith("//"):
             path = urlsplit(path).path if _parses(path) else "/"
         path = path if path.startswith("/") else "/" + path
-        masked = "/".join(self._text(part) for part in path[:MAX_PATH].split("/"))
-        return masked or "/"
+        return "/".join(self._mask(part) for part in path.split("/"))[:MAX_PATH]
 
     def referrer(self, url: str) -> str:
         """Host and masked path of a referrer; empty when it is none."""
@@ -56,7 +74,7 @@ class Masker:
             return ""
         if parts.scheme not in ("http", "https") or not host:
             return ""
-        return self._text(host) + self.path(parts.path or "/")
+        return self.text(host) + self.path(parts.path or "/")
 
 
 def campaign_fields(url: str) -> dict[str, str]:
@@ -86,9 +104,18 @@ def truncate_address(ip: str) -> str:
 
 
 def _decode(path: str) -> str:
-    """Percent-decoded twice at most: identifiers hidden behind double encoding are still identifiers."""
-    once = unquote(path[:4096], errors="replace")
-    return unquote(once, errors="replace") if "%" in once else once
+    """Percent-decoded, thrice at most: identifiers hidden behind double encoding are still identifiers."""
+    for _ in range(3):
+        if "%" not in path:
+            break
+        path = unquote(path, errors="replace")
+    return path
+
+
+def _cut(text: str, separator: str) -> str:
+    """No longer than is worth masking; the piece in which the cut falls goes, for what is left of an identifier in it
+    could no longer be told."""
+    return text if len(text) <= MAX_MASKED else text[:MAX_MASKED].rpartition(separator)[0]
 
 
 def _parses(url: str) -> bool:

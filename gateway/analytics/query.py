@@ -13,6 +13,7 @@ INTERVALS = ("day", "hour")
 MAX_DAYS = 1100
 MAX_HOURLY_DAYS = 31
 MAX_ROWS = 1000
+YEARS = range(2000, 2100)
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -69,10 +70,14 @@ def _parse_days(fields: Mapping[str, str], today: date, faults: list[str]) -> tu
 
 def _parse_date(text: str | None, default: date, key: str, faults: list[str]) -> date:
     try:
-        return date.fromisoformat(text) if text else default
+        day = date.fromisoformat(text) if text else default
     except ValueError:
         faults.append(f"{key} {text!r} is not a date such as 2026-11-23")
         return default
+    if day.year not in YEARS:
+        faults.append(f"{key} {text!r} is not a day from {YEARS[0]} to {YEARS[-1]}")
+        return default
+    return day
 
 
 def _named_days(period: str, today: date, faults: list[str]) -> tuple[date, date]:

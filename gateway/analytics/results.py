@@ -1,6 +1,11 @@
 """What a report holds: plain values that page, JSON and CSV are made from."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import msgspec
+
+from gateway.analytics.metrics import Metric, Words, get_dimension, get_metric
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -26,7 +31,10 @@ class Totals(msgspec.Struct, frozen=True):
 
 
 class Point(msgspec.Struct, frozen=True):
-    """One bar of the chart; `at` is the local start, `2026-11-23` or `2026-11-23T14:00`."""
+    """One bar of the chart; `at` is the local start, `2026-11-23` or `2026-11-23T14:00`.
+
+    Where summer time ends, the hour that is lived twice is two points with the same `at`.
+    """
 
     at: str
     daily_visitors: int
@@ -35,7 +43,8 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One line of a breakdown."""
+    """One line of a breakdown; an empty `name` is what has no value. `seconds`: mean engaged time, of a page or topic for
+    each view, of the others for each visit."""
 
     name: str
     visitors: int

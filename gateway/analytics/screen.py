@@ -4,12 +4,14 @@ import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from urllib.parse import unquote, urlsplit
 
 import crawleruseragents
 
 from gateway.event import DropReason, Hit
 
 Check = Callable[[Hit], DropReason | None]
+MAX_AGENT = 512  # letters looked at: the list of crawlers takes time by length
 
 # Headless browsers and libraries that the kept list of crawlers leaves to others.
 AUTOMATED = re.compile(
@@ -19,9 +21,13 @@ AUTOMATED = re.compile(
 )
 
 
-@lru_cache(maxsize=8192)
 def is_bot(user_agent: str) -> bool:
     """Whether an agent string names a crawler, a library or a headless browser; an empty one does too."""
+    return _is_bot(user_agent[:MAX_AGENT])
+
+
+@lru_cache(maxsize=8192)
+def _is_bot(user_agent: str) -> bool:
     if not user_agent.strip():
         return True
     return bool(AUTOMATED.search(user_agent)) or crawleruseragents.is_crawler(user_agent)
@@ -48,13 +54,22 @@ def reject_internal(networks: Sequence[str]) -> Check:
 
 
 def reject_excluded(prefixes: Sequence[str]) -> Check:
-    """Paths that are never counted."""
+    """Paths that are never counted, however they are written: as a path, as a whole address, percent-encoded."""
     excluded = tuple(prefixes)
 
     def check(hit: Hit) -> DropReason | None:
-        return DropReason.EXCLUDED_PATH if excluded and hit.url.startswith(excluded) else None
+        return DropReason.EXCLUDED_PATH if excluded and _path_of(hit.url).startswith(excluded) else None
 
     return check
+
+
+def _path_of(url: str) -> str:
+    """The decoded path of an address; one that cannot be read is its own path."""
+    try:
+        path = unquote(urlsplit(url).path)
+    except ValueError:
+        return url
+    return "/" + path.lstrip("/")
 
 
 def reject_spam(hosts: Sequence[str]) -> Check:
@@ -78,6 +93,7 @@ def _lookup(networks: Sequence[str]) -> Callable[[str], bool]:
             address = ip_address(ip)
         except ValueError:
             return False
+        address = getattr(address, "ipv4_mapped", None) or address
         return any(address in network for network in parsed)
 
     return contains

@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from gateway.database import SALTS, is_sqlite, reading, transaction
 
 SALT_BYTES = 32
+REMEMBERED = 4096
 GRACE_SECONDS = 30 * 60
 
 
@@ -31,13 +32,24 @@ class Visitors:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._salts: dict[tuple[str, str], bytes] = {}
+        self._keys: dict[tuple[str, str, str], int] = {}
         self._days: dict[str, tuple[float, str]] = {}
         self._lock = threading.Lock()
 
     def key(self, site: str, timezone: str, consent_id: str, at: float) -> int:
         """The visitor's 64-bit key of the day, unsigned."""
-        salt = self._salt(site, self._day(at, timezone))
-        return int.from_bytes(hmac.digest(salt, consent_id.encode(), "sha256")[:8])
+        day = self._day(at, timezone)
+        known = self._keys.get((site, day, consent_id))
+        if known is None:
+            digest = hmac.digest(self._salt(site, day), consent_id.encode(), "sha256")
+            known = int.from_bytes(digest[:8])
+            self._remember((site, day, consent_id), known)
+        return known
+
+    def _remember(self, names: tuple[str, str, str], key: int) -> None:
+        if len(self._keys) >= REMEMBERED:
+            self._keys.clear()
+        self._keys[names] = key
 
     def _day(self, at: float, timezone: str) -> str:
         """Local day, worked out once per quarter of an hour (all zones turn on quarters)."""

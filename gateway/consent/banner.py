@@ -9,6 +9,8 @@ from gateway.consent.decision import Decision
 from gateway.policy import NECESSARY, Policy, Service, Wording
 
 RIGHT_TO_LEFT = frozenset(("ar", "fa", "he", "ur"))
+# Letters looked at, and remembered, of a page's lang and of a browser's Accept-Language.
+MAX_TAG, MAX_HEADER = 20, 500
 
 
 class CookieText(msgspec.Struct, frozen=True):
@@ -43,9 +45,13 @@ class PurposeText(msgspec.Struct, frozen=True):
     services: tuple[ServiceText, ...]
 
 
-@lru_cache(maxsize=4096)
 def choose_language(page: str, accept: str, offered: tuple[str, ...]) -> str:
     """The page's own language, then the browser's (Accept-Language by weight), then the first offered."""
+    return _choose_language(page[:MAX_TAG], accept[:MAX_HEADER], offered)
+
+
+@lru_cache(maxsize=4096)
+def _choose_language(page: str, accept: str, offered: tuple[str, ...]) -> str:
     for tag in [page, *_accepted(accept)]:
         base = tag.split("-")[0].lower()
         if base in offered:
@@ -56,7 +62,7 @@ def choose_language(page: str, accept: str, offered: tuple[str, ...]) -> str:
 def _accepted(header: str) -> list[str]:
     """Language tags of an Accept-Language header, best first; at most ten are looked at."""
     weighted = []
-    for part in header[:500].split(",")[:10]:
+    for part in header.split(",")[:10]:
         tag, _, parameters = part.partition(";")
         weighted.append((-_weight(parameters), tag.strip()))
     return [tag for weight, tag in sorted(weighted, key=lambda pair: pair[0]) if tag and weight < 0]

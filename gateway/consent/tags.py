@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from html import unescape
-from typing import Protocol
+from typing import Any, Protocol
 
 import lolhtml
 import msgspec
@@ -23,6 +23,7 @@ _SCHEME = re.compile(r"^([a-z][a-z0-9+.\-]*):", re.IGNORECASE)
 _IGNORED = str.maketrans("", "", "\t\n\r")  # the URL parser of browsers drops these anywhere
 _NETWORK_SCHEMES = frozenset(("http", "https", "ws", "wss", "ftp"))
 OWN = "self"
+LOADING = "script, iframe[src], img"
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -51,6 +52,7 @@ class _Attributes(Protocol):
     """The part of lolhtml's Element that is used here."""
 
     def get_attribute(self, name: str) -> str | None: ...
+    def has_attribute(self, name: str) -> bool: ...
     def set_attribute(self, name: str, value: str) -> None: ...
     def remove_attribute(self, name: str) -> None: ...
 
@@ -115,6 +117,7 @@ class PageRewriter:
         self._gate, self._snippet, self._enforce = gate, snippet, enforce
         self._out: list[bytes] = []
         self._base = OWN
+        self._noscript: list[str] = []
         self._inserted = False
         self._body_seen = False
         self.document = False
@@ -126,7 +129,8 @@ class PageRewriter:
         self._rewriter.on("body", _Handler(element=self._on_body))
         self._rewriter.on('meta[name="gw-topic"]', _Handler(element=self._on_topic))
         self._rewriter.on("base[href]", _Handler(element=self._on_base))
-        self._rewriter.on("script, iframe[src], img", _Handler(element=self._on_tag))
+        self._rewriter.on(LOADING, _Handler(element=self._on_tag))
+        self._rewriter.on("noscript", _Handler(text=self._on_noscript))
 
     def feed(self, chunk: bytes) -> bytes:
         """Rewrite the next bytes of the page; may hold some back until the tag they belong to is complete."""
@@ -145,8 +149,8 @@ class PageRewriter:
         self._out.clear()
         return taken
 
-    def _sink(self, chunk: bytes) -> None:
-        # lolhtml hands inserted content over as a chunk of its own.
+    def _sink(self, chunk: Any) -> None:
+        """Takes bytes. lolhtml hands inserted content over as a chunk of its own."""
         self._out.append(self._insert() if chunk == _MARK_BYTES and not self._inserted else chunk)
 
     def _insert(self) -> bytes:
@@ -186,6 +190,23 @@ class PageRewriter:
         if marked and not self._gate.allows(marked):
             self._hold(tag, element, "inline", marked)
 
+    def _on_noscript(self, chunk: lolhtml.TextChunk) -> None:
+        """Text to browsers that run scripts, and so to lolhtml; to others elements like any, pixels above all."""
+        self._noscript.append(chunk.text)
+        chunk.remove()
+        if chunk.last_in_text_node:
+            text = "".join(self._noscript)
+            self._noscript.clear()
+            chunk.after(self._rewrite_inside(text), lolhtml.ContentType.HTML)
+
+    def _rewrite_inside(self, text: str) -> str:
+        out: list[Any] = []
+        inner = lolhtml.HTMLRewriter(out.append)
+        inner.on(LOADING, _Handler(element=self._on_tag))
+        inner.write(text.encode())
+        inner.end()
+        return b"".join(out).decode()
+
     def _hold(self, tag: str, element: lolhtml.Element, host: str, purpose: str) -> None:
         self.held.append(Held(tag, host, purpose))
         if self._enforce:
@@ -198,7 +219,8 @@ def disarm(tag: str, element: _Attributes, purpose: str) -> None:
         value = element.get_attribute(name)
         if value is not None:
             element.set_attribute(f"data-gw-{name}", value)
-            element.remove_attribute(name)
+            while element.has_attribute(name):  # given twice, the second would act once the first is gone
+                element.remove_attribute(name)
     if tag == "script":
         element.set_attribute("data-gw-type", element.get_attribute("type") or "")
         element.set_attribute("type", "text/plain")
@@ -217,10 +239,8 @@ def rewrite_page(body: bytes, gate: TagGate, *, enforce: bool) -> Rewritten:
 
 def _addresses(tag: str, element: _Attributes) -> list[str]:
     """Every address that the tag would load."""
-    found = []
-    src = element.get_attribute("src")
-    if src:
-        found.append(src)
+    names = ("src", "href", "xlink:href") if tag == "script" else ("src",)  # in SVG a script's address is its href
+    found = [value for value in map(element.get_attribute, names) if value]
     if tag == "img":
         srcset = element.get_attribute("srcset")
         if srcset:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -11,7 +12,7 @@ from gateway.demo.people import Answer
 from gateway.demo.receiver import LOG_PATH, Receiver
 from gateway.demo.stage import OPERATOR, Stage
 from gateway.demo.tally import Check
-from gateway.demo.visitors import Experience
+from gateway.demo.visitors import NECESSARY_COOKIES, Experience
 
 SHOWN_DIFFERENCES = 12
 SAID = {
@@ -30,9 +31,7 @@ def print_fault(out: Console, text: str) -> None:
 def print_addresses(out: Console, stage: Stage) -> None:
     """Where to look, and how to sign in."""
     origins = stage.foreign.origins
-    table = Table(
-        title="Where to look", title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0)
-    )
+    table = Table(title="Where to look", title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_row("The site, behind the gateway", f"{stage.site_url}/")
     table.add_row("The operator's console", f"{stage.console_url}/")
     table.add_row("  sign in as", f"{OPERATOR}, password {escape(stage.password)}")
@@ -48,19 +47,14 @@ def print_addresses(out: Console, stage: Stage) -> None:
 
 def print_visitors(out: Console, experiences: Sequence[Experience]) -> None:
     """What the simulated visitors did, by their own account."""
-    table = Table(title="The visitors' own account", title_justify="left")
-    table.add_column("Answer to the banner")
-    for heading in (
-        "Visitors",
-        "Pages to count",
-        "Withdrew",
-        "Cookies in the browser",
-        "Foreign hosts contacted",
-    ):
+    table = Table(title="The visitors' own account", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("Answer")
+    for heading in ("Visitors", "Views", "Withdrew", "Foreign hosts"):
         table.add_column(heading, justify="right")
+    table.add_column("Optional cookies")
     people = [experience for experience in experiences if not experience.plan.robot]
     groups = [(said, [e for e in people if e.plan.answer is answer]) for answer, said in SAID.items()]
-    groups.append(("robots", [e for e in experiences if e.plan.robot]))
+    groups.append(("(robots)", [e for e in experiences if e.plan.robot]))
     for said, group in groups:
         table.add_row(said, *_cells(group))
     out.print(table, "")
@@ -73,13 +67,13 @@ def _cells(group: Sequence[Experience]) -> list[str]:
         sum(len(experience.views) for experience in group),
         sum(1 for experience in group if experience.withdrawn_at is not None),
     )
-    names = {t.name for e in group for t in e.traces if t.kind == "cookie"}
-    return [*map(str, figures), ", ".join(sorted(names)) or "none", str(traces["host"])]
+    names = {t.name for e in group for t in e.traces if t.kind == "cookie"} - NECESSARY_COOKIES
+    return [*map(str, figures), str(traces["host"]), ", ".join(sorted(names)) or "none"]
 
 
 def print_deliveries(out: Console, receiver: Receiver) -> None:
     """What the webhook receiver accepted, by type."""
-    table = Table(title="The webhook receiver", title_justify="left")
+    table = Table(title="The webhook receiver", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("Type")
     table.add_column("Deliveries", justify="right")
     table.add_column("Different ids", justify="right")
@@ -101,6 +95,4 @@ def print_checks(out: Console, checks: Sequence[Check]) -> None:
         if more > 0:
             out.print(f"        and {more} more")
     failed = sum(1 for check in checks if check.differences)
-    out.print(
-        f"\n{failed} of {len(checks)} checks failed." if failed else f"\nAll {len(checks)} checks passed."
-    )
+    out.print(f"\n{failed} of {len(checks)} checks failed." if failed else f"\nAll {len(checks)} checks passed.")

@@ -55,7 +55,7 @@ def run_demo(options: DemoOptions, out: Console | None = None) -> int:
 
     Without `once` it stays until it is interrupted. Raises ConfigError for `once` on a used folder.
     """
-    out = out or Console()
+    out = out or Console(emoji=False)  # paths hold `:id`, which is also the name of an emoji
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops everything, as Ctrl-C does
     try:
         return _run(options, out)
@@ -76,9 +76,11 @@ def _run(options: DemoOptions, out: Console) -> int:
     with _open_folder(options) as folder:
         out.print("Starting the site, its third parties, a webhook receiver and the gateway ...")
         with open_stage(folder, options.port, options.console_port) as stage:
-            print_addresses(out, stage)
+            if not options.once:
+                print_addresses(out, stage)
             started = time.time()
             experiences = walk_all(plan_visits(options.visitors, chance), stage.site_url, chance, out)
+            stage.check_alive()
             status = show_results(stage, experiences, started, out)
             if not options.once:
                 print_addresses(out, stage)
@@ -120,9 +122,7 @@ def show_results(stage: Stage, experiences: list[Experience], started: float, ou
     print_visitors(out, experiences)
     print_deliveries(out, stage.receiver)
     if not stage.fresh:
-        out.print(
-            "The folder held data of an earlier run, so its figures cannot be compared with this run's."
-        )
+        out.print("The folder held data of an earlier run, so its figures cannot be compared with this run's.")
         return 0
     evidence = Evidence(report, stage.receiver.log, stage.receiver.refused, stage.foreign.log)
     checks = run_checks(Tally(experiences, timezone), evidence)
@@ -153,9 +153,7 @@ def local_day(at: float, timezone: str) -> str:
 def _stay(stage: Stage, chance: random.Random, out: Console) -> None:
     """Let a visitor come by now and then until somebody stops us."""
     stop = threading.Event()
-    walker = threading.Thread(
-        target=trickle, args=(stage.site_url, chance, stop), name="trickle", daemon=True
-    )
+    walker = threading.Thread(target=trickle, args=(stage.site_url, chance, stop), name="trickle", daemon=True)
     walker.start()
     out.print("Visitors keep coming by. Ctrl-C ends everything.")
     try:

@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from string import Template
-from typing import IO
 
 import msgspec
 
@@ -52,6 +51,14 @@ class Stage(msgspec.Struct, frozen=True):
     receiver: Receiver
     password: str
     fresh: bool
+    front: subprocess.Popen[bytes]
+
+    def check_alive(self) -> None:
+        """Raises DemoFailed when the gateway's process has ended by itself."""
+        status = self.front.poll()
+        if status is not None:
+            tail = _tail(Path(self.config.folder))
+            raise DemoFailed(f"the gateway ended by itself with status {status}; its log ends:\n{tail}")
 
 
 @contextmanager
@@ -76,7 +83,7 @@ def open_stage(folder: Path, port: int, console_port: int) -> Iterator[Stage]:
             receiver=_url(receiving.port) + HOOK_PATH,
             port=console_port,
         )
-        stack.enter_context(run_gateway(folder, config, port))
+        front = stack.enter_context(run_gateway(folder, config, port))
         yield Stage(
             config=config,
             site_url=_url(port),
@@ -86,6 +93,7 @@ def open_stage(folder: Path, port: int, console_port: int) -> Iterator[Stage]:
             receiver=receiver,
             password=make_operator(config),
             fresh=fresh,
+            front=front,
         )
 
 
@@ -113,7 +121,7 @@ def write_config(folder: Path, secret: str, *, upstream: str, receiver: str, por
 
 
 @contextmanager
-def run_gateway(folder: Path, config: Config, port: int) -> Iterator[None]:
+def run_gateway(folder: Path, config: Config, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """`gateway serve` as a process of its own, with the keeper that it starts; both have ended afterwards."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(folder), "--port", str(port)]
@@ -122,7 +130,7 @@ def run_gateway(folder: Path, config: Config, port: int) -> Iterator[None]:
         front = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
         try:
             _wait_until_ready(front, folder, config, port)
-            yield
+            yield front
         finally:
             _stop(front, config)
 
@@ -131,8 +139,7 @@ def _wait_until_ready(front: subprocess.Popen[bytes], folder: Path, config: Conf
     until = time.monotonic() + READY_SECONDS
     while not (_answers(port) and _keeper_answers(config)):
         if front.poll() is not None or time.monotonic() > until:
-            with (folder / LOG_FILE).open("rb") as log:
-                raise DemoFailed(f"the gateway did not start; its log ends:\n{_tail(log)}")
+            raise DemoFailed(f"the gateway did not start; its log ends:\n{_tail(folder)}")
         time.sleep(0.1)
 
 
@@ -155,8 +162,9 @@ def _keeper_answers(config: Config) -> bool:
     return True
 
 
-def _tail(log: IO[bytes], lines: int = 20) -> str:
-    return b"\n".join(log.read().splitlines()[-lines:]).decode("utf-8", "replace")
+def _tail(folder: Path, lines: int = 20) -> str:
+    log = (folder / LOG_FILE).read_bytes()
+    return b"\n".join(log.splitlines()[-lines:]).decode("utf-8", "replace")
 
 
 def _stop(front: subprocess.Popen[bytes], config: Config) -> None:

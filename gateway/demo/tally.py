@@ -24,6 +24,8 @@ COOKIE_PURPOSES = {
     "_ga": "analytics",
     "_fbp": "marketing",
 }
+# How a visit is shown whose first counted page was reached directly, or from another page of the site.
+NO_SOURCE, UNTOLD = ("", "direct"), "direct or from within the site"
 HOST_PURPOSES = {ANALYTICS_HOST: "analytics", PIXEL_HOST: "marketing", VIDEO_HOST: "preferences"}
 
 
@@ -123,12 +125,14 @@ def check_totals(tally: Tally, report: Report) -> list[str]:
 
 
 def check_breakdowns(tally: Tally, report: Report) -> list[str]:
-    """Views by page and by topic, visits by a source that can be told."""
+    """Views by page and by topic, visits by source."""
     pages = Counter(view.path for view in tally.views)
     topics = Counter(view.topic for view in tally.views if view.topic)
-    sources = Counter(e.source for e in tally.experiences if e.views and e.source)
+    sources = Counter(e.source or UNTOLD for e in tally.experiences if e.views)
+    shown_sources: Counter[str] = Counter()
+    for row in _rows(report, "source"):
+        shown_sources[UNTOLD if row.name in NO_SOURCE else row.name] += row.visits
     shown_topics = {row.name: row.page_views for row in _rows(report, "topic") if row.name in topics}
-    shown_sources = {row.name: row.visits for row in _rows(report, "source") if row.name in sources}
     return [
         *_compare(pages, {row.name: row.page_views for row in _rows(report, "page")}),
         *_compare(topics, shown_topics),

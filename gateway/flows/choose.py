@@ -6,6 +6,7 @@ revision counts up, and a cookie below a consent's last withdrawal grants nothin
 
 import logging
 import secrets
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from gateway import ledger
 from gateway.config import Config, Site
 from gateway.consent.decision import Choice
-from gateway.consent.tombstones import add_tombstone
+from gateway.consent.tombstones import add_tombstone, ring
 from gateway.database import CONSENTS, transaction
 from gateway.destinations import outbox
 from gateway.policy import Policy
@@ -27,6 +28,7 @@ log = logging.getLogger("gateway.choose")
 ACCEPT_ALL, REJECT_ALL, SAVE = "accept_all", "reject_all", "save"
 CHOICES = (ACCEPT_ALL, REJECT_ALL, SAVE)
 RESERVE_FILE = "reserve.bin"
+DISK_FULL = "53100"  # PostgreSQL's word for it
 
 Grants = dict[str, tuple[str, int]]
 _grants = msgspec.json.Decoder(Grants)
@@ -58,12 +60,14 @@ def choose(said: Said, before: Choice | None, site: Site, config: Config, engine
     """
     wanted = _wanted(said, site.policy)
     try:
-        return _commit(said, wanted, before, site, config, engine, now)
+        chosen = _commit(said, wanted, before, site, config, engine, now)
     except DBAPIError as error:
-        if not _give_up_reserve(config.data_folder):
+        if not (_is_full(error) and _give_up_reserve(config.data_folder)):
             raise
         log.error("the disk is full (%s): the reserve was given up to record a choice", error.orig)
-        return _commit(said, wanted, before, site, config, engine, now)
+        chosen = _commit(said, wanted, before, site, config, engine, now)
+    ring(engine)
+    return chosen
 
 
 def _wanted(said: Said, policy: Policy) -> frozenset[str]:
@@ -195,6 +199,12 @@ def _replacing(path: Path) -> Iterator[Path]:
         draft.rename(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _is_full(error: DBAPIError) -> bool:
+    """Whether there is no room on the disk; a database that is busy or away is no reason to give up the reserve."""
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) or getattr(error.orig, "sqlstate", "") == DISK_FULL
 
 
 def _give_up_reserve(data_folder: Path) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from gateway.analytics.device import parse_agent
 from gateway.analytics.masking import campaign_fields, truncate_address
-from gateway.analytics.source import Source, classify_source
+from gateway.analytics.source import DIRECT, Source, classify_source
 from gateway.analytics.visit import Visit
 from gateway.config import Site
 from gateway.consent.decision import Decision
@@ -14,6 +14,8 @@ from gateway.flows.parts import Parts
 from gateway.policy import ANALYTICS
 
 MAX_PROPS = 30
+NO_SOURCE = Source()
+DIRECT_SOURCE = Source(source=DIRECT, channel=DIRECT)
 SLACK_MS = 5_000
 
 Done = Callable[[JournalFull | None], None]
@@ -31,6 +33,13 @@ def collect(
         reason = reason or DropReason.UNKNOWN_VIEW
         parts.counters.add(hit.at, hit.site, "dropped", reason.value)
         return reason
+    return record(hit, decision, visit, site, parts, done)
+
+
+def record(
+    hit: Hit, decision: Decision, visit: Visit, site: Site, parts: Parts, done: Done | None = None
+) -> Event:
+    """Write down a hit for which there is no reason not to. Raises JournalFull when the journal takes nothing."""
     event = build_event(hit, decision, visit, site, parts)
     recorded = Recorded(event, decision.consent_id, decision.revision, tuple(sorted(decision.granted)))
     parts.journal.append(recorded, done)
@@ -52,7 +61,7 @@ def find_reason(hit: Hit, decision: Decision, visit: Visit | None, parts: Parts)
 def build_event(hit: Hit, decision: Decision, visit: Visit, site: Site, parts: Parts) -> Event:
     """The event of a hit: masked, its address reduced to a country (and a network where a destination asks)."""
     device = parse_agent(hit.user_agent)
-    source = _source(hit, site, parts) if hit.kind == PAGE_VIEW else Source()
+    source = _source(hit, site, parts) if hit.kind == PAGE_VIEW else NO_SOURCE
     path = parts.masker.path(hit.url)
     return Event(
         at=hit.at,
@@ -87,6 +96,8 @@ def build_event(hit: Hit, decision: Decision, visit: Visit, site: Site, parts: P
 
 
 def _source(hit: Hit, site: Site, parts: Parts) -> Source:
+    if not hit.referrer and "?" not in hit.url:
+        return DIRECT_SOURCE
     campaign = {name: parts.masker.text(value) for name, value in campaign_fields(hit.url).items()}
     own = frozenset((hit.host, *site.config.hosts))
     return classify_source(campaign, parts.masker.referrer(hit.referrer), own)

@@ -33,9 +33,9 @@ class Counters:
 
     def _begin(self, key: Key, count: int) -> None:
         site, hour, kind, name, detail = key
-        long = len(name) > MAX_LENGTH or len(detail) > MAX_LENGTH
-        if long or len(self._counts) >= MAX_KEYS:
-            key = (site, hour, kind, name[:MAX_LENGTH] if long else OTHER, detail[:MAX_LENGTH] if long else "")
+        key = (site, hour, kind, name[:MAX_LENGTH], detail[:MAX_LENGTH])
+        if key not in self._counts and len(self._counts) >= MAX_KEYS:
+            key = (site, hour, kind, OTHER, "")
         self._counts[key] += count
 
     def take(self) -> list[Counted]:

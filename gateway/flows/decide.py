@@ -25,7 +25,10 @@ class Decider:
         key = (site.id, cookie, int(now) // 900)
         decision = self._remembered.get(key)
         if decision is None:
-            decision = decide(self.read(cookie), site.id, site.policy, now)
+            choice = self.read(cookie)
+            if choice is None:  # not remembered: whatever a visitor invents must not fill the memory
+                return UNDECIDED
+            decision = decide(choice, site.id, site.policy, now)
             self._remember(key, decision)
         if decision.granted and self._parts.tombstones.floor(decision.consent_id) > decision.revision:
             return UNDECIDED

@@ -12,7 +12,7 @@ from gateway.consent.consent_cookie import build_set_cookie
 from gateway.consent.decision import Decision
 from gateway.errors import JournalFull
 from gateway.event import DropReason, Hit
-from gateway.flows.collect import collect, find_reason
+from gateway.flows.collect import find_reason, record
 from gateway.flows.parts import Parts
 
 PENDING_SECONDS = 60
@@ -50,10 +50,10 @@ def open_view(
 
 def record_view(view: PageView, topic: str, decision: Decision, site: Site, parts: Parts) -> None:
     """Count an opened view; a journal that takes nothing costs the count, never the page."""
-    if view.hit is None:
+    if view.hit is None or view.visit is None:
         return
     try:
-        collect(msgspec.structs.replace(view.hit, topic=topic), decision, view.visit, site, parts)
+        record(msgspec.structs.replace(view.hit, topic=topic), decision, view.visit, site, parts)
     except JournalFull:
         parts.counters.add(view.hit.at, site.id, "dropped", DropReason.FAULT.value)
 

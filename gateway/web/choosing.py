@@ -150,7 +150,7 @@ class Choosing:
         return [visit_cookie(visit, name, site, self._parts, secure=request.secure)]
 
     def _language(self, request: VisitorRequest, site: Site) -> str:
-        return choose_language("", request.header(b"accept-language"), self._desk.languages(site))
+        return choose_language("", request.languages, self._desk.languages(site))
 
     def _summary(self, chosen: Chosen, request: VisitorRequest, site: Site) -> bytes:
         words = self._desk.snippets.texts[self._language(request, site)]
@@ -210,9 +210,9 @@ def _accepting_hit(post: Post, request: VisitorRequest, site: Site, now: float) 
         host=request.host,
         url=post.return_to or "/",
         ip=request.client,
-        user_agent=request.header(b"user-agent"),
+        user_agent=request.user_agent,
         referrer=post.referrer,
-        language=request.header(b"accept-language"),
+        language=request.languages,
         view_id=post.view,
         topic=post.topic,
     )

@@ -24,8 +24,8 @@ from gateway.web.response import Desk
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
-ViewId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{16,32}$")]
-EventName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_.: -]{0,63}$")]
+ViewId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{16,32}\Z")]
+EventName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_.: -]{0,63}\Z")]
 ShortText = Annotated[str, Meta(max_length=500)]
 RESERVED = (PAGE_VIEW, ENGAGEMENT)
 
@@ -106,7 +106,7 @@ class Collecting:
 def _decode(body: bytes) -> Report:
     try:
         report = _decoder.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(400, "malformed", f"the report cannot be read: {error}") from error
     if report.k == "event" and report.name in RESERVED:
         raise BadRequest(400, "malformed", f"{report.name!r} is a name of the gateway's own")
@@ -120,9 +120,9 @@ def _hit(report: Report, request: VisitorRequest, site: Site, now: float) -> Hit
         host=request.host,
         url=report.url,
         ip=request.client,
-        user_agent=request.header(b"user-agent"),
+        user_agent=request.user_agent,
         referrer=report.referrer,
-        language=request.header(b"accept-language"),
+        language=request.languages,
         kind=report.name if report.k == "event" else report.k,
         view_id=report.view,
         topic=report.topic,

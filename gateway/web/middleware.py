@@ -5,7 +5,6 @@ prefix) are answered by `web/public`; everything else goes to the inner app with
 """
 
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -28,6 +27,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # A page that we are going to change must come whole and readable: no "you have it already", no part of it.
 CONDITIONAL = frozenset((b"if-none-match", b"if-modified-since", b"if-range", b"range"))
+# Ways by which an app has the server send a file that we never see.
+SHORT_CUTS = frozenset(("http.response.pathsend", "http.response.zerocopysend"))
 
 
 class ConsentGate:
@@ -44,6 +45,7 @@ class ConsentGate:
         """One request."""
         request = self._reader.read(scope)
         scope["gateway.client"] = request.client
+        scope["gateway.scheme"] = request.scheme
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -56,6 +58,8 @@ class ConsentGate:
         scope["gateway.consent"] = decision
         if self._enforce and _hinders(request.headers):
             scope = _for_page(scope)
+        if not SHORT_CUTS.isdisjoint(scope.get("extensions") or ()):
+            scope = _without_short_cuts(scope)
         gated = GatedResponse(self._desk, request, site, decision, now, send)
         await self._app(scope, receive, gated.send)
 
@@ -89,6 +93,6 @@ def _for_page(scope: Scope) -> Scope:
     return {**scope, "headers": headers}
 
 
-def wall_clock() -> float:
-    """Seconds since 1970, UTC."""
-    return time.time()
+def _without_short_cuts(scope: Scope) -> Scope:
+    kept = {name: value for name, value in scope["extensions"].items() if name not in SHORT_CUTS}
+    return {**scope, "extensions": kept}

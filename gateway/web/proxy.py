@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import AsyncIterablePayload, ClientError, ClientResponse
+from aiohttp.abc import AbstractStreamWriter
 from starlette.types import Receive, Scope, Send
 from yarl import URL
 
@@ -60,13 +61,10 @@ class Visitor:
     """The visitor's end of one exchange: iterates over the request's body, and calls the exchange off
     (`left` is then true, and the task that made the Visitor cancelled) when the visitor goes away."""
 
-    __slots__ = ("_ended", "_receive", "_task", "_timer", "_watcher", "left", "patience", "patience_seconds")
+    __slots__ = ("_ended", "_receive", "_task", "_timer", "_watcher", "left")
 
     def __init__(self, receive: Receive, task: asyncio.Task[Any]) -> None:
         self.left = False
-        # Runs while the upstream has a piece of the body to take, and not while we wait for the visitor.
-        self.patience: asyncio.Timeout | None = None
-        self.patience_seconds = 0.0
         self._receive, self._task = receive, task
         self._ended = False
         self._timer: asyncio.TimerHandle | None = None
@@ -87,7 +85,6 @@ class Visitor:
         return self
 
     async def __anext__(self) -> bytes:
-        self._set_patience(None)
         while not self._ended:
             message = await self._receive()
             if message["type"] == "http.disconnect":
@@ -95,15 +92,9 @@ class Visitor:
                 raise EOFError("the visitor left while sending")  # the upstream must not take it for the end
             self._ended = not message.get("more_body", False)
             if chunk := message.get("body", b""):
-                self._set_patience(self.patience_seconds)
                 return bytes(chunk)
         self.watch()
         raise StopAsyncIteration
-
-    def _set_patience(self, seconds: float | None) -> None:
-        if self.patience is not None:
-            until = None if seconds is None else self._task.get_loop().time() + seconds
-            self.patience.reschedule(until)
 
     def _start_watching(self) -> None:
         self._watcher = self._task.get_loop().create_task(self._wait_for_leaving())
@@ -118,13 +109,43 @@ class Visitor:
         self._task.cancel()
 
 
+class RequestBody(AsyncIterablePayload):
+    """A visitor's body on its way to the upstream, which has `seconds` to take each piece of it."""
+
+    def __init__(self, visitor: Visitor, seconds: float) -> None:
+        super().__init__(visitor)
+        self._visitor, self._seconds = visitor, seconds
+        self._transport: asyncio.WriteTransport | None = None
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Write the pieces as they come. Raises EOFError when they are not `content_length` bytes (if known):
+        bytes too many would be taken for another request."""
+        self._consumed = True  # aiohttp must not try again with what is left
+        self._transport = writer.transport
+        total = 0
+        async for chunk in self._visitor:
+            total += len(chunk)
+            if content_length is not None and total > content_length:
+                break
+            async with asyncio.timeout(self._seconds):
+                await writer.write(chunk)
+        if content_length is not None and total != content_length:
+            raise EOFError("the body is not as long as announced")
+
+    def abort(self) -> None:
+        """Drop what was written and not yet taken; closing alone would wait for the upstream to take it."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
 class ReverseProxy:
     """ASGI app (`http`, `websocket`, `lifespan`) before the site at `upstream`, such as http://127.0.0.1:8080.
 
     A path in `upstream` is put before every request's path. `connect_seconds` bounds making a connection,
-    `read_seconds` every wait for the upstream: to take the next bytes of a request, to give those of an answer. A site that cannot be reached is answered
-    with 502, one that stays silent with 504. An answer that breaks off raises ConnectionAbortedError, so
-    that the server closes the visitor's connection instead of passing half a page off as a whole one.
+    `read_seconds` every wait for the upstream: to take the next bytes of a request, to give those of an
+    answer. A site that cannot be reached is answered with 502, one that stays silent with 504. An answer
+    that breaks off raises ConnectionAbortedError, so that the server closes the visitor's connection
+    instead of passing half a page off as a whole one.
     Raises ValueError when `upstream` is not such a URL.
     """
 
@@ -193,21 +214,22 @@ class ReverseProxy:
             return
         try:
             await _relay(response, visitor, send)
-        finally:
-            response.close()
+        except BaseException:
+            response.close()  # one that was read to its end has let go of its connection by itself
+            raise
 
     async def _ask(self, head: RequestHead, visitor: Visitor) -> ClientResponse:
         if head.length == 0:
             visitor.watch()
             return await self._request(head, None)
-        async with asyncio.timeout(None) as patience:
-            visitor.patience, visitor.patience_seconds = patience, self._read_seconds
-            try:
-                return await self._request(head, AsyncIterablePayload(visitor))
-            finally:
-                visitor.patience = None
+        body = RequestBody(visitor, self._read_seconds)
+        try:
+            return await self._request(head, body)
+        except (asyncio.CancelledError, OSError):
+            body.abort()
+            raise
 
-    async def _request(self, head: RequestHead, body: AsyncIterablePayload | None) -> ClientResponse:
+    async def _request(self, head: RequestHead, body: RequestBody | None) -> ClientResponse:
         url = URL(self._upstream.origin + head.target, encoded=True)
         session = self._upstream.open()
         response = await session.request(head.method, url, headers=head.fields, data=body, allow_redirects=False)

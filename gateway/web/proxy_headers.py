@@ -40,6 +40,12 @@ BODILESS_STATUS = frozenset({204, 304})
 BODILESS_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "DELETE"})
 ALONE = frozenset({b"keep-alive", b"close"})
 
+HOST = istr("Host")
+CONTENT_LENGTH = istr("Content-Length")
+FORWARDED_PROTO = istr("X-Forwarded-Proto")
+FORWARDED_FOR = istr("X-Forwarded-For")
+FORWARDED_HOST = istr("X-Forwarded-Host")
+
 _STAYS = HOP_BY_HOP | CLAIMED_ORIGIN | OURS
 _TOKEN = b"!#$%&'*+-.^_`|~" + string.ascii_letters.encode() + string.digits.encode()
 _CONTROLS = bytes(code for code in range(0x20) if code != 0x09) + b"\x7f"
@@ -69,10 +75,10 @@ def build_request_head(scope: Mapping[str, Any], preserve_host: bool) -> Request
     passed, kept = split_request_fields(scope["headers"])
     length = _read_length(kept, method, scope.get("http_version", "1.1"))
     if length:
-        passed.append(("Content-Length", str(length)))
+        passed.append((CONTENT_LENGTH, str(length)))
     host = _read_host(kept)
     if host and preserve_host:
-        passed.append(("Host", host))
+        passed.append((HOST, host))
     passed.extend(_forwarded(scope, host))
     return RequestHead(method, _read_target(scope), passed, length)
 
@@ -184,9 +190,9 @@ def _forwarded(scope: Mapping[str, Any], host: str) -> RequestFields:
     client = scope.get("gateway.client") or (scope.get("client") or ("",))[0]
     scheme = scope.get("gateway.scheme") or scope.get("scheme", "http")
     secure = scheme in ("https", "wss")
-    fields = [("X-Forwarded-Proto", "https" if secure else "http")]
+    fields: RequestFields = [(FORWARDED_PROTO, "https" if secure else "http")]
     if client:
-        fields.append(("X-Forwarded-For", client))
+        fields.append((FORWARDED_FOR, client))
     if shown := scope.get("gateway.host") or host:
-        fields.append(("X-Forwarded-Host", shown))
+        fields.append((FORWARDED_HOST, shown))
     return fields

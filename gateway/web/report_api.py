@@ -20,7 +20,7 @@ JSON_TYPE = "application/json"
 CSV_TYPE = "text/csv; charset=utf-8; header=present"
 CSV_HEADER = ("section", "name", "detail", "measure", "value")
 # A spreadsheet takes what begins with one of these for a formula.
-FORMULA_STARTS = tuple("=+-@\t\r\n\0＝＋－＠")
+FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 MAX_VALUE = 200
 CsvLine = tuple[str, str, str, str, object]
 
@@ -116,7 +116,7 @@ def _measures(section: str, name: str, detail: str, part: msgspec.Struct, *left_
 
 
 def _plain_cell(value: object) -> str:
-    text = "" if value is None else str(value)
+    text = "" if value is None else str(value).replace("\0", "")
     if isinstance(value, str) and text.lstrip(" \"'").startswith(FORMULA_STARTS):
         return f"'{text}"
-    return text.replace("\0", "")
+    return text

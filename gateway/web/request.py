@@ -14,6 +14,9 @@ Scope = Any
 Headers = dict[bytes, bytes]
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 MAX_FORWARDED = 50
+MAX_AGENT = 512
+MAX_LANGUAGES = 500
+MAX_HOST = 260
 
 
 class VisitorRequest(msgspec.Struct, frozen=True):
@@ -37,15 +40,28 @@ class VisitorRequest(msgspec.Struct, frozen=True):
         return value.decode("latin-1") if value else ""
 
     @property
+    def user_agent(self) -> str:
+        """The agent string, as far as anybody looks at it: what is remembered by it must not fill the memory."""
+        return self.header(b"user-agent")[:MAX_AGENT]
+
+    @property
+    def languages(self) -> str:
+        """The Accept-Language header, as far as anybody looks at it."""
+        return self.header(b"accept-language")[:MAX_LANGUAGES]
+
+    @property
     def secure(self) -> bool:
         """Whether cookies can be Secure: https, or anything that is not plain-http loopback."""
         return self.scheme == "https" or not is_loopback(self.host)
 
     @property
     def url(self) -> str:
-        """Path and query as they were asked for; a stray back slash is encoded, as browsers do with those in paths."""
+        """Path and query as they were asked for, in a form that no browser reads as another host.
+
+        A stray back slash is encoded, as browsers do with those in paths; of several slashes at the start one stays.
+        """
         url = f"{self.raw_path}?{self.query}" if self.query else self.raw_path
-        return url.replace("\\", "%5C")
+        return "/" + url.lstrip("/").replace("\\", "%5C")
 
     @property
     def prefetch(self) -> bool:
@@ -91,9 +107,9 @@ class VisitorRequest(msgspec.Struct, frozen=True):
             host=self.host,
             url=self.url,
             ip=self.client,
-            user_agent=self.header(b"user-agent"),
+            user_agent=self.user_agent,
             referrer=self.header(b"referer"),
-            language=self.header(b"accept-language"),
+            language=self.languages,
             prefetch=self.prefetch,
         )
 
@@ -106,8 +122,9 @@ def find_cookie(header: bytes, name: str) -> str:
         return ""
     if times == 1:
         start = header.find(wanted)
-        if start and header[start - 1] not in b"; ":
-            return ""  # the end of a longer name
+        before = header[:start].rstrip(b" \t")
+        if before and not before.endswith(b";"):
+            return ""  # the end of a longer name, or a part of a value
         return header[start + len(wanted) :].partition(b";")[0].strip().decode("latin-1")
     values = {part.strip()[len(wanted) :] for part in header.split(b";") if part.strip().startswith(wanted)}
     return values.pop().strip().decode("latin-1") if len(values) == 1 else ""
@@ -133,14 +150,14 @@ class RequestReader:
             headers = _merge(raw)
         peer = scope.get("client")
         client = peer[0] if peer else ""
-        scheme = scope["scheme"]
+        scheme = scope.get("scheme", "http")
         if self._networks and self._trusts(client):
             client, scheme = self._forwarded(client, scheme, headers)
         return VisitorRequest(
-            host=host_name(headers.get(b"host", b"")),
+            host=host_name(headers.get(b"host", b"")[:MAX_HOST]),
             path=scope["path"],
             raw_path=(scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1"),
-            query=scope["query_string"].decode("latin-1"),
+            query=scope.get("query_string", b"").decode("latin-1"),
             scheme="https" if scheme in ("https", "wss") else "http",
             client=client,
             method=scope.get("method", "GET"),
@@ -165,6 +182,7 @@ class RequestReader:
             address = ip_address(ip)
         except ValueError:
             return False
+        address = getattr(address, "ipv4_mapped", None) or address  # ::ffff:10.0.0.1, from sockets that do both
         return any(address in network for network in self._networks)
 
 

@@ -100,6 +100,9 @@ class GatedResponse:
         if message["type"] != "http.response.start":
             await self._send(message)
             return
+        # Apps may write names in any case, leave headers out, and send the very same message to everybody.
+        headers = [(name.lower(), value) for name, value in message.get("headers", ())]
+        message = {**message, "headers": headers}
         content_type = self._judge_cookies(message)
         if not content_type.startswith(HTML):
             self._mode = self._send
@@ -121,14 +124,15 @@ class GatedResponse:
                 self._count_held(Held("cookie", name, purpose))
             if refused and self._desk.enforce:
                 gone = [header for header, _, _ in refused]
-                message["headers"] = [header for header in message["headers"] if tuple(header) not in gone]
+                message["headers"] = [header for header in message["headers"] if header not in gone]
         return content_type.lower()
 
     async def _start_page(self, message: Message) -> None:
         headers = dict(message["headers"])
         status = message["status"]
         if self._request.method == "HEAD" or status in (204, 304):
-            message["headers"] = _touched(message["headers"], store=not self._decision.granted)
+            if self._desk.enforce:
+                message["headers"] = _touched(message["headers"], store=not self._decision.granted)
             self._mode = self._send
             await self._send(message)
             return
@@ -211,19 +215,37 @@ class GatedResponse:
             await self._send(message)
             return
         sent, more = message.get("body", b""), message.get("more_body", False)
+        out = self._rewrite_next(sent, more) if self._desk.enforce else self._look_at(sent, more)
+        if out or not more:
+            await self._send({"type": "http.response.body", "body": out, "more_body": more})
+
+    def _rewrite_next(self, sent: bytes, more: bool) -> bytes:
         out = self._rewriter.feed(self._undo.feed(sent))
         if not more:
             out += self._rewriter.finish()
             self._count_all(self._rewriter.held)
-        if not self._desk.enforce:
-            out = sent
-        elif self._packer:
-            out = self._packer.feed(out, last=not more)
-        if out or not more:
-            await self._send({"type": "http.response.body", "body": out, "more_body": more})
+        return self._packer.feed(out, last=not more) if self._packer else out
+
+    def _look_at(self, sent: bytes, more: bool) -> bytes:
+        """Observing: the bytes go on as they came, whatever we make of them."""
+        try:
+            self._rewriter.feed(self._undo.feed(sent))
+            if not more:
+                self._rewriter.finish()
+                self._count_all(self._rewriter.held)
+        except Exception:  # the edge: whatever fails here must not take the site down
+            log.exception("a page cannot be read and is not looked at any further")
+            self._mode = self._send
+        return sent
 
     def _stream_snippet(self, rewriter: PageRewriter) -> bytes:
-        return self._snippet(rewriter.language, rewriter.topic) if self._desk.enforce else b""
+        if not self._desk.enforce:
+            return b""
+        try:
+            return self._snippet(rewriter.language, rewriter.topic)
+        except Exception:  # the edge: the page is on its way, with everything held back; it goes on without our part
+            log.exception("a page is served without the banner")
+            return b""
 
     async def _pass_closed(self, message: Message) -> None:
         self._mode = self._send
@@ -245,7 +267,7 @@ class GatedResponse:
     def _snippet(self, language: str, topic: str) -> bytes:
         """Our part of the page; with it the view is counted, and so is a banner that is shown."""
         desk, request = self._desk, self._request
-        language = choose_language(language, request.header(b"accept-language"), desk.languages(self._site))
+        language = choose_language(language, request.languages, desk.languages(self._site))
         if not self._decision.chosen and request.is_document:
             desk.parts.counters.add(self._now, self._site.id, "shown", language)
         record_view(self._view, topic, self._decision, self._site, desk.parts)

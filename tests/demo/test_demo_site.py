@@ -80,7 +80,7 @@ def test_the_document_is_a_real_pdf() -> None:
 
 def test_a_taken_port_is_said() -> None:
     """A port that another program listens on is named; port 0 takes a free one."""
-    server = LoopbackServer(lambda *_: None)  # type: ignore[arg-type, return-value]
+    server = LoopbackServer(lambda *_: None)  # type: ignore[arg-type]
     with pytest.raises(PortTaken, match=str(server.port)):
         choose_port(server.port)
     server.stop()

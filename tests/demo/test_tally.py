@@ -35,7 +35,8 @@ WRONG_REPORTS: dict[str, Report] = {
         "page", [*build_report().breakdowns["page"], Row("/dossier/2045118", 1, 1, 1, 0.0)]
     ),
     "Beslag: visitors say 1, the product 0": with_rows("topic", []),
-    "Google: visitors say 1, the product 0": with_rows("source", [Row("direct", 1, 1, 2)]),
+    "Google: visitors say 1, the product 0": with_rows("source", []),
+    ":id: visitors say 0, the product 1": with_rows("source", [Row("Google", 1, 1, 2), Row(":id", 1, 1, 1)]),
     "seconds on /: visitors say 1.000, the product 9.0": with_rows(
         "page", [Row("/artikelen/beslagvrije-voet", 1, 1, 1, 2.0), Row("/", 1, 1, 1, 9.0)]
     ),

@@ -41,9 +41,7 @@ def make_delivery(event_id: str, consent_id: str = "c1", **changes: Any) -> Deli
     return Delivery(event_id=event_id, consent_id=consent_id, **(values | changes))
 
 
-def put_consent(
-    connection: Connection, consent_id: str, grants: dict[str, tuple[str, int]], revision: int = 1
-) -> None:
+def put_consent(connection: Connection, consent_id: str, grants: dict[str, tuple[str, int]], revision: int = 1) -> None:
     """Write a consent's row as the choice flow does: made at first, updated after."""
     values = {"revision": revision, "grants": msgspec.json.encode(grants).decode(), "changed_at": NOW}
     mine = CONSENTS.c.consent_id == consent_id

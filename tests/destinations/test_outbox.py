@@ -42,9 +42,7 @@ def begin(engine: Engine, row_id: int, now: float = NOW, **changes: Any) -> Star
         return start(connection, row_id, now=now, **(values | changes))
 
 
-def end(
-    engine: Engine, row_id: int, verdict: Verdict, retry_in: float | None = None, now: float = NOW
-) -> bool:
+def end(engine: Engine, row_id: int, verdict: Verdict, retry_in: float | None = None, now: float = NOW) -> bool:
     """Settle a row for owner `a`."""
     with transaction(engine) as connection:
         return settle(connection, row_id, "a", verdict, retry_in, now)

@@ -127,8 +127,8 @@ def healthy() -> Mapping[str, Any]:
     return {**state, "store": "ok", "disabled": {}}
 
 
-async def drain_nothing() -> int:
-    """Nothing waits."""
+async def drain_seven() -> int:
+    """Seven entries were waiting."""
     return 7
 
 
@@ -160,7 +160,7 @@ def build_parts(
         assets=assets,
         report=report,
         status=status,
-        drain=drain_nothing,
+        drain=drain_seven,
         clock=clock or Clock(),
     )
 

@@ -1,5 +1,6 @@
 """The reverse proxy over real sockets: what passes, what stays, and that everything streams."""
 
+import asyncio
 import gzip
 import http.client
 import socket
@@ -7,7 +8,7 @@ import threading
 from contextlib import closing
 
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from gateway.web.proxy import ReverseProxy
 from tests.web.proxy_servers import (
@@ -58,7 +59,8 @@ def test_answer_fields_pass_but_for_those_of_the_connection() -> None:
     """Every Set-Cookie arrives in order; hop-by-hop fields and those with control characters do not."""
     answer = (
         b"HTTP/1.1 200 Fine\r\nSet-Cookie: a=1; Path=/\r\nX-Own: 1\r\nSet-Cookie: b=2\r\n"
-        b"Connection: X-Own\r\nKeep-Alive: 5\r\nUpgrade: h2\r\nX-Bell: a\x07b\r\nX-Latin: \xe9\r\nContent-Length: 0\r\n\r\n"
+        b"Connection: X-Own\r\nKeep-Alive: 5\r\nUpgrade: h2\r\nX-Bell: a\x07b\r\nX-Latin: \xe9\r\n"
+        b"Content-Length: 0\r\n\r\n"
     )
     with behind_proxy(answer) as (_, port):
         got = fields_of(ask(port, GET))
@@ -207,3 +209,24 @@ def test_connections_to_the_upstream_are_kept() -> None:
         for _ in range(3):
             ask(port, GET)
     assert (upstream.connections, len(upstream.requests)) == (1, 3)
+
+
+def test_the_proxy_needs_no_lifespan() -> None:
+    """A server or host that sends no lifespan events is served too, and close() lets go of the upstream."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def visit(url: str) -> None:
+        proxy = ReverseProxy(url)
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"a.example")]}
+        await proxy(scope, receive, send)
+        await proxy.close()
+
+    with closing(Upstream(OK)) as upstream:
+        asyncio.run(visit(upstream.url))
+    assert [message.get("status") or message["body"] for message in sent] == [200, b"ok"]

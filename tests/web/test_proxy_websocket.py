@@ -25,7 +25,7 @@ def websocket_site(handler: Callable[[ServerConnection], None]) -> Iterator[int]
     def choose(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
         return Subprotocol("superchat") if "superchat" in offered else None
 
-    with serve(handler, "127.0.0.1", 0, select_subprotocol=choose) as server:
+    with serve(handler, "127.0.0.1", 0, select_subprotocol=choose, max_size=None) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -102,7 +102,8 @@ def test_the_visitors_close_reaches_the_upstream(code: int, reason: str) -> None
         done.set()
 
     with websocket_site(note) as port:
-        visit(port).close(code, reason)
+        with visit(port) as visitor:
+            visitor.close(code, reason)
         assert done.wait(5)
     assert got == [(code, reason)]
 

@@ -1,0 +1,41 @@
+"""Chromium for the journeys: the system's own, headless, with an agent string that is not a robot's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """A browser; closed at the end."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def open_context(browser: Browser, *, scripts: bool = True, language: str = "nl-NL") -> BrowserContext:
+    """A visitor's fresh profile."""
+    return browser.new_context(
+        java_script_enabled=scripts,
+        locale=language,
+        user_agent=AGENT,
+        viewport={"width": 1280, "height": 800},
+        timezone_id="Europe/Amsterdam",
+    )

@@ -1,0 +1,84 @@
+"""The chart: round lines, bars in their places, hours to come left empty."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.analytics.query import Query, parse_query
+from gateway.analytics.results import Point
+from gateway.web.chart import LINES, build_chart, build_geometry, choose_top
+from gateway.web.labels import Labels
+from gateway.web.question import build_question
+from tests.web.console_example import NOW, build_example
+
+EN = Labels("en")
+
+
+def ask(**fields: str) -> Query:
+    """A query about the example's main site on its day."""
+    return parse_query(fields, {"main": "Europe/Amsterdam"}, datetime.fromtimestamp(NOW, UTC))
+
+
+@given(st.integers(0, 10**12))
+def test_the_highest_line_is_round_and_not_far_above(most: int) -> None:
+    """Bars never leave the plot, four lines have whole values, and the highest bar fills at least half."""
+    top = choose_top(most)
+    assert top >= most
+    assert top % LINES == 0
+    assert top <= max(LINES, 2 * most)
+
+
+@pytest.mark.parametrize(("most", "top"), [(0, 4), (3, 4), (5, 8), (110, 120), (231, 240), (999, 1000), (1001, 1200)])
+def test_lines_are_those_that_people_would_draw(most: int, top: int) -> None:
+    """Examples of the highest line."""
+    assert choose_top(most) == top
+
+
+@given(st.lists(st.integers(0, 10**6), max_size=800))
+def test_bars_stand_side_by_side_within_the_plot(values: list[int]) -> None:
+    """Each value has one bar, left to right, none outside, none over another."""
+    words = [str(value) for value in values]
+    geometry = build_geometry(values, words, words, ["0"], None)
+    left = [float(bar.x[:-1]) for bar in geometry.bars]
+    right = [float(bar.x[:-1]) + float(bar.width[:-1]) for bar in geometry.bars]
+    assert len(left) == len(values)
+    assert all(start >= 0 and end <= 100.01 for start, end in zip(left, right, strict=True))
+    assert all(end <= start + 0.01 for end, start in zip(right, left[1:], strict=False))
+    assert all(abs(float(bar.y[:-1]) + float(bar.height[:-1]) - 100) < 0.01 for bar in geometry.bars)
+    assert len(geometry.labels) <= 8
+
+
+def test_hours_to_come_have_no_value_and_this_hour_is_marked() -> None:
+    """At twenty past two the chart of today ends at two o'clock, and says that this hour still runs."""
+    query = ask(period="today")
+    view = build_chart(build_example(query), build_question(query, {"period": "today"}), EN, NOW)
+    data = msgspec.json.decode(view.data)
+    assert data["unfinished"] == 14
+    assert data["values"][14] is not None
+    assert data["values"][15:] == [None] * 9
+    assert data["links"] == []
+    assert view.title == "Daily visitors per hour"
+
+
+def test_days_lead_to_their_hours_and_the_sentence_names_best_and_worst() -> None:
+    """Each day's bar is a link to that day; the sentence says total, most and fewest."""
+    query = ask(period="7d")
+    report = build_example(query)
+    report = msgspec.structs.replace(report, series=[Point(p.at, 5 + i, 1, 1) for i, p in enumerate(report.series)])
+    view = build_chart(report, build_question(query, {"period": "7d"}), EN, NOW)
+    assert msgspec.json.decode(view.data)["links"][0] == "/?site=main&from=2026-11-17&to=2026-11-17"
+    assert view.summary == (
+        "Daily visitors, 17 – 23 Nov 2026: 56 in all; most on Monday 23 November 2026 (11), "
+        "fewest on Tuesday 17 November 2026 (5)."
+    )
+
+
+def test_over_several_days_only_midnights_are_labelled() -> None:
+    """Hours of a week carry seven day names, also across the night when clocks change."""
+    query = ask(**{"from": "2026-10-20", "to": "2026-10-26", "interval": "hour"})
+    view = build_chart(build_example(query), build_question(query, {"interval": "hour"}), EN, NOW)
+    assert [word for word in msgspec.json.decode(view.data)["short"] if word][:2] == ["20 Oct", "21 Oct"]
+    assert len(view.geometry.labels) == 7

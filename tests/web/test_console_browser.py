@@ -1,0 +1,205 @@
+"""The console in a real browser: it draws, everybody can use it, and its own policy is never broken."""
+
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+import pytest
+import uvicorn
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+from starlette.applications import Starlette
+
+from gateway.analytics.query import Query
+from gateway.analytics.results import QueueState, Report, Row
+from gateway.resources import load_assets
+from gateway.web.console import build_console
+from tests.journeys.browsing import open_browser
+from tests.web.console_example import NAME, PASSWORD, Clock, build_example, build_parts, empty_example
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+MARKUP = '"\'></title></script><img src=x onerror="window.broken=1"><script>window.broken=1</script>'
+LOOKS = [(1280, "light", "en-GB"), (768, "dark", "nl-NL"), (390, "light", "nl-NL"), (360, "dark", "en-GB")]
+
+
+def changeable(query: Query) -> Report:
+    """The example report; empty, hostile or growing when the question asks for that many rows."""
+    if query.limit == 11:
+        return empty_example(query)
+    report = build_example(query)
+    if query.limit != 12:
+        return report
+    rows = {key: [Row(MARKUP, 1, 1, 1)] for key in report.breakdowns}
+    return msgspec.structs.replace(report, breakdowns=rows, destinations=[QueueState(MARKUP, MARKUP, dead=1)])
+
+
+@contextmanager
+def serve(app: Starlette) -> Iterator[str]:
+    """The application on a free port of this machine; yields its address."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield f"http://localhost:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def clock() -> Clock:
+    """The console's clock."""
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Iterator[str]:
+    """A console with its real scripts and styles."""
+    parts = build_parts(tmp_path_factory.mktemp("console"), report=changeable, assets=load_assets(), clock=clock)
+    with serve(build_console(parts)) as address:
+        yield address
+    parts.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser for the module."""
+    with open_browser() as browser:
+        yield browser
+
+
+@contextmanager
+def signed_in(
+    chromium: Browser,
+    address: str,
+    width: int = 1280,
+    scheme: str = "light",
+    locale: str = "en-GB",
+    scripts: bool = True,
+) -> Iterator[tuple[Page, list[str]]]:
+    """A page of a fresh profile that is signed in, and what its console complained of."""
+    context = chromium.new_context(
+        viewport={"width": width, "height": 800},
+        color_scheme="dark" if scheme == "dark" else "light",
+        locale=locale,
+        java_script_enabled=scripts,
+    )
+    page, complaints = context.new_page(), []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(f"{address}/")
+    page.fill("#name", NAME)
+    page.fill("#password", PASSWORD)
+    page.click("button[type=submit]")
+    page.wait_for_selector("#figures")
+    yield page, complaints
+    context.close()
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds wrong on the page."""
+    found = Axe().run(page, options={"runOnly": RULES}).response["violations"]
+    return [f"{rule['id']}: {[node['html'][:100] for node in rule['nodes']]}" for rule in found]
+
+
+@pytest.mark.parametrize(("width", "scheme", "locale"), LOOKS)
+def test_everybody_can_use_it_at_every_width(
+    chromium: Browser, address: str, width: int, scheme: str, locale: str
+) -> None:
+    """Full and empty: no fault of WCAG 2.2 AA that axe can see, nothing wider than the screen, no complaint."""
+    with signed_in(chromium, address, width, scheme, locale) as (page, complaints):
+        for path in ("/?period=30d", "/?limit=11", "/?period=7d&chart=visits"):
+            page.goto(address + path)
+            page.evaluate(
+                "document.querySelectorAll('details').forEach((one) => { one.open = !('menu' in one.dataset) })"
+            )
+            assert violations(page) == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert complaints == []
+
+
+def test_the_form_and_its_refusal_can_be_used_by_everybody(chromium: Browser, address: str) -> None:
+    """The page that most people see first, and the one after a slip of the finger."""
+    page = chromium.new_page()
+    page.goto(f"{address}/signin")
+    assert violations(page) == []
+    assert page.evaluate("document.activeElement.id") == "name"
+    page.fill("#name", NAME)
+    page.fill("#password", "een verkeerd wachtwoord")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[role=alert]")
+    assert page.evaluate("document.activeElement.id") == "password"
+    assert violations(page) == []
+    page.close()
+
+
+def test_the_chart_answers_the_mouse(chromium: Browser, address: str) -> None:
+    """A bar tells its day and value, and a click on it leads to the hours of that day."""
+    with signed_in(chromium, address) as (page, _):
+        page.goto(f"{address}/?period=7d")
+        plot = page.locator(".u-over")
+        box = plot.bounding_box()
+        assert box
+        plot.hover(position={"x": box["width"] / 2, "y": 90})
+        assert re.fullmatch(r"\d+Friday 20 November 2026", page.locator(".tip").inner_text().replace("\n", ""))
+        plot.click(position={"x": box["width"] / 2, "y": 90})
+        page.wait_for_url("**/?site=main&from=2026-11-20&to=2026-11-20")
+        assert page.locator("#chart-title").inner_text() == "Daily visitors per hour"
+
+
+def test_markup_from_visitors_does_not_run_in_a_browser(chromium: Browser, address: str) -> None:
+    """Not from the page, and not through what the script makes of it."""
+    with signed_in(chromium, address) as (page, complaints):
+        page.goto(f"{address}/?limit=12")
+        page.wait_for_selector(".u-over")
+        assert page.evaluate("window.broken") is None
+        assert page.locator("main img").count() == 0
+        assert complaints == []
+
+
+def test_without_scripts_the_chart_is_drawn_and_menus_open(chromium: Browser, address: str) -> None:
+    """The page works as it comes from the server."""
+    with signed_in(chromium, address, scripts=False) as (page, _):
+        assert page.locator(".columns rect").count() == 7
+        page.click(".custom summary")
+        page.fill("#from", "2026-11-01")
+        page.fill("#to", "2026-11-02")
+        page.click(".custom button")
+        assert "1 – 2 Nov 2026" in page.locator(".heading").inner_text()
+
+
+def test_the_keyboard_opens_and_closes_menus(chromium: Browser, address: str) -> None:
+    """Enter opens, Escape closes and gives the focus back; the first stop leads past the heading."""
+    with signed_in(chromium, address) as (page, _):
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        page.focus(".custom summary")
+        page.keyboard.press("Enter")
+        page.focus("#from")
+        page.keyboard.press("Escape")
+        assert page.locator(".custom[open]").count() == 0
+        assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+
+
+def test_the_figures_stay_fresh_and_leave_when_the_session_does(chromium: Browser, address: str, clock: Clock) -> None:
+    """After a minute the page shows what is new without a reload; after twelve hours it shows the form."""
+    with signed_in(chromium, address) as (page, _):
+        page.clock.install()
+        page.goto(f"{address}/?period=today")
+        page.wait_for_selector(".u-over")
+        page.evaluate("window.same = true")
+        clock.now += 3 * 3600
+        page.clock.run_for(66_000)
+        page.wait_for_selector("""[data-chart*='"unfinished":17']""")
+        assert page.evaluate("window.same") is True
+        assert page.locator(".u-over").count() == 1
+        clock.now += 12 * 3600
+        page.clock.run_for(66_000)
+        page.wait_for_url("**/signin*")
+        clock.now -= 15 * 3600

@@ -1,0 +1,37 @@
+"""Templates: everything escaped, nothing silently missing."""
+
+from pathlib import Path
+
+import pytest
+from jinja2 import TemplateNotFound, UndefinedError
+
+from gateway.web.pages import Pages
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> Pages:
+    """Pages over a folder with one template that ends in .txt: escaping does not hang on the name."""
+    (tmp_path / "note.txt").write_text('<p title="{{ text }}">{{ text }}</p>', encoding="utf-8")
+    return Pages(tmp_path)
+
+
+def test_every_value_is_escaped_in_text_and_attributes(pages: Pages) -> None:
+    """Markup in a value is shown, never run, whatever the template is called."""
+    html = pages.render("note.txt", text="\"><script>alert('x')</script>&")
+    assert html == (
+        '<p title="&#34;&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;">'
+        "&#34;&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;</p>"
+    )
+
+
+def test_a_value_that_was_not_given_is_an_error(pages: Pages) -> None:
+    """A page with a hole in it is not sent."""
+    with pytest.raises(UndefinedError):
+        pages.render("note.txt")
+
+
+@pytest.mark.parametrize("name", ["no.html", "../errors.py", "/etc/passwd", "console/../../pyproject.toml"])
+def test_only_templates_in_the_folder_are_read(name: str) -> None:
+    """A template's name cannot leave the folder."""
+    with pytest.raises(TemplateNotFound):
+        Pages().render(name)

@@ -87,8 +87,7 @@ CREATE OR REPLACE TEMP TABLE incoming AS
 SELECT {", ".join(_staged(name) for name in FIELDS)} FROM (SELECT unnest(from_json($entries, '{_JSON}')) AS e)"""
 _COLUMNS = ", ".join(TIMES.get(name, name) for name in FIELDS)
 INSERT_EVENTS = (
-    f"INSERT INTO events ({_COLUMNS}) SELECT {_COLUMNS} FROM incoming "
-    "WHERE kind <> 'engagement' ORDER BY happened_at"
+    f"INSERT INTO events ({_COLUMNS}) SELECT {_COLUMNS} FROM incoming WHERE kind <> 'engagement' ORDER BY happened_at"
 )
 
 # What a batch adds to each of its visits. The entry is the least row, the exit the greatest: page views count before
@@ -234,8 +233,9 @@ class DuckDBStore:
         with self._transaction() as connection:
             gone = sum(_changed(connection.execute(sql, {"before": moment})) for sql in PRUNE)
             gone += _changed(connection.execute(FORGET_WAITING, {"kept": WAITING_KEPT}))
-        with self._writing, _store_errors():
-            self._connection.execute("CHECKPOINT")  # what was deleted leaves the file now, not some day
+        if gone:
+            with self._writing, _store_errors():
+                self._connection.execute("CHECKPOINT")  # what was deleted leaves the file now, not some day
         return gone
 
     def close(self) -> None:

@@ -29,8 +29,10 @@ OPAQUE = re.compile(
     rf"(?<![A-Za-z0-9_-])(?!{_SLUG})(?=[A-Za-z0-9_-]*[a-z])(?=[A-Za-z0-9_-]*[A-Z])(?=[A-Za-z0-9_-]*\d)"
     r"[A-Za-z0-9_-]{16,}"
 )
-DIGITS = re.compile(r"\d(?:[\s.\-]?\d){4,}")
-DEFAULT_PATTERNS = (EMAIL, UUID, JWT, TOKEN, OPAQUE, HEX, DIGITS)
+# Five digits and more, also when written 1234.56.789 or 1234-5678-9012; dates with hyphens and 2024-2025 stay.
+DIGITS = re.compile(r"\d(?:[\s.]?\d){4,}")
+GROUPS = re.compile(r"\d{3,}(?:-\d{3,}){2,}")
+DEFAULT_PATTERNS = (EMAIL, UUID, JWT, TOKEN, OPAQUE, HEX, GROUPS, DIGITS)
 
 
 class Masker:
@@ -65,8 +67,8 @@ class Masker:
         path = path if path.startswith("/") else "/" + path
         return "/".join(self._mask(part) for part in path.split("/"))[:MAX_PATH]
 
-    def referrer(self, url: str) -> str:
-        """Host and masked path of a referrer; empty when it is none."""
+    def referrer(self, url: str, own_hosts: frozenset[str] = frozenset()) -> str:
+        """Host and path of a referrer, masked, the site's own hosts as they are; empty when it is none."""
         try:
             parts = urlsplit(url)
             host = (parts.hostname or "").lower()
@@ -74,7 +76,7 @@ class Masker:
             return ""
         if parts.scheme not in ("http", "https") or not host:
             return ""
-        return self.text(host) + self.path(parts.path or "/")
+        return (host if host in own_hosts else self.text(host)) + self.path(parts.path or "/")
 
 
 def campaign_fields(url: str) -> dict[str, str]:

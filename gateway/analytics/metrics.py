@@ -3,8 +3,8 @@
 Expressions are made of what DuckDB and ClickHouse answer alike. `{day}` stands for the local day of a row (see sql.py).
 These constants are the only identifiers that ever enter a query; values are always bound.
 
-A visit is a run of events at most half an hour apart; its id comes with each event. It belongs to the local day on which
-it began; views and events belong to their own time.
+A visit is a run of events at most half an hour apart; its id comes with each event. It belongs to the local day on
+which it began; views and events belong to their own time.
 """
 
 from typing import Literal
@@ -120,7 +120,8 @@ METRICS = (
         {"en": "Visit duration", "nl": "Bezoekduur"},
         {
             "en": "Mean time that the site was visible and in use, over all visits, those of no time included.",
-            "nl": "Gemiddelde tijd dat de site zichtbaar en in gebruik was, over alle bezoeken, ook die van nul seconden.",
+            "nl": "Gemiddelde tijd dat de site zichtbaar en in gebruik was, over alle bezoeken, "
+            "ook die van nul seconden.",
         },
     ),
     Metric(

@@ -43,8 +43,10 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One line of a breakdown; an empty `name` is what has no value. `seconds`: mean engaged time, of a page or topic for
-    each view, of the others for each visit."""
+    """One line of a breakdown; an empty `name` is what has no value.
+
+    `seconds` is the mean engaged time: of a page or topic for each view, of the others for each visit.
+    """
 
     name: str
     visitors: int
@@ -100,3 +102,139 @@ class Report(msgspec.Struct, frozen=True):
     dropped: list[CountRow]
     held: list[CountRow]
     destinations: list[QueueState]
+
+
+class Lines(NamedTuple):
+    """A part of a report as text: a title, the column names, and rows of as many cells."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+
+MISSING = "–"
+TOTAL_NAMES = tuple(name for name in Totals.__struct_fields__)
+STATES = ("queued", "started", "delivered", "dead", "cancelled", "expired")
+CHOICES = ("shown", "accepted", "partly", "refused", "withdrawn")
+WORDS: dict[str, Words] = {
+    "figure": {"en": "Figure", "nl": "Cijfer"},
+    "value": {"en": "Value", "nl": "Waarde"},
+    "name": {"en": "Name", "nl": "Naam"},
+    "kind": {"en": "Kind", "nl": "Soort"},
+    "detail": {"en": "Detail", "nl": "Bijzonderheid"},
+    "count": {"en": "Count", "nl": "Aantal"},
+    "day": {"en": "Day", "nl": "Dag"},
+    "hour": {"en": "Hour", "nl": "Uur"},
+    "series": {"en": "Over time", "nl": "Verloop"},
+    "consent": {"en": "Consent", "nl": "Toestemming"},
+    "shown": {"en": "Banner shown", "nl": "Banner getoond"},
+    "accepted": {"en": "Accepted", "nl": "Geaccepteerd"},
+    "partly": {"en": "Accepted in part", "nl": "Deels geaccepteerd"},
+    "refused": {"en": "Refused", "nl": "Geweigerd"},
+    "withdrawn": {"en": "Withdrawn", "nl": "Ingetrokken"},
+    "rate": {"en": "Said yes, of those who chose", "nl": "Zei ja, van wie koos"},
+    "dropped": {"en": "Not counted", "nl": "Niet geteld"},
+    "held": {"en": "Held back", "nl": "Tegengehouden"},
+    "destinations": {"en": "Destinations", "nl": "Bestemmingen"},
+    "queued": {"en": "Queued", "nl": "In de rij"},
+    "started": {"en": "On its way", "nl": "Onderweg"},
+    "delivered": {"en": "Delivered", "nl": "Afgeleverd"},
+    "dead": {"en": "Given up", "nl": "Opgegeven"},
+    "cancelled": {"en": "Cancelled", "nl": "Ingetrokken"},
+    "expired": {"en": "Expired", "nl": "Verlopen"},
+    "last_error": {"en": "Last error", "nl": "Laatste fout"},
+}
+
+
+def report_lines(report: Report, language: str = "en") -> list[Lines]:
+    """The report as text for terminals, part by part; parts without rows are left out. `language` is en or nl.
+
+    Cells hold printable characters only: names come from visitors, and a terminal obeys control characters.
+    """
+    parts = [
+        _total_lines(report, language),
+        _series_lines(report, language),
+        *(_breakdown_lines(name, rows, language) for name, rows in report.breakdowns.items()),
+        _consent_lines(report.consent, language),
+        _count_lines("dropped", report.dropped, language),
+        _count_lines("held", report.held, language),
+        _queue_lines(report.destinations, language),
+    ]
+    return [_printable(part) for part in parts if part.rows]
+
+
+def _total_lines(report: Report, language: str) -> Lines:
+    period = report.period
+    title = f"{report.site}: {period.first} – {period.last} ({period.timezone})"
+    metrics = [get_metric(name) for name in TOTAL_NAMES]
+    rows = [(m.label[language], _figure(m, getattr(report.totals, m.name))) for m in metrics]
+    return Lines(title, _words(language, "figure", "value"), rows)
+
+
+def _series_lines(report: Report, language: str) -> Lines:
+    metrics = [get_metric(name) for name in ("daily_visitors", "visits", "page_views")]
+    header = (*_words(language, report.period.interval), *(metric.label[language] for metric in metrics))
+    rows = [
+        (point.at.replace("T", " "), *(_figure(metric, getattr(point, metric.name)) for metric in metrics))
+        for point in report.series
+    ]
+    return Lines(WORDS["series"][language], header, rows)
+
+
+def _breakdown_lines(name: str, rows: Sequence[Row], language: str) -> Lines:
+    dimension = get_dimension(name)
+    metrics = [get_metric(name) for name in ("daily_visitors", "visits", "page_views", "seconds")]
+    header = (*_words(language, "name"), *(metric.label[language] for metric in metrics))
+    cells = [
+        (
+            row.name or dimension.empty[language],
+            *(str(count) for count in (row.visitors, row.visits, row.page_views)),
+            _figure(metrics[-1], row.seconds),
+        )
+        for row in rows
+    ]
+    return Lines(dimension.label[language], header, cells)
+
+
+def _consent_lines(consent: ConsentFigures, language: str) -> Lines:
+    rows = [(WORDS[name][language], str(getattr(consent, name))) for name in CHOICES]
+    rows.append((WORDS["rate"][language], _percent(consent.rate)))
+    return Lines(WORDS["consent"][language], _words(language, "figure", "value"), rows)
+
+
+def _count_lines(part: str, counts: Sequence[CountRow], language: str) -> Lines:
+    rows = [(row.name, row.kind, row.detail, str(row.count)) for row in counts]
+    return Lines(WORDS[part][language], _words(language, "name", "kind", "detail", "count"), rows)
+
+
+def _queue_lines(queues: Sequence[QueueState], language: str) -> Lines:
+    header = _words(language, "name", "kind", *STATES, "last_error")
+    rows = [
+        (queue.destination, queue.kind, *(str(getattr(queue, state)) for state in STATES), queue.last_error)
+        for queue in queues
+    ]
+    return Lines(WORDS["destinations"][language], header, rows)
+
+
+def _words(language: str, *keys: str) -> tuple[str, ...]:
+    return tuple(WORDS[key][language] for key in keys)
+
+
+def _figure(metric: Metric, value: float | None) -> str:
+    if value is None:
+        return MISSING
+    if metric.unit == "rate":
+        return _percent(value)
+    if metric.unit == "seconds":
+        minutes, seconds = divmod(round(value), 60)
+        return f"{minutes} m {seconds:02} s" if minutes else f"{value:.1f} s"
+    return f"{value:.1f}" if metric.unit == "number" else str(value)
+
+
+def _percent(share: float | None) -> str:
+    return MISSING if share is None else f"{100 * share:.1f} %"
+
+
+def _printable(part: Lines) -> Lines:
+    rows = [tuple("".join(c if c.isprintable() else "�" for c in cell) for cell in row) for row in part.rows]
+    return part._replace(rows=rows)

@@ -21,7 +21,7 @@ class Store(Protocol):
         """Drop the offset of a segment whose file is gone."""
 
     def fetch(self, sql: str, values: dict[str, object]) -> list[tuple[object, ...]]:
-        """Run one reading query with values bound by name; times go in and come out as `naive_utc`. Raises StoreError."""
+        """Run one reading query with values bound by name; times are as `naive_utc` gives them. Raises StoreError."""
 
     def prune(self, before: float) -> int:
         """Delete what happened before; returns how many rows went."""

@@ -6,6 +6,7 @@ Default deny: a host that no service of the policy names is held too, and never 
 """
 
 import re
+import secrets
 from collections.abc import Callable
 from functools import lru_cache
 from html import unescape
@@ -17,7 +18,8 @@ import msgspec
 from gateway.consent.decision import Decision
 from gateway.policy import UNKNOWN, Policy
 
-MARK = "<!--gw-->"
+# Stands where our snippet goes. No page can hold it by chance or on purpose: it is made anew in each process.
+MARK = f"<!--gw-{secrets.token_hex(12)}-->"
 _MARK_BYTES = MARK.encode()
 _SCHEME = re.compile(r"^([a-z][a-z0-9+.\-]*):", re.IGNORECASE)
 _IGNORED = str.maketrans("", "", "\t\n\r")  # the URL parser of browsers drops these anywhere
@@ -115,7 +117,7 @@ class PageRewriter:
 
     def __init__(self, gate: TagGate, snippet: Callable[["PageRewriter"], bytes], *, enforce: bool) -> None:
         self._gate, self._snippet, self._enforce = gate, snippet, enforce
-        self._out: list[bytes] = []
+        self._out: list[Any] = []
         self._base = OWN
         self._noscript: list[str] = []
         self._inserted = False
@@ -123,42 +125,55 @@ class PageRewriter:
         self.document = False
         self.language = self.topic = ""
         self.held: list[Held] = []
-        self._rewriter = lolhtml.HTMLRewriter(self._sink)
-        self._rewriter.on_document(_Handler(doctype=self._on_document))
-        self._rewriter.on("html", _Handler(element=self._on_html))
-        self._rewriter.on("body", _Handler(element=self._on_body))
-        self._rewriter.on('meta[name="gw-topic"]', _Handler(element=self._on_topic))
-        self._rewriter.on("base[href]", _Handler(element=self._on_base))
-        self._rewriter.on(LOADING, _Handler(element=self._on_tag))
+        self._rewriter = lolhtml.HTMLRewriter(self._out.append)
+        self._began = False
+        self._about = {
+            "html": self._on_html,
+            "body": self._on_body,
+            "base": self._on_base,
+            "meta": self._on_topic,
+        }
+        # One selector list: the cost of a page grows with the number of selectors more than with what they match.
+        self._rewriter.on(f'html, body, base[href], meta[name="gw-topic"], {LOADING}', _Handler(element=self._on_any))
         self._rewriter.on("noscript", _Handler(text=self._on_noscript))
 
     def feed(self, chunk: bytes) -> bytes:
         """Rewrite the next bytes of the page; may hold some back until the tag they belong to is complete."""
+        if not self._began and chunk.strip():
+            self._began = True
+            self.document = chunk.lstrip(b"\xef\xbb\xbf \t\r\n\f")[:9].lower() == b"<!doctype"
         self._rewriter.write(chunk)
         return self._take()
 
     def finish(self) -> bytes:
         """The rest of the page; the snippet goes last when the page never closed its body."""
         self._rewriter.end()
-        if self.document and not self._inserted:
-            self._out.append(self._insert())
-        return self._take()
+        rest = self._take()
+        return rest if self._inserted or not self.document else rest + self._insert()
+
+    def close(self) -> None:
+        """Let the parser go, in the thread that made it: it refers to us as we do to it, and the garbage collector
+        would find the pair in whichever thread it happens to run."""
+        del self._rewriter
 
     def _take(self) -> bytes:
         taken = b"".join(self._out)
         self._out.clear()
+        if not self._inserted and _MARK_BYTES in taken:
+            taken = taken.replace(_MARK_BYTES, self._insert(), 1)
         return taken
-
-    def _sink(self, chunk: Any) -> None:
-        """Takes bytes. lolhtml hands inserted content over as a chunk of its own."""
-        self._out.append(self._insert() if chunk == _MARK_BYTES and not self._inserted else chunk)
 
     def _insert(self) -> bytes:
         self._inserted = True
         return self._snippet(self)
 
-    def _on_document(self, _doctype: object) -> None:
-        self.document = True
+    def _on_any(self, element: lolhtml.Element) -> None:
+        tag = element.tag_name
+        about = self._about.get(tag)
+        if about is None:
+            self._on_tag(element, tag)
+        else:
+            about(element)
 
     def _on_html(self, element: lolhtml.Element) -> None:
         self.document = True
@@ -177,18 +192,27 @@ class PageRewriter:
         if self._base == OWN:
             self._base = find_host(element.get_attribute("href") or "")
 
-    def _on_tag(self, element: lolhtml.Element) -> None:
-        tag = element.tag_name
-        for url in _addresses(tag, element):
-            host = find_host(url)
-            host = self._base if host == OWN else host
-            purpose = self._gate.find_refused(host)
-            if purpose:
-                self._hold(tag, element, host, purpose)
-                return
-        marked = element.get_attribute("data-purpose") if tag == "script" else None
-        if marked and not self._gate.allows(marked):
-            self._hold(tag, element, "inline", marked)
+    def _on_tag(self, element: lolhtml.Element, tag: str) -> None:
+        src = element.get_attribute("src")
+        if src and self._hold_if_refused(tag, element, src):
+            return
+        if tag == "img":
+            for url in _candidates(element.get_attribute("srcset")):
+                if self._hold_if_refused(tag, element, url):
+                    return
+        elif tag == "script":
+            marked = element.get_attribute("data-purpose")
+            if marked and not self._gate.allows(marked):
+                self._hold(tag, element, "inline", marked)
+
+    def _hold_if_refused(self, tag: str, element: lolhtml.Element, url: str) -> bool:
+        host = find_host(url)
+        if host == OWN:
+            host = self._base
+        purpose = self._gate.find_refused(host)
+        if purpose:
+            self._hold(tag, element, host, purpose)
+        return bool(purpose)
 
     def _on_noscript(self, chunk: lolhtml.TextChunk) -> None:
         """Text to browsers that run scripts, and so to lolhtml; to others elements like any, pixels above all."""
@@ -202,7 +226,7 @@ class PageRewriter:
     def _rewrite_inside(self, text: str) -> str:
         out: list[Any] = []
         inner = lolhtml.HTMLRewriter(out.append)
-        inner.on(LOADING, _Handler(element=self._on_tag))
+        inner.on(LOADING, _Handler(element=self._on_any))
         inner.write(text.encode())
         inner.end()
         return b"".join(out).decode()
@@ -230,22 +254,21 @@ def disarm(tag: str, element: _Attributes, purpose: str) -> None:
 def rewrite_page(body: bytes, gate: TagGate, *, enforce: bool) -> Rewritten:
     """Rewrite a whole page for the cache: the snippet's place is left open between `before` and `after`."""
     rewriter = PageRewriter(gate, lambda _: _MARK_BYTES, enforce=enforce)
-    text = rewriter.feed(body) + rewriter.finish()
+    try:
+        text = rewriter.feed(body) + rewriter.finish()
+    finally:
+        rewriter.close()
     before, found, after = text.rpartition(_MARK_BYTES) if rewriter.document else (text, b"", b"")
     return Rewritten(
         before, after, bool(found), rewriter.language, rewriter.topic, tuple(rewriter.held)
     )
 
 
-def _addresses(tag: str, element: _Attributes) -> list[str]:
-    """Every address that the tag would load."""
-    names = ("src", "href", "xlink:href") if tag == "script" else ("src",)  # in SVG a script's address is its href
-    found = [value for value in map(element.get_attribute, names) if value]
-    if tag == "img":
-        srcset = element.get_attribute("srcset")
-        if srcset:
-            found += [part.split()[0] for part in unescape(srcset).split(",") if part.strip()]
-    return found
+def _candidates(srcset: str | None) -> list[str]:
+    """Every address of a srcset attribute."""
+    if not srcset:
+        return []
+    return [part.split()[0] for part in unescape(srcset).split(",") if part.strip()]
 
 
 class _Handler:

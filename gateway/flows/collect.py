@@ -100,7 +100,7 @@ def _source(hit: Hit, site: Site, parts: Parts) -> Source:
         return DIRECT_SOURCE
     campaign = {name: parts.masker.text(value) for name, value in campaign_fields(hit.url).items()}
     own = frozenset((hit.host, *site.config.hosts))
-    return classify_source(campaign, parts.masker.referrer(hit.referrer), own)
+    return classify_source(campaign, parts.masker.referrer(hit.referrer, own), own)
 
 
 def _topic(path: str, parts: Parts) -> str:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from gateway.analytics.metrics import get_metric
 from gateway.analytics.results import Point, Report
 from gateway.web.labels import LOCALES, Labels
 from gateway.web.question import CHARTED, Question
@@ -52,6 +53,7 @@ class ChartView:
 
     title: str
     summary: str
+    heads: list[str]
     table: list[tuple[str, str, str, str, str]]
     geometry: Geometry
     data: str
@@ -68,7 +70,7 @@ def build_chart(report: Report, question: Question, labels: Labels, now: float) 
     titles = [f"{name}: {labels.number(value)}" for name, value in zip(long, values, strict=True)]
     top = choose_top(max(values, default=0))
     lines = [labels.number(top * index // LINES) for index in range(LINES + 1)]
-    texts, metric = labels.texts["chart"], labels.texts["metrics"][question.chart]
+    texts, metric = labels.texts["chart"], get_metric(question.chart).label[labels.language]
     data = {
         "values": [value if index < started else None for index, value in enumerate(values)],
         "unfinished": unfinished,
@@ -82,6 +84,7 @@ def build_chart(report: Report, question: Question, labels: Labels, now: float) 
     return ChartView(
         title=texts["title"].format(metric=metric, interval=texts[report.period.interval]),
         summary=_summary(metric, values[:started], long, hourly, labels, report),
+        heads=[get_metric(name).label[labels.language] for name in CHARTED],
         table=[_table_row(name, point, labels) for name, point in zip(long, points, strict=True)],
         geometry=build_geometry(values, titles, short, lines, unfinished),
         data=msgspec.json.encode(data).decode(),

@@ -61,7 +61,10 @@ class ConsentGate:
         if not SHORT_CUTS.isdisjoint(scope.get("extensions") or ()):
             scope = _without_short_cuts(scope)
         gated = GatedResponse(self._desk, request, site, decision, now, send)
-        await self._app(scope, receive, gated.send)
+        try:
+            await self._app(scope, receive, gated.send)
+        finally:
+            gated.close()
 
     def _decide(self, request: VisitorRequest, site: Site, now: float) -> Decision:
         """The decision for this request. When it cannot be made, nothing optional happens and the page is served."""

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.analytics.metrics import get_dimension, get_metric
 from gateway.analytics.results import ConsentFigures, QueueState, Report, Row
+from gateway.analytics.source import DIRECT
+from gateway.flows.counters import OTHER
 from gateway.web.chart import build_chart
 from gateway.web.labels import Labels
 from gateway.web.question import CHARTED, MORE_ROWS, Question
 
-VIEW_CARDS = ("page", "topic")  # cards that count page views; the others count visitors
+WIDE_CARD = "page"  # the card with room for views and time
 QUEUE_STATES = ("delivered", "queued", "started", "dead", "cancelled", "expired")
 
 
@@ -17,9 +20,10 @@ QUEUE_STATES = ("delivered", "queued", "started", "dead", "cancelled", "expired"
 class Tile:
     """One key figure; `url` leads to its chart, if it has one."""
 
-    key: str
+    label: str
     value: str
     hint: str
+    help: str
     url: str
     current: bool
 
@@ -29,8 +33,9 @@ class Line:
     """One row of a card: `width` of its bar in percent of the card's longest, `share` of the whole period."""
 
     name: str
-    value: str
+    visitors: str
     share: str
+    views: str
     seconds: str
     width: str
 
@@ -40,7 +45,8 @@ class Card:
     """One breakdown; `more` and `fewer` are links, empty when there is nothing to unfold."""
 
     key: str
-    measure: str
+    title: str
+    wide: bool
     lines: list[Line]
     more: str
     fewer: str
@@ -82,7 +88,7 @@ def build_overview(
         "report": report,
         "question": question,
         "period": labels.days(report.period.first, report.period.last),
-        "minutes": visit_minutes,
+        "time": get_metric("seconds"),
         "tiles": build_tiles(report, question, labels, visit_minutes),
         "chart": build_chart(report, question, labels, now),
         "segments": build_segments(report.consent, labels),
@@ -119,9 +125,10 @@ def build_tiles(report: Report, question: Question, labels: Labels, minutes: int
     }
     return [
         Tile(
-            key=key,
+            label=get_metric(key).label[labels.language],
             value=value,
             hint=duration_hint if key == "visit_duration" else hints[key].format(minutes=minutes),
+            help=get_metric(key).help[labels.language],
             url=question.url(chart=key) if key in CHARTED else "",
             current=key == question.chart,
         )
@@ -143,24 +150,24 @@ def build_segments(consent: ConsentFigures, labels: Labels) -> list[Segment]:
 
 def build_card(key: str, rows: Sequence[Row], report: Report, question: Question, labels: Labels) -> Card:
     """One breakdown as a card."""
-    by_views = key in VIEW_CARDS
-    counts = [row.page_views if by_views else row.visitors for row in rows]
-    whole = report.totals.page_views if by_views else report.totals.daily_visitors
-    longest, limit = max(counts, default=0) or 1, question.query.limit
+    whole, limit = report.totals.daily_visitors, question.query.limit
+    longest = max((row.visitors for row in rows), default=0) or 1
     lines = [
         Line(
             name=name_row(key, row.name, labels),
-            value=labels.number(count),
-            share=labels.percent(count / whole if whole else None),
-            seconds=labels.seconds(row.seconds) if row.seconds is not None else "",
-            width=f"{100 * count / longest:.2f}%",
+            visitors=labels.number(row.visitors),
+            share=labels.percent(row.visitors / whole if whole else None),
+            views=labels.number(row.page_views),
+            seconds=labels.seconds(row.seconds),
+            width=f"{100 * row.visitors / longest:.2f}%",
         )
-        for row, count in zip(rows, counts, strict=True)
+        for row in rows
     ]
     unfolds = len(rows) >= limit and limit < MORE_ROWS
     return Card(
         key=key,
-        measure="views" if by_views else "visitors",
+        title=get_dimension(key).label[labels.language],
+        wide=key == WIDE_CARD,
         lines=lines,
         more=question.url(limit=str(MORE_ROWS)) if unfolds else "",
         fewer=question.url(limit="") if limit >= MORE_ROWS and len(rows) > 10 else "",
@@ -170,18 +177,13 @@ def build_card(key: str, rows: Sequence[Row], report: Report, question: Question
 def name_row(dimension: str, name: str, labels: Labels) -> str:
     """How a row is called: countries and devices by their names, what is not known as such."""
     words = labels.texts["values"]
-    if dimension == "country" and name:
+    if not name:
+        return get_dimension(dimension).empty[labels.language]
+    if dimension == "country":
         return labels.country(name)
-    known = {
-        ("source", "direct"): words["direct"],
-        ("source", ""): words["direct"],
-        ("topic", ""): words["no_topic"],
-        ("device", "desktop"): words["desktop"],
-        ("device", "mobile"): words["mobile"],
-        ("device", "tablet"): words["tablet"],
-        ("device", "other"): words["other_device"],
-    }
-    return str(known.get((dimension, name), _plain_name(name, labels)))
+    if dimension == "device" or (dimension, name) == ("source", DIRECT):
+        return str(words.get(name, name))
+    return _plain_name(name, labels)
 
 
 def build_dropped(report: Report, labels: Labels) -> list[tuple[str, str, str]]:
@@ -242,4 +244,4 @@ def build_keeper(status: Mapping[str, Any], labels: Labels, now: float) -> dict[
 
 def _plain_name(name: str, labels: Labels) -> str:
     words = labels.texts["values"]
-    return str(words["other"] if name == "(other)" else name or words["unknown"])
+    return str(words["all_others"]) if name == OTHER else name

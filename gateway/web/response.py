@@ -91,10 +91,17 @@ class GatedResponse:
         self._send, self._now = send, now
         self._mode: Callable[[Message], Awaitable[None]] = self._on_start
         self._gathered: list[bytes] = []
+        self._rewriter: PageRewriter | None = None
 
     async def send(self, message: Message) -> None:
         """An ASGI `send` that lets through what may pass."""
         await self._mode(message)
+
+    def close(self) -> None:
+        """The exchange is over, however it ended."""
+        if self._rewriter is not None:
+            self._rewriter.close()
+            self._rewriter = None
 
     async def _on_start(self, message: Message) -> None:
         if message["type"] != "http.response.start":
@@ -220,6 +227,7 @@ class GatedResponse:
             await self._send({"type": "http.response.body", "body": out, "more_body": more})
 
     def _rewrite_next(self, sent: bytes, more: bool) -> bytes:
+        assert self._rewriter is not None
         out = self._rewriter.feed(self._undo.feed(sent))
         if not more:
             out += self._rewriter.finish()

@@ -199,6 +199,6 @@ def _point(at: str, day: date, hour: int | None) -> Point:
 
 def _rows(rows: list[tuple[str, float, float | None]], visitors: int, views: int, limit: int) -> list[Row]:
     return [
-        Row(name, round(visitors * share), round(visitors * share * 1.1), round(views * share), seconds)
+        Row(name, round(visitors * share), round(visitors * share * 1.1), round(views * share), seconds or 60.0)
         for name, share, seconds in rows
     ][:limit]

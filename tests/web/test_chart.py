@@ -60,7 +60,7 @@ def test_hours_to_come_have_no_value_and_this_hour_is_marked() -> None:
     assert data["values"][14] is not None
     assert data["values"][15:] == [None] * 9
     assert data["links"] == []
-    assert view.title == "Daily visitors per hour"
+    assert view.title == "Daily visitors, hour by hour"
 
 
 def test_days_lead_to_their_hours_and_the_sentence_names_best_and_worst() -> None:

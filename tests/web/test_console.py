@@ -149,7 +149,7 @@ def test_the_overview_shows_the_figures_of_the_question(operator: TestClient) ->
     text = " ".join(Elements(operator.get("/?period=30d").text).text.split())
     for shown in (f"{report.totals.page_views:,}", "41.2%", "2\xa0m\xa043\xa0s", "1\xa0m\xa014\xa0s", "66.5%", "2,093"):
         assert shown.replace("\xa0", " ") in text.replace("\xa0", " ")
-    for shown in ("/artikelen/incassokosten-berekenen", "No topic", "Direct", "Netherlands", "Phone", "Mobile Safari"):
+    for shown in ("/artikelen/incassokosten-berekenen", "(none)", "Direct", "Netherlands", "Phone", "Mobile Safari"):
         assert shown in text
     for shown in ("crawlers, scripts and browsers without a screen", "3,917", "pixel.example.net", "_trk*", "crm"):
         assert shown in text
@@ -163,7 +163,7 @@ def test_the_page_needs_no_script(operator: TestClient) -> None:
     bars = [attrs for tag, attrs in elements.found if tag == "rect" and str(attrs.get("y", "")).endswith("%")]
     assert len(bars) == 7
     assert bars[-1]["class"] == "unfinished"
-    assert "Page views per day" in elements.text
+    assert "Page views, day by day" in elements.text
     assert "Monday 23 November 2026" in elements.text
 
 

@@ -150,7 +150,7 @@ def test_the_chart_answers_the_mouse(chromium: Browser, address: str) -> None:
         assert re.fullmatch(r"\d+Friday 20 November 2026", page.locator(".tip").inner_text().replace("\n", ""))
         plot.click(position={"x": box["width"] / 2, "y": 90})
         page.wait_for_url("**/?site=main&from=2026-11-20&to=2026-11-20")
-        assert page.locator("#chart-title").inner_text() == "Daily visitors per hour"
+        assert page.locator("#chart-title").inner_text() == "Daily visitors, hour by hour"
 
 
 def test_markup_from_visitors_does_not_run_in_a_browser(chromium: Browser, address: str) -> None:

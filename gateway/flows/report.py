@@ -1,0 +1,155 @@
+"""Answer an operator's question: one way to the figures, for console, API and command line.
+
+Events and counters come from the store, choices from the ledger, queues from the outbox. Each figure is asked of what
+is there at that moment; while entries are being drained, figures of one report can lie a fraction of a second apart.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import Engine, select
+
+from gateway.analytics.metrics import DIMENSIONS, SERIES, TOTALS, Table
+from gateway.analytics.query import Query
+from gateway.analytics.results import (
+    ConsentFigures,
+    CountRow,
+    Period,
+    Point,
+    QueueState,
+    Report,
+    Row,
+    Totals,
+)
+from gateway.analytics.sql import (
+    Question,
+    build_breakdown,
+    build_counts,
+    build_series,
+    build_totals,
+    find_buckets,
+)
+from gateway.analytics.store import Store
+from gateway.config import DestinationConfig
+from gateway.database import LEDGER, reading
+from gateway.destinations.tally import queue_figures
+
+DROPPED = ("dropped", "refused_request")
+HELD = ("held", "would_hold")
+SHOWN = ("shown",)
+CHOICE = "choice"
+WITHDRAWN = "withdrawn"
+STREAMED_ROWS = 1000
+
+
+@dataclass(frozen=True)
+class ReportParts:
+    """What a report is made from: the event store, the database of ledger and outbox, and who is told."""
+
+    store: Store
+    engine: Engine
+    destinations: Sequence[DestinationConfig]
+
+
+class _Choice(msgspec.Struct):
+    """What the report needs of a ledger record's body."""
+
+    outcome: str = ""
+    withdrawn: list[str] = []
+
+
+_choice = msgspec.json.Decoder(_Choice)
+
+
+def report(query: Query, parts: ReportParts) -> Report:
+    """All figures of one site and period. Raises StoreError, or what the database raises."""
+    store = parts.store
+    return Report(
+        site=query.site,
+        period=Period(query.first.isoformat(), query.last.isoformat(), query.timezone, query.interval),
+        totals=find_totals(query, store),
+        series=find_series(query, store),
+        breakdowns={dimension.name: find_breakdown(query, dimension.name, store) for dimension in DIMENSIONS},
+        consent=find_consent(query, parts),
+        dropped=find_counts(query, DROPPED, store),
+        held=find_counts(query, HELD, store),
+        destinations=find_queues(parts),
+    )
+
+
+def find_totals(query: Query, store: Store) -> Totals:
+    """The figures of the whole period."""
+    figures: dict[str, Any] = {}
+    for table, metrics in TOTALS.items():
+        rows = _ask(store, build_totals(query, table))
+        figures |= dict(zip(metrics, rows[0], strict=True))
+    return msgspec.convert(figures, Totals, strict=False)
+
+
+def find_series(query: Query, store: Store) -> list[Point]:
+    """A point for each day or hour of the period, those without anything included."""
+    answers = {table: _by_bucket(query, table, store) for table in SERIES}
+    points: list[Point] = []
+    for bucket in find_buckets(query):
+        figures: dict[str, Any] = {}
+        for table, metrics in SERIES.items():
+            figures |= dict(zip(metrics, answers[table].get(bucket.key, [0] * len(metrics)), strict=True))
+        points.append(Point(at=bucket.label, **figures))
+    return points
+
+
+def find_breakdown(query: Query, dimension: str, store: Store) -> list[Row]:
+    """The rows of a dimension, those with most visitors first."""
+    rows = _ask(store, build_breakdown(query, dimension))
+    return [Row(name, visitors, visits, int(views), seconds) for name, visitors, visits, views, seconds in rows]
+
+
+def find_consent(query: Query, parts: ReportParts) -> ConsentFigures:
+    """What visitors chose in the period, from the ledger; how often they were asked, from the counters.
+
+    A choice that took back at least one purpose is a withdrawal, and counts as accepted in part when it kept another.
+    """
+    outcomes: Counter[str] = Counter()
+    bodies = select(LEDGER.c.body).where(
+        LEDGER.c.site == query.site,
+        LEDGER.c.kind == CHOICE,
+        LEDGER.c.at >= query.starts_at,
+        LEDGER.c.at < query.ends_at,
+    )
+    with reading(parts.engine) as connection:
+        for body in connection.execute(bodies.execution_options(yield_per=STREAMED_ROWS)).scalars():
+            choice = _choice.decode(body)
+            outcomes[choice.outcome] += 1
+            outcomes[WITHDRAWN] += bool(choice.withdrawn) and choice.outcome != WITHDRAWN
+    yes = outcomes["accepted"] + outcomes["partly"]
+    chose = yes + outcomes["refused"]
+    return ConsentFigures(
+        shown=sum(row.count for row in find_counts(query, SHOWN, parts.store)),
+        accepted=outcomes["accepted"],
+        partly=outcomes["partly"],
+        refused=outcomes["refused"],
+        withdrawn=outcomes[WITHDRAWN],
+        rate=yes / chose if chose else None,
+    )
+
+
+def find_counts(query: Query, kinds: Sequence[str], store: Store) -> list[CountRow]:
+    """The period's counters of these kinds, the largest first."""
+    return [CountRow(*row) for row in _ask(store, build_counts(query, kinds))]
+
+
+def find_queues(parts: ReportParts) -> list[QueueState]:
+    """How each destination's deliveries stand now, whatever the period."""
+    figures = queue_figures(parts.engine, parts.destinations)
+    return [msgspec.convert(one, QueueState, from_attributes=True) for one in figures]
+
+
+def _by_bucket(query: Query, table: Table, store: Store) -> dict[Any, Sequence[Any]]:
+    return {row[0]: row[1:] for row in _ask(store, build_series(query, table))}
+
+
+def _ask(store: Store, question: Question) -> list[tuple[Any, ...]]:
+    return store.fetch(question.sql, question.values)

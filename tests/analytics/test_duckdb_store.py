@@ -1,0 +1,398 @@
+"""The embedded event store: exactly once, in any order, beside readers, and nothing kept that must not be."""
+
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.analytics import duckdb_store
+from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.analytics.store import naive_utc
+from gateway.errors import StoreError
+from gateway.event import ENGAGEMENT, PAGE_VIEW, Counted, Entry, Event, Recorded
+from tests.analytics.entries import NOON, engaged, record, view
+
+VISIT = (
+    "SELECT views, events, engaged_ms, entry_page, exit_page, source, visitor, started_at, last_at "
+    "FROM visits WHERE visit_id = $visit"
+)
+HOUR = int(NOON) // 3600 * 3600
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[DuckDBStore]:
+    """An empty store in a file."""
+    opened = DuckDBStore(tmp_path / "data" / "events.duckdb")
+    yield opened
+    opened.close()
+
+
+def visit_of(store: DuckDBStore, visit: str = "visit-1") -> tuple[Any, ...]:
+    """The kept row of a visit."""
+    (row,) = store.fetch(VISIT, {"visit": visit})
+    return row
+
+
+def count(store: DuckDBStore, table: str) -> int:
+    """How many rows a table has."""
+    return int(str(store.fetch(f"SELECT count(*) FROM {table}", {})[0][0]))
+
+
+def test_visit_follows_its_events(store: DuckDBStore) -> None:
+    """A visit knows its first and last page, how many views and events it had, its entry's source, and its time."""
+    store.add("a", 1, [view(NOON, path="/in", source="Google", view_id="v1")])
+    store.add("a", 2, [view(NOON + 60, path="/uit", source="", view_id="v2", started=NOON)])
+    store.add("a", 3, [record("download", NOON + 90, path="/uit", started=NOON)])
+    store.add("a", 4, [engaged(NOON + 95, "v1", 4000, started=NOON), engaged(NOON + 95, "v2", 500, started=NOON)])
+    assert visit_of(store) == (2, 1, 4500, "/in", "/uit", "Google", 1, naive_utc(NOON), naive_utc(NOON + 95))
+
+
+def test_order_of_segments_does_not_matter(store: DuckDBStore) -> None:
+    """The last page may be drained first: entry and exit go by time, not by arrival."""
+    store.add("b", 1, [view(NOON + 60, path="/uit", source="Bing", started=NOON)])
+    store.add("a", 1, [view(NOON, path="/in", source="Google")])
+    assert visit_of(store)[:6] == (2, 0, 0, "/in", "/uit", "Google")
+
+
+def test_page_view_goes_before_custom_event(store: DuckDBStore) -> None:
+    """Entry, source and exit of a visit are those of its page views, even when a custom event lies outside them."""
+    store.add("a", 1, [record("click", NOON, path="/x"), record("click", NOON + 9, path="/y", started=NOON)])
+    assert visit_of(store)[:6] == (0, 2, 0, "/x", "/y", "")
+    store.add("b", 1, [view(NOON + 5, path="/page", source="Google", started=NOON)])
+    assert visit_of(store)[:6] == (1, 2, 0, "/page", "/page", "Google")
+
+
+def test_engaged_time_is_the_largest_told(store: DuckDBStore) -> None:
+    """Repeated, late and smaller reports of a view's time never add up and never shrink it."""
+    store.add("a", 1, [view(NOON, view_id="v1")])
+    for number, told in enumerate((3000, 9000, 9000, 5000), start=2):
+        store.add("a", number, [engaged(NOON + number, "v1", told, started=NOON)])
+    assert visit_of(store)[2] == 9000
+    assert store.fetch("SELECT engaged_ms FROM events", {}) == [(9000,)]
+
+
+def test_engagement_before_its_view_is_not_lost(store: DuckDBStore) -> None:
+    """A report that is drained before its view shows nothing until the view comes, and then counts."""
+    store.add("b", 1, [engaged(NOON + 30, "v1", 7000, started=NOON)])
+    assert (count(store, "events"), count(store, "visits")) == (0, 0)
+    store.add("a", 1, [view(NOON, view_id="v1")])
+    assert visit_of(store)[2] == 7000
+    assert visit_of(store)[8] == naive_utc(NOON + 30)
+    assert count(store, "waiting") == 0
+
+
+def test_engagement_of_the_visit_before_counts_there(store: DuckDBStore) -> None:
+    """A tab left open tells of its view under the next visit: the time is the first visit's."""
+    store.add("a", 1, [view(NOON, "visit-1", view_id="v1"), view(NOON + 3600, "visit-2", view_id="v2")])
+    store.add("a", 2, [engaged(NOON + 3610, "v1", 8000, "visit-2", started=NOON + 3600)])
+    assert (visit_of(store, "visit-1")[2], visit_of(store, "visit-2")[2]) == (8000, 0)
+
+
+def test_engagement_without_view_id_reaches_no_view(store: DuckDBStore) -> None:
+    """Views without an id are not taken for one another."""
+    store.add("a", 1, [view(NOON, view_id=""), engaged(NOON + 5, "", 5000, started=NOON)])
+    assert visit_of(store)[2] == 0
+
+
+def test_offset_reached_before_is_stored_once(store: DuckDBStore) -> None:
+    """Draining a piece of a journal again, as after a crash, changes nothing."""
+    entries = [view(NOON), Counted("main", HOUR, [("dropped", "bot", "", 2)])]
+    for _ in range(3):
+        store.add("a", 2, entries)
+    assert store.offsets() == {"a": 2}
+    assert (count(store, "events"), store.fetch("SELECT n FROM counts", {})) == (1, [(2,)])
+
+
+def test_failed_add_leaves_nothing(store: DuckDBStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When anything of a batch cannot be stored, none of it is, nor its offset; tried again, it is stored whole."""
+    batch = [view(NOON), Counted("main", HOUR, [("dropped", "bot", "", 1)])]
+    with monkeypatch.context() as patch:
+        patch.setattr(duckdb_store, "ADVANCE", "INSERT INTO nowhere VALUES ($segment, $drained)")
+        with pytest.raises(StoreError):
+            store.add("a", 2, batch)
+    assert (count(store, "events"), count(store, "visits"), count(store, "counts"), store.offsets()) == (0, 0, 0, {})
+    store.add("a", 2, batch)
+    assert (count(store, "events"), store.offsets()) == (1, {"a": 2})
+
+
+def test_counters_add_up(store: DuckDBStore) -> None:
+    """Counters of several workers, hours and kinds are summed by site, hour, kind, name and detail."""
+    store.add("a", 1, [Counted("main", HOUR, [("held", "ads.example.net", "script marketing", 2)])])
+    store.add(
+        "b",
+        1,
+        [
+            Counted("main", HOUR, [("held", "ads.example.net", "script marketing", 3), ("shown", "nl", "", 1)]),
+            Counted("main", HOUR + 3600, [("shown", "nl", "", 4)]),
+            Counted("other", HOUR, [("shown", "nl", "", 8)]),
+        ],
+    )
+    rows = store.fetch("SELECT site, hour, kind, n FROM counts ORDER BY ALL", {})
+    assert rows == [
+        ("main", naive_utc(HOUR), "held", 5),
+        ("main", naive_utc(HOUR), "shown", 1),
+        ("main", naive_utc(HOUR + 3600), "shown", 4),
+        ("other", naive_utc(HOUR), "shown", 8),
+    ]
+
+
+def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
+    """What was stored and how far each journal was drained survives closing."""
+    path = tmp_path / "events.duckdb"
+    for number in (1, 2):
+        store = DuckDBStore(path)
+        store.add("a", number, [view(NOON + number, started=NOON, path=f"/{number}")])
+        store.close()
+    store = DuckDBStore(path)
+    assert (visit_of(store)[:5], store.offsets()) == ((2, 0, 0, "/1", "/2"), {"a": 2})
+    store.close()
+
+
+def test_kill_loses_nothing_stored(tmp_path: Path) -> None:
+    """A process that dies without closing leaves every batch that `add` returned from, and only whole ones."""
+    script = (
+        "import os, sys; from pathlib import Path\n"
+        "from gateway.analytics.duckdb_store import DuckDBStore\n"
+        "from tests.analytics.entries import NOON, view\n"
+        "store = DuckDBStore(Path(sys.argv[1]))\n"
+        "for n in range(1, 6): store.add('a', n, [view(NOON + n, f'visit-{n}')])\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    path = tmp_path / "events.duckdb"
+    ended = subprocess.run([sys.executable, "-c", script, str(path)], cwd=Path(__file__).parents[2], check=False)
+    assert ended.returncode == -9
+    store = DuckDBStore(path)
+    assert (count(store, "events"), count(store, "visits"), store.offsets()) == (5, 5, {"a": 5})
+    store.close()
+
+
+def test_forgotten_segment_has_no_offset(store: DuckDBStore) -> None:
+    """The offset of a removed segment goes; others stay."""
+    store.add("a", 1, [])
+    store.add("b", 7, [])
+    store.forget("a")
+    assert store.offsets() == {"b": 7}
+
+
+def test_second_process_is_refused(store: DuckDBStore, tmp_path: Path) -> None:
+    """Another process is told that the store is in use, by an error of ours."""
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from gateway.analytics.duckdb_store import DuckDBStore\n"
+        "from gateway.errors import StoreError\n"
+        "try: DuckDBStore(Path(sys.argv[1]))\n"
+        "except StoreError: sys.exit(7)\n"
+    )
+    path = str(tmp_path / "data" / "events.duckdb")
+    ended = subprocess.run([sys.executable, "-c", script, path], cwd=Path(__file__).parents[2], check=False)
+    assert ended.returncode == 7
+
+
+def test_damaged_file_is_an_error_of_ours(tmp_path: Path) -> None:
+    """A file that is no event store raises StoreError."""
+    path = tmp_path / "events.duckdb"
+    path.write_bytes(b"not a database " * 1000)
+    with pytest.raises(StoreError):
+        DuckDBStore(path)
+
+
+@pytest.mark.parametrize(
+    ("sql", "values"),
+    [
+        ("SELECT nothing FROM events", {}),
+        ("SELECT 1 FROM events WHERE site = $site", {}),
+        ("SELECT * FROM read_csv('/etc/passwd')", {}),
+        ("INSTALL httpfs", {}),
+        ("COPY events TO '/tmp/events.csv'", {}),
+    ],
+)
+def test_faulty_question_is_an_error_of_ours(store: DuckDBStore, sql: str, values: dict[str, object]) -> None:
+    """A question that cannot be answered raises StoreError; files and extensions are out of reach."""
+    with pytest.raises(StoreError):
+        store.fetch(sql, values)
+
+
+def test_closed_store_answers_with_an_error(tmp_path: Path) -> None:
+    """After closing, questions and entries are refused by StoreError."""
+    store = DuckDBStore(tmp_path / "events.duckdb")
+    store.close()
+    with pytest.raises(StoreError):
+        store.fetch("SELECT 1", {})
+    with pytest.raises(StoreError):
+        store.add("a", 1, [view(NOON)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "é漢😀", "a'b\"c\\d", "x\x00y", "\n\t\r", "$site {{x}} %s --", "🇳🇱" * 300, '","path":"/other'],
+    ids=["empty", "letters", "quotes", "nul", "spaces", "sql", "long", "json"],
+)
+def test_awkward_text_is_kept_as_it_is(store: DuckDBStore, text: str) -> None:
+    """Whatever a visitor sends as text comes out unchanged, and harms nothing."""
+    store.add("a", 1, [view(NOON, path=text, topic=text, source=text, props={"k" + text: text})])
+    store.add("a", 2, [Counted("main", HOUR, [("held", text, text, 1)])])
+    assert store.fetch("SELECT path, topic, source FROM events", {}) == [(text, text, text)]
+    assert store.fetch("SELECT entry_page, source FROM visits", {}) == [(text, text)]
+    assert store.fetch("SELECT name, detail FROM counts", {}) == [(text, text)]
+
+
+def test_largest_numbers_fit(store: DuckDBStore) -> None:
+    """A visitor key of 64 bits and times to the microsecond are kept exactly."""
+    store.add("a", 1, [view(NOON + 0.123456, visitor=2**64 - 1)])
+    rows = store.fetch("SELECT visitor, happened_at FROM events", {})
+    assert rows == [(2**64 - 1, naive_utc(NOON + 0.123456))]
+
+
+def test_all_fields_but_the_network_are_kept(store: DuckDBStore, tmp_path: Path) -> None:
+    """Every field of an event has a column; a network is nowhere in the folder's bytes."""
+    full = {name: name for name in Event.__struct_fields__ if Event.__annotations__[name] is str and name != "network"}
+    full |= {"at": NOON, "visitor": 5, "visit_started_at": NOON, "sequence": 3, "engaged_ms": 40, "props": {"a": "b"}}
+    event = Event(**{**full, "kind": PAGE_VIEW, "network": "198.51.100.0/24"})
+    store.add("a", 1, [Recorded(event, "consent-id-of-a-visitor", 1, ("analytics",))])
+    kept = {key: value for key, value in full.items() if isinstance(value, str) and key != "kind"}
+    columns = ", ".join(kept)
+    assert store.fetch(f"SELECT {columns} FROM events", {}) == [tuple(kept.values())]
+    store.close()
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"198.51.100" not in written and b"consent-id-of-a-visitor" not in written
+
+
+def test_only_the_owner_reads_the_file(store: DuckDBStore, tmp_path: Path) -> None:
+    """The file and a folder made for it are closed to other users."""
+    assert stat.S_IMODE((tmp_path / "data" / "events.duckdb").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+
+
+def test_prune_deletes_what_is_older(store: DuckDBStore) -> None:
+    """Events, visits, counters and waiting engagement from before the moment go; the rest stays."""
+    old, day = NOON - 86_400, 86_400
+    store.add("a", 1, [view(old, "old", view_id="v1"), engaged(old + 5, "gone", 100, started=old), view(NOON, "new")])
+    store.add(
+        "a", 2, [Counted("main", HOUR - day, [("shown", "nl", "", 1)]), Counted("main", HOUR, [("shown", "nl", "", 1)])]
+    )
+    assert store.prune(NOON - 3600) == 4
+    assert [count(store, table) for table in ("events", "visits", "counts", "waiting")] == [1, 1, 1, 0]
+    assert store.prune(NOON - 3600) == 0
+
+
+def test_readers_go_on_while_writing(store: DuckDBStore) -> None:
+    """Questions from other threads are answered during writes, and never see half of a batch."""
+    faults: list[object] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            (row,) = store.fetch("SELECT (SELECT count(*) FROM events), (SELECT sum(views) FROM visits)", {})
+            if row[0] != (row[1] or 0) or int(str(row[0])) % 10:
+                faults.append(row)
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(1, 21):
+        store.add("a", number, [view(NOON + number, f"visit-{number}-{n}") for n in range(10)])
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert count(store, "events") == 200
+
+
+def test_writers_take_turns(store: DuckDBStore) -> None:
+    """Several threads may add at the same time; all of it is stored."""
+
+    def write(name: str) -> None:
+        for number in range(1, 6):
+            store.add(name, number, [view(NOON + number, f"{name}-{number}"), view(NOON + 60, "shared", started=NOON)])
+
+    threads = [threading.Thread(target=write, args=(f"segment-{n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (count(store, "events"), visit_of(store, "shared")[0]) == (40, 20)
+
+
+# ------------------------------------------------------------------------------------ against a naive computation
+
+PATHS, SOURCES = ("/", "/a", "/b"), ("", "Bing", "Google")
+
+
+@st.composite
+def visits(draw: st.DrawFn, number: int) -> list[Recorded]:
+    """One visit's entries: views, custom events and engagement, some at the very same moment."""
+    visit, entries, at = f"visit-{number}", list[Recorded](), NOON + draw(st.integers(0, 5000))
+    started = at
+    for step in range(draw(st.integers(1, 5))):
+        at += draw(st.sampled_from((0, 0.25, 60, 1700)))
+        kind = draw(st.sampled_from((PAGE_VIEW, PAGE_VIEW, "download")))
+        fields = {"path": draw(st.sampled_from(PATHS)), "source": draw(st.sampled_from(SOURCES)), "started": started}
+        view_id = f"{visit}.{step}"
+        entries.append(record(kind, at, visit, view_id=view_id, visitor=number, **fields))
+        for told in draw(st.lists(st.integers(0, 9000), max_size=3)):
+            entries.append(engaged(at + told / 1000, view_id, told, visit, started=started))
+    return entries
+
+
+@st.composite
+def drains(draw: st.DrawFn) -> list[tuple[str, int, list[Entry]]]:
+    """Entries of several visits, shuffled over three workers' segments, read in pieces, some read twice."""
+    entries = [entry for number in range(draw(st.integers(1, 4))) for entry in draw(visits(number))]
+    segments: dict[str, list[Entry]] = defaultdict(list)
+    for entry in draw(st.permutations(entries)):
+        segments[draw(st.sampled_from("abc"))].append(entry)
+    pieces: list[tuple[str, int, list[Entry]]] = []
+    for name, rows in segments.items():
+        half = draw(st.integers(0, len(rows)))
+        pieces += [(name, end, rows[start:end]) for start, end in ((0, half), (half, len(rows))) if start < end]
+    repeated = draw(st.lists(st.integers(0, len(pieces) - 1), max_size=2))
+    return [piece for index, piece in enumerate(pieces) for _ in range(1 + (index in repeated))]
+
+
+def naive_visits(events: list[Event]) -> set[tuple[Any, ...]]:
+    """The visits that plain Python makes of the same events."""
+    told: dict[str, int] = defaultdict(int)
+    for event in events:
+        if event.kind == ENGAGEMENT:
+            told[event.view_id] = max(told[event.view_id], event.engaged_ms)
+    by_visit: dict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        if event.kind != ENGAGEMENT:
+            by_visit[event.visit_id].append(event)
+    rows = set()
+    for visit, found in by_visit.items():
+        views = [event for event in found if event.kind == PAGE_VIEW]
+        entry = min(views or found, key=lambda e: (e.at, e.path, e.source))
+        leaving = max(views or found, key=lambda e: (e.at, e.path))
+        seconds = sum(told[event.view_id] for event in views)
+        rows.add((visit, len(views), len(found) - len(views), seconds, entry.path, leaving.path, entry.source))
+    return rows
+
+
+@settings(max_examples=25, deadline=None)
+@given(drains())
+def test_any_order_gives_what_counting_by_hand_gives(pieces: list[tuple[str, int, list[Entry]]]) -> None:
+    """However entries are split over segments, ordered, and read again, the figures are those of the events."""
+    taken = {(segment, drained): entries for segment, drained, entries in pieces}
+    events = [entry.event for entries in taken.values() for entry in entries if isinstance(entry, Recorded)]
+    with tempfile.TemporaryDirectory() as folder:
+        store = DuckDBStore(Path(folder) / "events.duckdb")
+        for segment, drained, entries in pieces:
+            store.add(segment, drained, entries)
+        columns = "visit_id, views, events, engaged_ms, entry_page, exit_page, source"
+        found = store.fetch(f"SELECT {columns} FROM visits", {})
+        kinds = Counter(dict(store.fetch("SELECT kind, count(*) FROM events GROUP BY kind", {})))
+        told = store.fetch("SELECT coalesce(sum(engaged_ms), 0) FROM events", {})[0][0]
+        store.close()
+    assert len(found) == len(set(found)) and set(found) == naive_visits(events)
+    assert kinds == Counter(event.kind for event in events if event.kind != ENGAGEMENT)
+    assert told == sum(row[3] for row in naive_visits(events))

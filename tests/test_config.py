@@ -1,0 +1,205 @@
+"""Bad configuration never starts, and the error says file, key, value and what is wanted."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.config import Config, Settings, build_config, load_config
+from gateway.errors import ConfigError
+from gateway.keys import new_key
+from tests.example_site import POLICY_TOML, write_site
+
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    ({"nope": 1}, "nope", "is no setting"),
+    ({"limits": {"body_byte": 1}}, "limits.body_byte", "is no setting"),
+    ({"sites": [{"id": "a", "host": []}]}, "sites[0].host", "is no setting"),
+    ({"mode": "off"}, "mode", "invalid enum value"),
+    ({"prefix": "_gw"}, "prefix", "matching regex"),
+    ({"prefix": "/"}, "prefix", "matching regex"),
+    ({"data": 5}, "data", "expected `str`"),
+    ({"limits": {"body_bytes": 0}}, "limits.body_bytes", ">= 1"),
+    ({"limits": {"body_bytes": "16"}}, "limits.body_bytes", "expected `int`"),
+    ({"keeper": {"port": 70_000}}, "keeper.port", "<= 65535"),
+    ({"keys": ["short"]}, "keys", "32 random bytes"),
+    ({"keys": ["x" * 64]}, "keys", "32 random bytes"),
+    ({"keys": ["change-me-change-me-0123456789-abcdef"]}, "keys", "32 random bytes"),
+    ({"trusted_proxies": ["10.0.0.1/8"]}, "trusted_proxies", "10.0.0.0/8"),
+    ({"trusted_proxies": ["proxy.example"]}, "trusted_proxies", "10.0.0.0/8"),
+    ({"analytics": {"internal_networks": ["x"]}}, "analytics.internal_networks", "10.0.0.0/8"),
+    ({"analytics": {"mask_patterns": ["KLANT-("]}}, "analytics.mask_patterns", "no regular expression"),
+    ({"proxy": {"upstream": "127.0.0.1:8080"}}, "proxy.upstream", "http://127.0.0.1:8080"),
+    ({"proxy": {"upstream": "ftp://site.example"}}, "proxy.upstream", "http://127.0.0.1:8080"),
+    ({"proxy": {"upstream": "http://[::1"}}, "proxy.upstream", "http://127.0.0.1:8080"),
+    ({"proxy": {"upstream": "http://site.example:99999"}}, "proxy.upstream", "http://127.0.0.1:8080"),
+    ({"sites": []}, "sites", "at least one"),
+    ({"sites": [{"id": "a"}, {"id": "a"}]}, "sites.id", "used twice"),
+    ({"sites": [{"id": "A"}]}, "sites[0].id", "matching regex"),
+    ({"sites": [{"id": "main\n"}]}, "sites[0].id", "matching regex"),
+    ({"sites": [{"hosts": ["Example.org"]}]}, "sites.hosts", "small letters"),
+    ({"sites": [{"hosts": ["example.org:443"]}]}, "sites.hosts", "no port"),
+    ({"sites": [{"hosts": ["a.example"]}, {"id": "b", "hosts": ["a.example"]}]}, "sites.hosts", "another site"),
+    ({"sites": [{"timezone": "Europe/Atlantis"}]}, "sites.timezone", "Europe/Amsterdam"),
+    ({"sites": [{"timezone": "../../etc/passwd"}]}, "sites.timezone", "Europe/Amsterdam"),
+    ({"sites": [{"cookie_domain": "example.org; Secure"}]}, "sites.cookie_domain", "example.org"),
+]
+
+
+@pytest.mark.parametrize(("settings", "key", "wanted"), WRONG)
+def test_wrong_settings_are_named(settings: dict[str, Any], key: str, wanted: str, tmp_path: Path) -> None:
+    """Every wrong setting is refused with the file, the key and what is wanted."""
+    with pytest.raises(ConfigError) as caught:
+        write_site(tmp_path, settings)
+    assert (caught.value.file, caught.value.key) == ("gateway.toml", key)
+    assert wanted in caught.value.wanted
+
+
+def test_a_refused_key_is_not_shown(tmp_path: Path) -> None:
+    """The error about a weak signing key does not repeat the key."""
+    with pytest.raises(ConfigError) as caught:
+        write_site(tmp_path, {"keys": ["hunter2hunter2"]})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_every_new_key_is_accepted(tmp_path: Path) -> None:
+    """Keys as `gateway keys new` prints them pass the check for weak ones."""
+    assert write_site(tmp_path, {"keys": [new_key() for _ in range(2000)]}).settings.keys
+
+
+POLICY_FAULTS = [
+    ('version = "7"', 'version = ""', "version"),
+    ('id = "analytics"', 'id = "unknown"', "purposes.id"),
+    ('id = "marketing"', 'id = "analytics"', "purposes.id"),
+    ('en = "Marketing"', 'fr = "Marketing"', "purposes.marketing.title"),
+    ('purpose = "marketing"', 'purpose = "sales"', "services.video.purpose"),
+    ('id = "counter"', 'id = "site"', "services.id"),
+    ('name = "Teller"', 'name = "Teller"\ncolour = "red"', "services[1]"),
+    ("[controller]", "[controller", "file"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "key"), POLICY_FAULTS)
+def test_wrong_policies_are_named(right: str, wrong: str, key: str, tmp_path: Path) -> None:
+    """A fault in the policy file is refused with that file's name and the key."""
+    with pytest.raises(ConfigError) as caught:
+        write_site(tmp_path, policy=POLICY_TOML.replace(right, wrong, 1))
+    assert caught.value.file.endswith("policy.toml")
+    assert caught.value.key == key
+
+
+DESTINATION = """[[destinations]]
+name = "crm"
+kind = "webhook"
+url = "https://crm.example.org/hook"
+secret = "env:CRM"
+purposes = ["marketing"]
+"""
+DESTINATION_FAULTS = [
+    ('purposes = ["marketing"]', 'purposes = ["sales"]', "crm.purposes"),
+    ('purposes = ["marketing"]', "purposes = []", "[0].purposes"),
+    ('name = "crm"', 'name = "Crm!"', "[0].name"),
+    ('secret = "env:CRM"', "", "[0]"),
+    ('kind = "webhook"', 'kind = "webhook"\nretries = 5', "[0].retries"),
+    ("[[destinations]]", "[[destination]]", "destination"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "key"), DESTINATION_FAULTS)
+def test_wrong_destinations_are_named(right: str, wrong: str, key: str, tmp_path: Path) -> None:
+    """A fault in the destinations file, such as a purpose that the policy does not have, is refused and named."""
+    (tmp_path / "destinations.toml").write_text(DESTINATION.replace(right, wrong))
+    with pytest.raises(ConfigError) as caught:
+        write_site(tmp_path)
+    assert caught.value.file.endswith("destinations.toml")
+    assert caught.value.key == key
+
+
+def test_destinations_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Two destinations cannot share a name: it stands in the outbox."""
+    (tmp_path / "destinations.toml").write_text(DESTINATION * 2)
+    with pytest.raises(ConfigError, match="used twice"):
+        write_site(tmp_path)
+
+
+def test_the_whole_is_read_from_files_and_environment(tmp_path: Path) -> None:
+    """Settings come from the file, and GATEWAY_* of the environment win: numbers, lists, switches and texts alike."""
+    (tmp_path / "policy.toml").write_text(POLICY_TOML)
+    (tmp_path / "destinations.toml").write_text(DESTINATION)
+    (tmp_path / "gateway.toml").write_text('data = "kept"\nmode = "observe"\n[keeper]\nport = 9000\n')
+    environment = {
+        "GATEWAY_MODE": "enforce",
+        "GATEWAY_TRUSTED_PROXIES": "10.0.0.0/8, 2001:db8::/32",
+        "GATEWAY_KEEPER_AUTOSTART": "False",
+        "GATEWAY_KEEPER_DRAIN_SECONDS": "0.25",
+        "GATEWAY_DATABASE_URL": "postgresql://db.example/gateway",
+        "GATEWAY_LIMITS_BODY_BYTES": "4096",
+        "PATH": "/bin",
+    }
+    config = load_config(tmp_path, environment)
+    settings = config.settings
+    assert (settings.mode, settings.keeper.port, settings.keeper.autostart) == ("enforce", 9000, False)
+    assert settings.trusted_proxies == ("10.0.0.0/8", "2001:db8::/32")
+    assert (settings.keeper.drain_seconds, settings.limits.body_bytes) == (0.25, 4096)
+    assert config.database_url == "postgresql://db.example/gateway"
+    assert config.data_folder == (tmp_path / "kept").resolve()
+    assert [destination.name for destination in config.destinations] == ["crm"]
+    assert load_config(None, {"GATEWAY_CONFIG": str(tmp_path)}).settings.keeper.port == 9000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("GATEWAY_MOOD", "good"), ("GATEWAY_KEEPER_PORT", "eighty"), ("GATEWAY_KEEPER_AUTOSTART", "maybe")],
+)
+def test_a_wrong_environment_is_named(name: str, value: str, tmp_path: Path) -> None:
+    """A variable that is no setting, or holds no value for one, is refused by its name."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(write_file(tmp_path, ""), {name: value})
+    assert (caught.value.file, caught.value.key) == ("environment", name)
+
+
+@pytest.mark.parametrize("content", [b"mode = ", b"\xff\xfe", b"mode = 'enforce'\nmode = 'enforce'"])
+def test_a_file_that_cannot_be_read_is_named(content: bytes, tmp_path: Path) -> None:
+    """A file that is no TOML, or no UTF-8, is refused by its name."""
+    file = tmp_path / "gateway.toml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_config(file, {})
+    assert caught.value.file == str(file)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    """A configuration asked for by name has to be there."""
+    with pytest.raises(ConfigError, match="no such file"):
+        load_config(tmp_path / "other.toml", {})
+
+
+def test_the_defaults_are_whole(tmp_path: Path) -> None:
+    """Without any file the shipped configuration is read, and everything has a value."""
+    config = build_config({}, tmp_path)
+    assert config.settings == Settings()
+    assert [purpose.id for purpose in config.sites[0].policy.optional] == ["analytics", "marketing"]
+    assert config.database_url == f"sqlite:///{tmp_path.resolve() / 'data' / 'gateway.db'}"
+
+
+def test_a_site_is_found_by_its_host(tmp_path: Path) -> None:
+    """A host belongs to the site that names it, else to the site that names none."""
+    sites = [{"id": "shop", "hosts": ["shop.example"]}, {"id": "rest"}, {"id": "late"}]
+    config = write_site(tmp_path, {"sites": sites})
+    found = [config.find_site(host) for host in ("shop.example", "other.example", "")]
+    assert [site.id for site in found if site] == ["shop", "rest", "rest"]
+    alone = write_site(tmp_path, {"sites": sites[:1]})
+    assert alone.find_site("other.example") is None
+
+
+def test_a_configuration_travels_as_json(tmp_path: Path) -> None:
+    """A front worker can hand its whole configuration to the keeper that it starts."""
+    config = write_site(tmp_path, {"sites": [{"id": "shop", "hosts": ["shop.example"]}]})
+    assert msgspec.json.decode(msgspec.json.encode(config), type=Config) == config
+
+
+def write_file(folder: Path, text: str) -> Path:
+    (folder / "policy.toml").write_text(POLICY_TOML)
+    file = folder / "gateway.toml"
+    file.write_text(text)
+    return file

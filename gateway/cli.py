@@ -247,5 +247,5 @@ def set_up_logging(config: Config) -> None:
     """Plain lines on standard error; visitors' addresses and agents are in none of them."""
     level = config.settings.log_level.upper()
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("uvicorn", "uvicorn.error"):
+    for name in ("alembic", "uvicorn", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING if level == "INFO" else level)

@@ -24,16 +24,17 @@ class Countries:
             return UNKNOWN_COUNTRY
         try:
             return _code(self._reader.get(ip))
-        except ValueError:
+        except (ValueError, TypeError):  # no address
             return UNKNOWN_COUNTRY
-        except (maxminddb.InvalidDatabaseError, OSError) as error:
-            self._warn(error)
+        except (maxminddb.InvalidDatabaseError, OSError):
+            self._warn()
             return UNKNOWN_COUNTRY
 
-    def _warn(self, error: Exception) -> None:
+    def _warn(self) -> None:
+        """Once, and without the error's text, which names the visitor's address."""
         if not self._warned:
             self._warned = True
-            log.warning("country database is broken, countries stay unknown: %s", error)
+            log.warning("country database is damaged, countries stay unknown")
 
 
 def _open(path: Path | None) -> maxminddb.Reader | None:

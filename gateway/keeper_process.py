@@ -4,16 +4,19 @@ import logging
 import subprocess
 import sys
 import time
+from typing import IO
 
 import msgspec
 
 from gateway.config import Config
-from gateway.process_lock import is_held
+from gateway.process_lock import is_held, try_hold
 
 log = logging.getLogger("gateway.front")
 
 LOCK_NAME = "keeper.lock"
-MAX_WAIT_SECONDS = 30.0
+STARTING_NAME = "keeper.starting"
+START_SECONDS = 5.0  # within which a new keeper has its lock
+MAX_WAIT_SECONDS = 60.0
 
 
 class KeeperProcess:
@@ -22,8 +25,10 @@ class KeeperProcess:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._lock = config.data_folder / LOCK_NAME
+        self._starting = config.data_folder / STARTING_NAME
+        self._turn: IO[bytes] | None = None
         self._child: subprocess.Popen[bytes] | None = None
-        self._wait = 1.0
+        self._wait = START_SECONDS
         self._next_at = 0.0
 
     def ensure(self) -> None:
@@ -31,12 +36,23 @@ class KeeperProcess:
         if self._child is not None:
             self._child.poll()  # reaps a keeper that has ended
         if is_held(self._lock):
-            self._wait = 1.0
-            return
-        if time.monotonic() >= self._next_at:
+            self._wait = START_SECONDS
+            self._give_up_turn()
+        elif time.monotonic() >= self._next_at and self._take_turn():
             self._start()
             self._next_at = time.monotonic() + self._wait
             self._wait = min(self._wait * 2, MAX_WAIT_SECONDS)
+
+    def _take_turn(self) -> bool:
+        """One worker at a time starts a keeper, so that four workers do not start four."""
+        if self._turn is None:
+            self._turn = try_hold(self._starting)
+        return self._turn is not None
+
+    def _give_up_turn(self) -> None:
+        if self._turn is not None:
+            self._turn.close()
+            self._turn = None
 
     def _start(self) -> None:
         command = [sys.executable, "-m", "gateway", "keeper", "--from-stdin"]

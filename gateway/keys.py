@@ -43,7 +43,7 @@ def _write(config: Config, keys: list[str], *, replace: bool = False) -> None:
     """Whole or not at all, and by one process only: the others find the winner's file."""
     path = config.data_folder / FILE
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_suffix(f".{os.getpid()}")
+    draft = path.with_suffix(f".{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write("\n".join(keys) + "\n")

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from statistics import fmean, median
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -15,6 +16,7 @@ from gateway.demo.receiver import Delivery
 from gateway.demo.visitors import CountedView, Experience
 
 DESTINATION = "crm"
+ROUNDING = 0.001
 IN_FLIGHT_SECONDS = 2.0  # what was on the wire when a withdrawal was acknowledged may still arrive
 # What may reach a browser, and under which purpose; what is not here may never reach one.
 COOKIE_PURPOSES = {
@@ -118,10 +120,37 @@ def check_walks(tally: Tally) -> list[str]:
 
 
 def check_totals(tally: Tally, report: Report) -> list[str]:
-    """Daily visitors, visits, page views."""
+    """Daily visitors, visits, page views, and what is worked out from them and from the engaged time."""
     wanted = {"daily_visitors": tally.daily_visitors, "visits": tally.visits, "page_views": len(tally.views)}
     got = {name: int(getattr(report.totals, name)) for name in wanted}
-    return _compare(wanted, got)
+    found = _compare(wanted, got)
+    for name, value in build_rates(tally).items():
+        shown = getattr(report.totals, name)
+        if not _is_same(value, shown):
+            found.append(f"{name}: visitors say {_shown(value)}, the product {_shown(shown)}")
+    return found
+
+
+def build_rates(tally: Tally) -> dict[str, float | None]:
+    """Views per visit, bounce rate (0 to 1) and durations (seconds of engaged time); None without visits."""
+    visits = [experience.views for experience in tally.experiences if experience.views]
+    times = [sum(view.engaged_ms for view in views) / 1000 for views in visits]
+    return {
+        "views_per_visit": fmean(len(views) for views in visits) if visits else None,
+        "bounce_rate": fmean(len(views) == 1 for views in visits) if visits else None,
+        "visit_duration": fmean(times) if visits else None,
+        "median_visit_duration": median(times) if visits else None,
+    }
+
+
+def _is_same(value: float | None, shown: float | None) -> bool:
+    if value is None or shown is None:
+        return value is shown
+    return abs(value - shown) <= ROUNDING
+
+
+def _shown(value: float | None) -> str:
+    return "nothing" if value is None else f"{value:.3f}"
 
 
 def check_breakdowns(tally: Tally, report: Report) -> list[str]:
@@ -149,7 +178,7 @@ def check_engaged(tally: Tally, report: Report) -> list[str]:
     for row in _rows(report, "page"):
         times = engaged.get(row.name, [])
         wanted = sum(times) / len(times) / 1000 if times else 0.0
-        if row.seconds is None or abs(row.seconds - wanted) > 0.001:
+        if row.seconds is None or abs(row.seconds - wanted) > ROUNDING:
             found.append(f"seconds on {row.name}: visitors say {wanted:.3f}, the product {row.seconds}")
     return found
 

@@ -17,7 +17,7 @@ def local(text: str, zone: str = ZONE) -> float:
 
 def record(kind: str, at: float, visit: str = "visit-1", **fields: Any) -> Recorded:
     """An entry for an event of `visit`, which began at `started` (none given: now)."""
-    plain = {
+    plain: dict[str, Any] = {
         "site": "main",
         "path": "/",
         "visitor": 1,

@@ -5,14 +5,14 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gateway.analytics import duckdb_store
 from gateway.analytics.duckdb_store import DuckDBStore
@@ -20,6 +20,7 @@ from gateway.analytics.store import naive_utc
 from gateway.errors import StoreError
 from gateway.event import ENGAGEMENT, PAGE_VIEW, Counted, Entry, Event, Recorded
 from tests.analytics.entries import NOON, engaged, record, view
+from tests.analytics.random_visits import drains, naive_visits
 
 VISIT = (
     "SELECT views, events, engaged_ms, entry_page, exit_page, source, visitor, started_at, last_at "
@@ -105,7 +106,7 @@ def test_engagement_without_view_id_reaches_no_view(store: DuckDBStore) -> None:
 
 def test_offset_reached_before_is_stored_once(store: DuckDBStore) -> None:
     """Draining a piece of a journal again, as after a crash, changes nothing."""
-    entries = [view(NOON), Counted("main", HOUR, [("dropped", "bot", "", 2)])]
+    entries: list[Entry] = [view(NOON), Counted("main", HOUR, [("dropped", "bot", "", 2)])]
     for _ in range(3):
         store.add("a", 2, entries)
     assert store.offsets() == {"a": 2}
@@ -114,7 +115,7 @@ def test_offset_reached_before_is_stored_once(store: DuckDBStore) -> None:
 
 def test_failed_add_leaves_nothing(store: DuckDBStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """When anything of a batch cannot be stored, none of it is, nor its offset; tried again, it is stored whole."""
-    batch = [view(NOON), Counted("main", HOUR, [("dropped", "bot", "", 1)])]
+    batch: list[Entry] = [view(NOON), Counted("main", HOUR, [("dropped", "bot", "", 1)])]
     with monkeypatch.context() as patch:
         patch.setattr(duckdb_store, "ADVANCE", "INSERT INTO nowhere VALUES ($segment, $drained)")
         with pytest.raises(StoreError):
@@ -254,7 +255,8 @@ def test_largest_numbers_fit(store: DuckDBStore) -> None:
 
 def test_all_fields_but_the_network_are_kept(store: DuckDBStore, tmp_path: Path) -> None:
     """Every field of an event has a column; a network is nowhere in the folder's bytes."""
-    full = {name: name for name in Event.__struct_fields__ if Event.__annotations__[name] is str and name != "network"}
+    texts = [name for name in Event.__struct_fields__ if Event.__annotations__[name] is str and name != "network"]
+    full: dict[str, Any] = {name: f"a {name}" for name in texts}
     full |= {"at": NOON, "visitor": 5, "visit_started_at": NOON, "sequence": 3, "engaged_ms": 40, "props": {"a": "b"}}
     event = Event(**{**full, "kind": PAGE_VIEW, "network": "198.51.100.0/24"})
     store.add("a", 1, [Recorded(event, "consent-id-of-a-visitor", 1, ("analytics",))])
@@ -263,7 +265,9 @@ def test_all_fields_but_the_network_are_kept(store: DuckDBStore, tmp_path: Path)
     assert store.fetch(f"SELECT {columns} FROM events", {}) == [tuple(kept.values())]
     store.close()
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    assert b"198.51.100" not in written and b"consent-id-of-a-visitor" not in written
+    assert b"a campaign" in written
+    assert b"198.51.100" not in written
+    assert b"consent-id-of-a-visitor" not in written
 
 
 def test_only_the_owner_reads_the_file(store: DuckDBStore, tmp_path: Path) -> None:
@@ -322,60 +326,16 @@ def test_writers_take_turns(store: DuckDBStore) -> None:
     assert (count(store, "events"), visit_of(store, "shared")[0]) == (40, 20)
 
 
-# ------------------------------------------------------------------------------------ against a naive computation
-
-PATHS, SOURCES = ("/", "/a", "/b"), ("", "Bing", "Google")
-
-
-@st.composite
-def visits(draw: st.DrawFn, number: int) -> list[Recorded]:
-    """One visit's entries: views, custom events and engagement, some at the very same moment."""
-    visit, entries, at = f"visit-{number}", list[Recorded](), NOON + draw(st.integers(0, 5000))
-    started = at
-    for step in range(draw(st.integers(1, 5))):
-        at += draw(st.sampled_from((0, 0.25, 60, 1700)))
-        kind = draw(st.sampled_from((PAGE_VIEW, PAGE_VIEW, "download")))
-        fields = {"path": draw(st.sampled_from(PATHS)), "source": draw(st.sampled_from(SOURCES)), "started": started}
-        view_id = f"{visit}.{step}"
-        entries.append(record(kind, at, visit, view_id=view_id, visitor=number, **fields))
-        for told in draw(st.lists(st.integers(0, 9000), max_size=3)):
-            entries.append(engaged(at + told / 1000, view_id, told, visit, started=started))
-    return entries
-
-
-@st.composite
-def drains(draw: st.DrawFn) -> list[tuple[str, int, list[Entry]]]:
-    """Entries of several visits, shuffled over three workers' segments, read in pieces, some read twice."""
-    entries = [entry for number in range(draw(st.integers(1, 4))) for entry in draw(visits(number))]
-    segments: dict[str, list[Entry]] = defaultdict(list)
-    for entry in draw(st.permutations(entries)):
-        segments[draw(st.sampled_from("abc"))].append(entry)
-    pieces: list[tuple[str, int, list[Entry]]] = []
-    for name, rows in segments.items():
-        half = draw(st.integers(0, len(rows)))
-        pieces += [(name, end, rows[start:end]) for start, end in ((0, half), (half, len(rows))) if start < end]
-    repeated = draw(st.lists(st.integers(0, len(pieces) - 1), max_size=2))
-    return [piece for index, piece in enumerate(pieces) for _ in range(1 + (index in repeated))]
-
-
-def naive_visits(events: list[Event]) -> set[tuple[Any, ...]]:
-    """The visits that plain Python makes of the same events."""
-    told: dict[str, int] = defaultdict(int)
-    for event in events:
-        if event.kind == ENGAGEMENT:
-            told[event.view_id] = max(told[event.view_id], event.engaged_ms)
-    by_visit: dict[str, list[Event]] = defaultdict(list)
-    for event in events:
-        if event.kind != ENGAGEMENT:
-            by_visit[event.visit_id].append(event)
-    rows = set()
-    for visit, found in by_visit.items():
-        views = [event for event in found if event.kind == PAGE_VIEW]
-        entry = min(views or found, key=lambda e: (e.at, e.path, e.source))
-        leaving = max(views or found, key=lambda e: (e.at, e.path))
-        seconds = sum(told[event.view_id] for event in views)
-        rows.add((visit, len(views), len(found) - len(views), seconds, entry.path, leaving.path, entry.source))
-    return rows
+def stored(pieces: list[tuple[str, int, list[Entry]]]) -> tuple[list[Any], dict[Any, Any], int]:
+    """What a fresh store makes of the pieces: its visits, events by kind, and engaged milliseconds in all."""
+    with tempfile.TemporaryDirectory() as folder, closing(DuckDBStore(Path(folder) / "events.duckdb")) as store:
+        for segment, drained, entries in pieces:
+            store.add(segment, drained, entries)
+        columns = "visit_id, views, events, engaged_ms, entry_page, exit_page, source"
+        found = store.fetch(f"SELECT {columns} FROM visits", {})
+        kinds = {row[0]: row[1] for row in store.fetch("SELECT kind, count(*) FROM events GROUP BY kind", {})}
+        told = store.fetch("SELECT coalesce(sum(engaged_ms), 0) FROM events", {})[0][0]
+    return found, kinds, int(str(told))
 
 
 @settings(max_examples=25, deadline=None)
@@ -384,15 +344,8 @@ def test_any_order_gives_what_counting_by_hand_gives(pieces: list[tuple[str, int
     """However entries are split over segments, ordered, and read again, the figures are those of the events."""
     taken = {(segment, drained): entries for segment, drained, entries in pieces}
     events = [entry.event for entries in taken.values() for entry in entries if isinstance(entry, Recorded)]
-    with tempfile.TemporaryDirectory() as folder:
-        store = DuckDBStore(Path(folder) / "events.duckdb")
-        for segment, drained, entries in pieces:
-            store.add(segment, drained, entries)
-        columns = "visit_id, views, events, engaged_ms, entry_page, exit_page, source"
-        found = store.fetch(f"SELECT {columns} FROM visits", {})
-        kinds = Counter(dict(store.fetch("SELECT kind, count(*) FROM events GROUP BY kind", {})))
-        told = store.fetch("SELECT coalesce(sum(engaged_ms), 0) FROM events", {})[0][0]
-        store.close()
-    assert len(found) == len(set(found)) and set(found) == naive_visits(events)
+    found, kinds, told = stored(pieces)
+    assert len(found) == len(set(found))
+    assert set(found) == naive_visits(events)
     assert kinds == Counter(event.kind for event in events if event.kind != ENGAGEMENT)
     assert told == sum(row[3] for row in naive_visits(events))

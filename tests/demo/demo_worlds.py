@@ -85,7 +85,7 @@ def build_report() -> Report:
     return Report(
         site="voorbeeld",
         period=Period("2025-11-23", "2025-11-23", "Europe/Amsterdam", "hour"),
-        totals=Totals(daily_visitors=1, visits=1, page_views=2),
+        totals=Totals(1, 1, 2, 0, views_per_visit=2, bounce_rate=0, visit_duration=3, median_visit_duration=3),
         series=[],
         breakdowns={"page": pages, "topic": [Row("Beslag", 1, 1, 1)], "source": [Row("Google", 1, 1, 2)]},
         consent=ConsentFigures(shown=2, accepted=1, refused=1),

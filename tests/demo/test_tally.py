@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from gateway.analytics.results import ConsentFigures, CountRow, QueueState, Report, Row, Totals
+from gateway.analytics.results import ConsentFigures, CountRow, QueueState, Report, Row
 from gateway.demo.browser import Trace
 from gateway.demo.foreign import ForeignRequest
 from gateway.demo.tally import Evidence, Tally, check, run_checks
@@ -20,15 +20,16 @@ def with_rows(name: str, rows: list[Row]) -> Report:
     return replace(report, breakdowns=report.breakdowns | {name: rows})
 
 
+TOTALS = build_report().totals
 WRONG_REPORTS: dict[str, Report] = {
-    "page_views: visitors say 2, the product 3": replace(
-        build_report(), totals=Totals(daily_visitors=1, visits=1, page_views=3)
+    "page_views: visitors say 2, the product 3": replace(build_report(), totals=replace(TOTALS, page_views=3)),
+    "visits: visitors say 1, the product 2": replace(build_report(), totals=replace(TOTALS, visits=2)),
+    "daily_visitors: visitors say 1, the product 0": replace(build_report(), totals=replace(TOTALS, daily_visitors=0)),
+    "bounce_rate: visitors say 0.000, the product 0.500": replace(
+        build_report(), totals=replace(TOTALS, bounce_rate=0.5)
     ),
-    "visits: visitors say 1, the product 2": replace(
-        build_report(), totals=Totals(daily_visitors=1, visits=2, page_views=2)
-    ),
-    "daily_visitors: visitors say 1, the product 0": replace(
-        build_report(), totals=Totals(daily_visitors=0, visits=1, page_views=2)
+    "visit_duration: visitors say 3.000, the product nothing": replace(
+        build_report(), totals=replace(TOTALS, visit_duration=None)
     ),
     "/: visitors say 1, the product 0": with_rows("page", [Row("/artikelen/beslagvrije-voet", 1, 1, 1, 2.0)]),
     "/dossier/2045118: visitors say 0, the product 1": with_rows(

@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
+AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 FLAGS = [
+    f"--user-agent={AGENT}",  # for all requests: those sent while a page goes away know nothing of a context's agent
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -16,7 +18,6 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 
 
 @contextmanager

@@ -1,0 +1,76 @@
+"""The banner speaks the visitor's language and says every purpose."""
+
+import time
+
+import pytest
+
+from gateway.consent.banner import choose_language, direction, pick, purpose_texts
+from gateway.consent.decision import UNDECIDED, decide
+from tests.example_site import NOW, make_choice, read_policy
+
+OFFERED = ("nl", "en")
+LANGUAGES = [
+    ("", "", "nl"),
+    ("en", "nl", "en"),
+    ("en-GB", "", "en"),
+    ("EN_GB", "en", "en"),
+    ("fr", "en", "en"),
+    ("", "en", "en"),
+    ("", "en-US,en;q=0.9,nl;q=0.8", "en"),
+    ("", "nl;q=0.1,en;q=0.9", "en"),
+    ("", "fr,de;q=0.9,en;q=0.1", "en"),
+    ("", "fr,de", "nl"),
+    ("", "*", "nl"),
+    ("", "en;q=0", "nl"),
+    ("", "en;q=0.0,nl;q=0.001", "nl"),
+    ("", "en;q=abc,nl;q=0.5", "nl"),
+    ("", "en;q=nan", "nl"),
+    ("", "en;q=-1", "nl"),
+    ("", "en ; q=0.9 , nl ; q=0.2", "en"),
+    ("", "en;q=1e9,nl", "en"),
+    ("", ";;;,,,q=1;", "nl"),
+    ("", "\x00\xff€", "nl"),
+    ("", "fr," * 30 + "en", "nl"),
+]
+
+
+@pytest.mark.parametrize(("page", "accept", "chosen"), LANGUAGES)
+def test_the_language_is_the_page_s_then_the_browser_s(page: str, accept: str, chosen: str) -> None:
+    """The page's own language goes first, then the browser's by weight, then the policy's first; rubbish is none."""
+    assert choose_language(page, accept, OFFERED) == chosen
+
+
+@pytest.mark.parametrize("header", ["a" * 100_000, "," * 100_000, "a;q=" * 50_000, "en;q=0." + "9" * 100_000])
+def test_long_headers_cost_no_time(header: str) -> None:
+    """A hundred thousand letters of Accept-Language take less than 50 ms."""
+    started = time.perf_counter()
+    choose_language(header, header, OFFERED)
+    assert time.perf_counter() - started < 0.05
+
+
+def test_scripts_from_the_right_are_marked() -> None:
+    """Arabic, Persian, Hebrew and Urdu read from the right, others from the left."""
+    assert [direction(language) for language in ("nl", "ar", "fa", "he", "ur")] == ["ltr", *["rtl"] * 4]
+
+
+def test_a_text_is_there_in_some_language() -> None:
+    """A text that is missing in the visitor's language is shown in the first there is."""
+    assert pick({"nl": "ja", "en": "yes"}, "en") == "yes"
+    assert pick({"nl": "ja"}, "en") == "ja"
+    assert pick({"nl": "ja", "en": ""}, "en") == "ja"
+    assert pick({}, "en") == ""
+
+
+def test_every_purpose_is_said_with_its_services_and_the_present_answer() -> None:
+    """Necessary first and always on, then every optional purpose as it was answered, each with who is behind it."""
+    policy = read_policy()
+    decision = decide(make_choice(policy, "analytics"), "main", policy, NOW)
+    found = purpose_texts(policy, decision, "en", {"necessary_title": "Needed"})
+    assert [(p.id, p.title, p.necessary, p.granted) for p in found] == [
+        ("necessary", "Needed", True, True),
+        ("analytics", "Statistics", False, True),
+        ("marketing", "Marketing", False, False),
+    ]
+    assert [service.name for service in found[2].services] == ["Voorbeeld Video"]
+    assert found[2].services[0].hosts == ("video.example.net", "*.advert.example.net")
+    assert [p.granted for p in purpose_texts(policy, UNDECIDED, "nl", {})] == [True, False, False]

@@ -39,7 +39,7 @@ app.add_typer(ledger_app, name="ledger")
 app.add_typer(operator_app, name="operator")
 app.add_typer(keys_app, name="keys")
 
-out = Console()
+out = Console(emoji=False)  # paths hold ":id"
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="gateway.toml, or the folder that holds it.")
 ]

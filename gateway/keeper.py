@@ -219,7 +219,13 @@ class Keeper:
 
 def _server(app: Starlette) -> uvicorn.Server:
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=3
+        app,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=3,
     )
     return _QuietServer(config)
 

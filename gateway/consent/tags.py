@@ -201,9 +201,16 @@ class PageRewriter:
                 if self._hold_if_refused(tag, element, url):
                     return
         elif tag == "script":
-            marked = element.get_attribute("data-purpose")
-            if marked and not self._gate.allows(marked):
-                self._hold(tag, element, "inline", marked)
+            self._on_script(element)
+
+    def _on_script(self, element: lolhtml.Element) -> None:
+        for name in ("href", "xlink:href"):  # in SVG these are a script's address
+            url = element.get_attribute(name)
+            if url and self._hold_if_refused("script", element, url):
+                return
+        marked = element.get_attribute("data-purpose")
+        if marked and not self._gate.allows(marked):
+            self._hold("script", element, "inline", marked)
 
     def _hold_if_refused(self, tag: str, element: lolhtml.Element, url: str) -> bool:
         host = find_host(url)

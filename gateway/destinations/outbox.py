@@ -29,7 +29,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.database import CONSENTS, OUTBOX, OUTBOX_OFFSETS
 from gateway.destinations.base import Dead, Delivered, Retry, Verdict
-from gateway.destinations.tally import note_error
+from gateway.destinations.figures import note_error
 
 INSERT_ROWS = 500
 

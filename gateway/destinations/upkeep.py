@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, case, delete, literal, select, update
 
 from gateway.database import OUTBOX, reading, transaction
 from gateway.destinations.outbox import CLOSED, Reason, State, lock_ids
-from gateway.destinations.tally import SETTLED, add_totals
+from gateway.destinations.figures import SETTLED, add_totals
 
 ROWS_AT_A_TIME = 1000
 C = OUTBOX.c

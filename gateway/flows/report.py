@@ -35,7 +35,7 @@ from gateway.analytics.sql import (
 from gateway.analytics.store import Store
 from gateway.config import DestinationConfig
 from gateway.database import LEDGER, reading
-from gateway.destinations.tally import queue_figures
+from gateway.destinations.figures import queue_figures
 
 DROPPED = ("dropped", "refused_request")
 HELD = ("held", "would_hold")

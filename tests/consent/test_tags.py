@@ -46,7 +46,7 @@ HOSTS = [
     ("https://evil.example/https://www.example.org/", "evil.example"),
     ("//evil.example\\@www.example.org", "evil.example"),
     ("&#47;&#47;evil.example/x.js", "evil.example"),
-    ("&#x2f&#x2Fevil.example/x.js", "evil.example"),
+    ("&#47&#x2F;evil.example/x.js", "evil.example"),
     ("&sol;&sol;evil.example/x.js", "evil.example"),
     ("https&colon;//evil.example/x.js", "evil.example"),
     ("ht&Tab;tps://evil.example/x.js", "evil.example"),

@@ -26,7 +26,7 @@ from gateway.destinations.outbox import (
     start,
     withdraw,
 )
-from gateway.destinations.tally import SETTLED, queue_figures
+from gateway.destinations.figures import SETTLED, queue_figures
 from gateway.destinations.upkeep import expire_overdue, prune_settled
 from tests.conftest import empty_tables
 from tests.destinations.rows import NOW, look, make_config, make_delivery, put_consent

@@ -1,0 +1,38 @@
+"""The embedded event store against counting by hand: the order in which journals are drained changes nothing."""
+
+import tempfile
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+
+from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.event import ENGAGEMENT, Entry, Recorded
+from tests.analytics.random_visits import drains, naive_visits
+
+
+def stored(pieces: list[tuple[str, int, list[Entry]]]) -> tuple[list[Any], dict[Any, Any], int]:
+    """What a fresh store makes of the pieces: its visits, events by kind, and engaged milliseconds in all."""
+    with tempfile.TemporaryDirectory() as folder, closing(DuckDBStore(Path(folder) / "events.duckdb")) as store:
+        for segment, drained, entries in pieces:
+            store.add(segment, drained, entries)
+        columns = "visit_id, views, events, engaged_ms, entry_page, exit_page, source"
+        found = store.fetch(f"SELECT {columns} FROM visits", {})
+        kinds = {row[0]: row[1] for row in store.fetch("SELECT kind, count(*) FROM events GROUP BY kind", {})}
+        told = store.fetch("SELECT coalesce(sum(engaged_ms), 0) FROM events", {})[0][0]
+    return found, kinds, int(str(told))
+
+
+@settings(max_examples=25, deadline=None)
+@given(drains())
+def test_any_order_gives_what_counting_by_hand_gives(pieces: list[tuple[str, int, list[Entry]]]) -> None:
+    """However entries are split over segments, ordered, and read again, the figures are those of the events."""
+    taken = {(segment, drained): entries for segment, drained, entries in pieces}
+    events = [entry.event for entries in taken.values() for entry in entries if isinstance(entry, Recorded)]
+    found, kinds, told = stored(pieces)
+    assert len(found) == len(set(found))
+    assert set(found) == naive_visits(events)
+    assert kinds == Counter(event.kind for event in events if event.kind != ENGAGEMENT)
+    assert told == sum(row[3] for row in naive_visits(events))

@@ -1,0 +1,52 @@
+"""Ready destinations from a configuration, or an error that says what is wrong and shows no secret."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.destinations import DESTINATIONS, build_destinations
+from gateway.destinations.webhook import Webhook
+from gateway.errors import ConfigError
+from tests.destinations.rows import SECRET, make_config
+
+ENVIRONMENT = {"HOOK_SECRET": SECRET, "EMPTY": "  "}
+
+
+def test_secrets_come_from_environment_and_files(tmp_path: Path) -> None:
+    """`env:NAME` and `file:path` (relative to the configuration's folder) give ready destinations, in order."""
+    (tmp_path / "hook.secret").write_text(SECRET + "\n")
+    configs = [make_config("one"), make_config("two", secret="file:hook.secret")]
+    ready = build_destinations(configs, ENVIRONMENT, tmp_path)
+    assert [type(destination) for destination in ready] == [Webhook, Webhook]
+    assert [destination.config for destination in ready] == configs
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"kind": "carrier_pigeon"}, "hook.kind"),
+        ({"secret": "env:MISSING"}, "hook.secret"),
+        ({"secret": "env:EMPTY"}, "hook.secret"),
+        ({"secret": "env:"}, "hook.secret"),
+        ({"secret": "file:missing.secret"}, "hook.secret"),
+        ({"secret": "file:binary.secret"}, "hook.secret"),
+        ({"secret": "file:."}, "hook.secret"),
+        ({"secret": SECRET}, "hook.secret"),
+        ({"secret": ""}, "hook.secret"),
+        ({"url": "https://127.0.0.1/in"}, "hook.url"),
+        ({"url": "https://me:hidden@hooks.example.org/in"}, "hook.url"),
+    ],
+)
+def test_a_bad_destination_does_not_start(tmp_path: Path, changes: dict[str, str], key: str) -> None:
+    """Unknown kinds, missing secrets, secrets in the file itself, bad URLs: the key is named, no secret shown."""
+    (tmp_path / "binary.secret").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError) as caught:
+        build_destinations([make_config(**changes)], ENVIRONMENT, tmp_path)
+    assert caught.value.key == key
+    assert SECRET not in str(caught.value)
+    assert "hidden" not in str(caught.value)
+
+
+def test_each_kind_in_the_registry_is_a_destination() -> None:
+    """What the registry names has a schedule that begins at once."""
+    assert all(kind.schedule[0] == 0 for kind in DESTINATIONS.values())

@@ -8,7 +8,6 @@ Default deny: a host that no service of the policy names is held too, and never 
 import re
 import secrets
 from collections.abc import Callable
-from functools import lru_cache
 from html import unescape
 from typing import Any, Protocol
 
@@ -21,6 +20,7 @@ from gateway.policy import UNKNOWN, Policy
 # Stands where our snippet goes. No page can hold it by chance or on purpose: it is made anew in each process.
 MARK = f"<!--gw-{secrets.token_hex(12)}-->"
 _MARK_BYTES = MARK.encode()
+_NOSCRIPT = re.compile(rb"<noscript", re.IGNORECASE)
 _SCHEME = re.compile(r"^([a-z][a-z0-9+.\-]*):", re.IGNORECASE)
 _IGNORED = str.maketrans("", "", "\t\n\r")  # the URL parser of browsers drops these anywhere
 _NETWORK_SCHEMES = frozenset(("http", "https", "ws", "wss", "ftp"))
@@ -29,11 +29,15 @@ LOADING = "script, iframe[src], img"
 
 
 class Held(msgspec.Struct, frozen=True):
-    """One tag that was (or in observe mode: would be) held back."""
+    """One tag that was (or in observe mode: would be) held back; `detail` is its tag and purpose, for counting."""
 
     tag: str
     host: str
     purpose: str
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "detail", f"{self.tag} {self.purpose}")
 
 
 class Rewritten(msgspec.Struct, frozen=True):
@@ -60,6 +64,7 @@ class _Attributes(Protocol):
 
 
 MAX_REMEMBERED_URL = 400
+MAX_REMEMBERED = 4096
 
 
 def find_host(url: str) -> str:
@@ -68,10 +73,6 @@ def find_host(url: str) -> str:
     Follows the WHATWG URL parser where tricks live: character references, dropped tabs and line ends, back slashes,
     missing or surplus slashes, user info, ports, upper case, a final dot. Empty when it cannot be told.
     """
-    return _find_host_remembered(url) if len(url) <= MAX_REMEMBERED_URL else _find_host(url)
-
-
-def _find_host(url: str) -> str:
     text = unescape(url).strip("\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r\x0e\x0f \x1f")
     text = text.translate(_IGNORED).replace("\\", "/")
     scheme = _SCHEME.match(text)
@@ -82,9 +83,6 @@ def _find_host(url: str) -> str:
     return _authority(text.lstrip("/")) if text.startswith("//") else OWN
 
 
-_find_host_remembered = lru_cache(maxsize=4096)(_find_host)
-
-
 def _authority(text: str) -> str:
     authority = re.split(r"[/?#]", text, maxsplit=1)[0].rpartition("@")[2]
     host = authority if authority.endswith("]") else re.sub(r":\d*$", "", authority)
@@ -92,10 +90,26 @@ def _authority(text: str) -> str:
 
 
 class TagGate:
-    """Which tags of one response may act: the policy and the decision, seen from the page's own hosts."""
+    """Which tags may act: the policy and the grants of a decision, seen from the page's own hosts.
+
+    One gate serves all pages under the same policy, grants and hosts; it remembers what it said of an address.
+    """
 
     def __init__(self, policy: Policy, decision: Decision, own_hosts: frozenset[str]) -> None:
         self._policy, self._decision, self._own = policy, decision, own_hosts
+        self._judged: dict[str, tuple[str, str]] = {}
+
+    def judge(self, url: str) -> tuple[str, str]:
+        """(host, refused purpose) of a `src` as it stands in the page; the purpose is empty when it may act."""
+        known = self._judged.get(url)
+        if known is None:
+            host = find_host(url)
+            known = (host, self.find_refused(host))
+            if len(url) <= MAX_REMEMBERED_URL:
+                if len(self._judged) >= MAX_REMEMBERED:
+                    self._judged.clear()
+                self._judged[url] = known
+        return known
 
     def find_refused(self, host: str) -> str:
         """The purpose for whose sake a host may not be contacted now; empty when it may."""
@@ -112,10 +126,12 @@ class TagGate:
 class PageRewriter:
     """Rewrites one HTML page as it streams by: `feed` chunks, then `finish`; both return bytes to send.
 
-    `enforce=False` only lists. The snippet is asked for when its place comes, once, with the page's language and topic.
+    `enforce=False` only lists; `noscript=False` is for a page known to have no such element. The snippet is asked for when its place comes, once, with the page's language and topic.
     """
 
-    def __init__(self, gate: TagGate, snippet: Callable[["PageRewriter"], bytes], *, enforce: bool) -> None:
+    def __init__(
+        self, gate: TagGate, snippet: Callable[["PageRewriter"], bytes], *, enforce: bool, noscript: bool = True
+    ) -> None:
         self._gate, self._snippet, self._enforce = gate, snippet, enforce
         self._out: list[Any] = []
         self._base = OWN
@@ -135,7 +151,8 @@ class PageRewriter:
         }
         # One selector list: the cost of a page grows with the number of selectors more than with what they match.
         self._rewriter.on(f'html, body, base[href], meta[name="gw-topic"], {LOADING}', _Handler(element=self._on_any))
-        self._rewriter.on("noscript", _Handler(text=self._on_noscript))
+        if noscript:
+            self._rewriter.on("noscript", _Handler(text=self._on_noscript))
 
     def feed(self, chunk: bytes) -> bytes:
         """Rewrite the next bytes of the page; may hold some back until the tag they belong to is complete."""
@@ -213,10 +230,9 @@ class PageRewriter:
             self._hold("script", element, "inline", marked)
 
     def _hold_if_refused(self, tag: str, element: lolhtml.Element, url: str) -> bool:
-        host = find_host(url)
-        if host == OWN:
-            host = self._base
-        purpose = self._gate.find_refused(host)
+        host, purpose = self._gate.judge(url)
+        if host == OWN and self._base != OWN:
+            host, purpose = self._base, self._gate.find_refused(self._base)
         if purpose:
             self._hold(tag, element, host, purpose)
         return bool(purpose)
@@ -260,7 +276,8 @@ def disarm(tag: str, element: _Attributes, purpose: str) -> None:
 
 def rewrite_page(body: bytes, gate: TagGate, *, enforce: bool) -> Rewritten:
     """Rewrite a whole page for the cache: the snippet's place is left open between `before` and `after`."""
-    rewriter = PageRewriter(gate, lambda _: _MARK_BYTES, enforce=enforce)
+    noscript = _NOSCRIPT.search(body) is not None
+    rewriter = PageRewriter(gate, lambda _: _MARK_BYTES, enforce=enforce, noscript=noscript)
     try:
         text = rewriter.feed(body) + rewriter.finish()
     finally:

@@ -123,7 +123,8 @@ class PostgresTombstones:
         while not self._stopping.is_set():
             try:
                 for _ in self._connection.notifies(timeout=1, stop_after=1):
-                    self._load()
+                    pass
+                self._load()  # after a silent second too: a connection that died quietly brings no news
             except Exception:  # a worker loop: it has to go on, and says no until it hears again
                 self._hears = False
                 log.exception("withdrawals cannot be heard; nothing optional happens until they can")
@@ -139,7 +140,9 @@ class PostgresTombstones:
             log.warning("the database is still away: %s", error)
 
     def _open_listener(self) -> Any:
-        connection: Any = self._engine.raw_connection().driver_connection
+        pooled = self._engine.raw_connection()
+        connection: Any = pooled.driver_connection
+        pooled.detach()  # ours from now on: the pool would hand it to others
         connection.autocommit = True
         connection.execute(f"LISTEN {CHANNEL}")
         return connection

@@ -48,9 +48,7 @@ def queue_figures(engine: Engine, destinations: Sequence[DestinationConfig]) -> 
     return [_figures(config, live, totals.get(config.name)) for config in destinations]
 
 
-def _figures(
-    config: DestinationConfig, live: dict[tuple[str, str], tuple[int, float]], totals: Any
-) -> QueueFigures:
+def _figures(config: DestinationConfig, live: dict[tuple[str, str], tuple[int, float]], totals: Any) -> QueueFigures:
     def count(state: str) -> int:
         return live.get((config.name, state), (0, 0.0))[0]
 

@@ -178,17 +178,13 @@ def _find_refusal(
         return State.EXPIRED, Reason.EXPIRED
     if row.attempts >= max_attempts:
         return State.DEAD, Reason.ATTEMPTS_SPENT
-    query = select(CONSENTS.c.grants).where(
-        CONSENTS.c.consent_id == row.consent_id, CONSENTS.c.site == row.site
-    )
+    query = select(CONSENTS.c.grants).where(CONSENTS.c.consent_id == row.consent_id, CONSENTS.c.site == row.site)
     grants = connection.execute(query.with_for_update(read=True)).scalar()
     reason = find_gap(grants, purposes, scopes, row.revision)
     return (State.CANCELLED, reason) if reason is not None else None
 
 
-def find_gap(
-    grants: str | None, purposes: Collection[str], scopes: Mapping[str, str], revision: int
-) -> Reason | None:
+def find_gap(grants: str | None, purposes: Collection[str], scopes: Mapping[str, str], revision: int) -> Reason | None:
     """Why a consent's grants do not cover an event recorded under `revision`; None when they cover every
     purpose.
 
@@ -249,9 +245,7 @@ def withdraw(connection: Connection, consent_id: str, destinations: Collection[s
     if not destinations:
         return 0
     # The consent first, whatever the caller has locked: see the lock order above.
-    connection.execute(
-        select(CONSENTS.c.consent_id).where(CONSENTS.c.consent_id == consent_id).with_for_update()
-    )
+    connection.execute(select(CONSENTS.c.consent_id).where(CONSENTS.c.consent_id == consent_id).with_for_update())
     theirs = (C.consent_id == consent_id, C.destination.in_(list(destinations)))
     on_the_wire = C.state == State.STARTED
     # One statement for both, so that a row that moves meanwhile is seen where it went.

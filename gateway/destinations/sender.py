@@ -24,7 +24,7 @@ CHUNK_BYTES = 16 * 1024
 REFUSED = errno.EACCES  # what our own socket factory raises
 
 # Why no answer came: the closed list of words that `Unsent.reason` is made of.
-TIMEOUT, DNS, TLS, ADDRESS_REFUSED = "timeout", "dns", "tls", "address_refused"
+TIMEOUT, DNS, TLS, ADDRESS_REFUSED, BAD_URL = "timeout", "dns", "tls", "address_refused", "bad_url"
 NOT_CONNECTED, NO_ANSWER = "not_connected", "no_answer"
 
 
@@ -57,7 +57,8 @@ class Sender:
             async with asyncio.timeout(timeout_seconds):
                 response = await self._request(request)
                 whole = await _read(response, body)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RuntimeError) as error:
+            # RuntimeError is what uvloop and aiohttp's resolver raise now and then instead of an OSError.
             if response is None:
                 return Unsent(_reason(error))
         finally:
@@ -113,6 +114,8 @@ def _reason(error: Exception) -> str:
         return DNS
     if isinstance(error, aiohttp.ClientSSLError):
         return TLS
+    if isinstance(error, aiohttp.InvalidURL):
+        return BAD_URL
     if isinstance(error, aiohttp.ClientConnectorError):
         return ADDRESS_REFUSED if error.os_error.errno == REFUSED else NOT_CONNECTED
     return NO_ANSWER

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, case, delete, literal, select, update
 
 from gateway.database import OUTBOX, reading, transaction
-from gateway.destinations.outbox import CLOSED, Reason, State, lock_ids
 from gateway.destinations.figures import SETTLED, add_totals
+from gateway.destinations.outbox import CLOSED, Reason, State, lock_ids
 
 ROWS_AT_A_TIME = 1000
 C = OUTBOX.c

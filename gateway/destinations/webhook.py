@@ -127,8 +127,9 @@ def _parse_secret(text: str) -> bytes:
     """The key's bytes; none when the text is no secret."""
     if not text.startswith(SECRET_PREFIX):
         return b""
+    encoded = text.removeprefix(SECRET_PREFIX).rstrip("=")
     try:
-        return base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
+        return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except (binascii.Error, ValueError):
         return b""
 

@@ -150,7 +150,7 @@ class Choosing:
         return [visit_cookie(visit, name, site, self._parts, secure=request.secure)]
 
     def _language(self, request: VisitorRequest, site: Site) -> str:
-        return choose_language("", request.languages, self._desk.languages(site))
+        return choose_language("", request.languages, self._desk.languages[site.id])
 
     def _summary(self, chosen: Chosen, request: VisitorRequest, site: Site) -> bytes:
         words = self._desk.snippets.texts[self._language(request, site)]

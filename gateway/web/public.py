@@ -141,7 +141,7 @@ class Public:
         await reply(send, error.status, page.encode(), HTML, headers=headers)
 
     def _language(self, request: VisitorRequest, site: Site) -> str:
-        return choose_language("", request.languages, self._desk.languages(site))
+        return choose_language("", request.languages, self._desk.languages[site.id])
 
 
 async def _send_asset(asset: Asset, request: VisitorRequest, send: Send, cache: tuple[bytes, bytes]) -> None:

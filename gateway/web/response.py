@@ -31,6 +31,8 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 HTML = (b"text/html", b"application/xhtml+xml")
+MAX_GATES = 256
+NO_VIEW = PageView("")
 WHOLE_BYTES = 262_144  # up to this announced length a streamed page is gathered, so that it can be remembered
 # Headers that speak of bytes we are going to change, or let caches keep what was made for one visitor.
 REPLACED = frozenset(
@@ -55,12 +57,25 @@ class Desk:
         self.cache = PageCache(limits.cached_pages, limits.cached_bytes)
         self.enforce = parts.config.settings.mode == "enforce"
         self.page_bytes = limits.page_bytes
+        self.languages = {site.id: self._languages(site) for site in parts.config.sites}
+        self._gates: dict[tuple[str, str, str], TagGate] = {}
 
     def cookie_name(self, base: str, request: VisitorRequest, site: Site) -> str:
         """The full name of one of our cookies for this request's scheme and the site's cookie domain."""
         return cookie_name(base, secure=request.secure, domain=site.config.cookie_domain)
 
-    def languages(self, site: Site) -> tuple[str, ...]:
+    def tag_gate(self, site: Site, host: str, decision: Decision) -> TagGate:
+        """The gate for pages of a site seen under a host with these grants."""
+        key = (site.id, host, decision.key)
+        gate = self._gates.get(key)
+        if gate is None:
+            if len(self._gates) >= MAX_GATES:
+                self._gates.clear()
+            gate = TagGate(site.policy, decision, frozenset((host, *site.config.hosts)))
+            self._gates[key] = gate
+        return gate
+
+    def _languages(self, site: Site) -> tuple[str, ...]:
         """The languages that both the policy and the texts have, in the policy's order."""
         return tuple(language for language in site.policy.file.languages if language in self.snippets.texts)
 
@@ -188,7 +203,7 @@ class GatedResponse:
 
     def _compose(self, page: Rewritten) -> tuple[bytes, Headers]:
         """The page with our snippet in it, and its head."""
-        self._view = self._open_view() if page.document else PageView("")
+        self._view = self._open_view() if page.document else NO_VIEW
         snippet = self._snippet(page.language, page.topic) if page.document else b""
         content = page.before + snippet + page.after
         if self._packer:
@@ -262,10 +277,12 @@ class GatedResponse:
         await self._send(message)
 
     def _open_view(self) -> PageView:
-        """The view of this page; one that is no view (a frame, a fragment, an error) is opened but not counted."""
+        """The view of this page. What is no view (a frame, a fragment, an error) has an id and is not counted; who has
+        said no to being counted needs no id."""
         request, desk = self._request, self._desk
-        countable = request.method == "GET" and 200 <= self._start["status"] < 300 and request.is_document
-        if not countable or not self._decision.allows(ANALYTICS):
+        if not self._decision.allows(ANALYTICS):
+            return NO_VIEW if self._decision.chosen else PageView(new_id())
+        if not (request.method == "GET" and 200 <= self._start["status"] < 300 and request.is_document):
             return PageView(new_id())
         name = desk.cookie_name(VISIT, request, self._site)
         hit = request.hit(self._site.id, self._now)
@@ -275,7 +292,7 @@ class GatedResponse:
     def _snippet(self, language: str, topic: str) -> bytes:
         """Our part of the page; with it the view is counted, and so is a banner that is shown."""
         desk, request = self._desk, self._request
-        language = choose_language(language, request.languages, desk.languages(self._site))
+        language = choose_language(language, request.languages, desk.languages[self._site.id])
         if not self._decision.chosen and request.is_document:
             desk.parts.counters.add(self._now, self._site.id, "shown", language)
         record_view(self._view, topic, self._decision, self._site, desk.parts)
@@ -292,8 +309,7 @@ class GatedResponse:
         return headers
 
     def _tag_gate(self) -> TagGate:
-        own = frozenset((self._request.host, *self._site.config.hosts))
-        return TagGate(self._site.policy, self._decision, own)
+        return self._desk.tag_gate(self._site, self._request.host, self._decision)
 
     def _count_all(self, held: tuple[Held, ...] | list[Held]) -> None:
         for one in held:
@@ -301,12 +317,11 @@ class GatedResponse:
 
     def _count_held(self, held: Held) -> None:
         parts = self._desk.parts
-        detail = f"{held.tag} {held.purpose}"
         if self._desk.enforce:
-            parts.counters.add(self._now, self._site.id, "held", held.host, detail)
+            parts.counters.add(self._now, self._site.id, "held", held.host, held.detail)
         else:
             path = parts.masker.path(self._request.path)
-            parts.counters.add(self._now, self._site.id, "would_hold", held.host, f"{detail} {path}")
+            parts.counters.add(self._now, self._site.id, "would_hold", held.host, f"{held.detail} {path}")
 
 
 def _touched(headers: Headers, *, store: bool) -> Headers:

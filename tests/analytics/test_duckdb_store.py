@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from gateway.analytics import duckdb_store
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.store import naive_utc
 from gateway.errors import StoreError
@@ -112,7 +111,7 @@ def test_failed_add_leaves_nothing(store: DuckDBStore, monkeypatch: pytest.Monke
     """When anything of a batch cannot be stored, none of it is, nor its offset; tried again, it is stored whole."""
     batch: list[Entry] = [view(NOON), Counted("main", HOUR, [("dropped", "bot", "", 1)])]
     with monkeypatch.context() as patch:
-        patch.setattr(duckdb_store, "ADVANCE", "INSERT INTO nowhere VALUES ($segment, $drained)")
+        patch.setattr("gateway.analytics.duckdb_store.ADVANCE", "INSERT INTO nowhere VALUES ($segment, $drained)")
         with pytest.raises(StoreError):
             store.add("a", 2, batch)
     assert (count(store, "events"), count(store, "visits"), count(store, "counts"), store.offsets()) == (0, 0, 0, {})

@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from gateway.database import transaction
 from gateway.destinations.base import Dead, Delivered, Retry, Verdict
+from gateway.destinations.figures import SETTLED, queue_figures
 from gateway.destinations.outbox import (
     Started,
     State,
@@ -26,7 +27,6 @@ from gateway.destinations.outbox import (
     start,
     withdraw,
 )
-from gateway.destinations.figures import SETTLED, queue_figures
 from gateway.destinations.upkeep import expire_overdue, prune_settled
 from tests.conftest import empty_tables
 from tests.destinations.rows import NOW, look, make_config, make_delivery, put_consent

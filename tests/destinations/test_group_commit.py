@@ -1,0 +1,103 @@
+"""Group commit: each piece of work is committed before its caller goes on, and none is lost or left waiting."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import Connection, Engine, func, insert, select
+
+from gateway.database import SALTS, is_sqlite, reading
+from gateway.destinations.group_commit import GroupCommit
+
+
+def put(day: int) -> Callable[[Connection], int]:
+    """Work that writes one row and returns its number."""
+
+    def work(connection: Connection) -> int:
+        connection.execute(insert(SALTS).values(site="main", day=str(day), salt=b"x"))
+        return day
+
+    return work
+
+
+def fail(connection: Connection) -> int:
+    """Work that raises after writing."""
+    put(-1)(connection)
+    raise KeyError("nothing")
+
+
+def count(engine: Engine) -> int:
+    """Rows that are committed."""
+    with reading(engine) as connection:
+        return connection.execute(select(func.count()).select_from(SALTS)).scalar_one()
+
+
+def test_results_come_back_to_their_callers(engine: Engine) -> None:
+    """Many at once each get their own result, and all is committed when they have it."""
+
+    async def run() -> list[int]:
+        commits = GroupCommit(engine)
+        return list(await asyncio.gather(*(commits.run(put(day)) for day in range(50))))
+
+    assert asyncio.run(run()) == list(range(50))
+    assert count(engine) == 50
+
+
+def test_one_after_the_other_never_waits_for_a_worker_that_has_gone(engine: Engine) -> None:
+    """Work that comes just as the worker ends is taken up all the same."""
+
+    async def run() -> None:
+        commits = GroupCommit(engine)
+
+        async def chain(first: int) -> None:
+            for day in range(first, first + 20):
+                await commits.run(put(day))
+
+        await asyncio.wait_for(asyncio.gather(chain(0), chain(100), chain(200)), 30)
+
+    asyncio.run(run())
+    assert count(engine) == 60
+
+
+def test_a_failure_is_told_and_undone(engine: Engine) -> None:
+    """Who hands in failing work gets the error; nothing of that commit stays; later work goes on."""
+
+    async def run() -> None:
+        commits = GroupCommit(engine)
+        with pytest.raises(KeyError):
+            await commits.run(fail)
+        assert await commits.run(put(1)) == 1
+
+    asyncio.run(run())
+    assert count(engine) == 1
+
+
+def test_sqlite_commits_together(engine: Engine) -> None:
+    """On SQLite those that wait fail together, since they share a commit; on PostgreSQL each is alone."""
+
+    async def run() -> int:
+        commits = GroupCommit(engine)
+        first = asyncio.create_task(commits.run(put(0)))
+        await asyncio.sleep(0)  # its commit is on its way; the others wait and go together
+        rest = [commits.run(work) for work in (put(1), fail, put(2))]
+        results = await asyncio.gather(first, *rest, return_exceptions=True)
+        return sum(isinstance(result, KeyError) for result in results)
+
+    assert asyncio.run(run()) == (3 if is_sqlite(engine) else 1)
+    assert count(engine) == (1 if is_sqlite(engine) else 3)
+
+
+def test_finish_waits_for_work_whose_caller_was_cancelled(engine: Engine) -> None:
+    """A cancelled caller leaves; what it handed in is committed before `finish` returns."""
+
+    async def run() -> None:
+        commits = GroupCommit(engine)
+        callers = [asyncio.create_task(commits.run(put(day))) for day in range(5)]
+        await asyncio.sleep(0)
+        for caller in callers:
+            caller.cancel()
+        await asyncio.gather(*callers, return_exceptions=True)
+        await commits.finish()
+
+    asyncio.run(run())
+    assert count(engine) == 5

@@ -1,0 +1,91 @@
+"""Figures that add up before and after pruning, and expiry of what nobody came for."""
+
+from sqlalchemy import Engine
+
+from gateway.database import transaction
+from gateway.destinations.base import Dead, Delivered, Retry, Verdict
+from gateway.destinations.outbox import lease, settle, start
+from gateway.destinations.tally import QueueFigures, queue_figures
+from gateway.destinations.upkeep import expire_overdue, prune_settled
+from tests.destinations.rows import NOW, SCOPES, grant, look, make_config, make_delivery, queue
+
+
+def attempt(engine: Engine, verdict: Verdict, retry_in: float | None, now: float = NOW) -> None:
+    """Lease, start and settle the first row that is due."""
+    with transaction(engine) as connection:
+        [row] = lease(connection, "hook", "a", 1, now, 60)
+        start(connection, row.id, "a", ("marketing",), SCOPES, 10, now)
+        settle(connection, row.id, "a", verdict, retry_in, now)
+
+
+def fill(engine: Engine) -> None:
+    """Two delivered, one dead, one cancelled, one to be tried again, one on the wire, one waiting."""
+    grant(engine)
+    ids = ("e0", "e1", "e2", "e3", "e4", "e5")
+    queue(engine, *(make_delivery(name, recorded_at=NOW + n) for n, name in enumerate(ids)))
+    attempt(engine, Delivered(), None)
+    attempt(engine, Delivered(), None)
+    attempt(engine, Dead("unbuildable"), None, NOW + 1)
+    attempt(engine, Retry("http_503"), 100.0, NOW + 2)
+    with transaction(engine) as connection:
+        [row] = lease(connection, "hook", "a", 1, NOW, 60)
+        start(connection, row.id, "a", ("marketing",), SCOPES, 10, NOW)
+    queue(engine, make_delivery("x", "nobody"), now=NOW - 1)
+    with transaction(engine) as connection:
+        [row] = lease(connection, "hook", "a", 1, NOW, 60)
+        start(connection, row.id, "a", ("marketing",), SCOPES, 10, NOW)
+    with transaction(engine) as connection:
+        lease(connection, "hook", "b", 1, NOW, 60)
+
+
+FIGURES = QueueFigures(
+    destination="hook",
+    kind="webhook",
+    queued=2,
+    started=1,
+    delivered=2,
+    dead=1,
+    cancelled=1,
+    oldest_at=NOW + 3,
+    last_error="http_503",
+    last_error_at=NOW + 2,
+)
+
+
+def test_figures_of_a_queue_in_all_states(engine: Engine) -> None:
+    """Every state is counted, leased rows as queued; the oldest waiting event and the last failure are told."""
+    fill(engine)
+    figures = queue_figures(engine, [make_config("other"), make_config()])
+    assert figures == [QueueFigures(destination="other", kind="webhook"), FIGURES]
+    assert figures[1].received == 7
+
+
+def test_pruning_changes_no_figure(engine: Engine) -> None:
+    """Settled rows go once they are old enough, and are counted on."""
+    fill(engine)
+    assert prune_settled(engine, NOW) == 0
+    assert prune_settled(engine, NOW + 0.5) == 3
+    assert queue_figures(engine, [make_config()]) == [FIGURES]
+    assert prune_settled(engine, NOW + 100) == 1
+    assert queue_figures(engine, [make_config()]) == [FIGURES]
+    assert {row.state for row in look(engine)} == {"queued", "started", "leased"}
+
+
+def test_many_rows_are_pruned_in_pieces(engine: Engine) -> None:
+    """More rows than one piece holds are all expired, pruned and counted."""
+    queue(engine, *(make_delivery(f"e{n}", expires_at=NOW + 5) for n in range(2300)))
+    assert expire_overdue(engine, NOW + 5) == 2300
+    assert prune_settled(engine, NOW + 6) == 2300
+    [figures] = queue_figures(engine, [make_config()])
+    assert (figures.expired, figures.received, look(engine)) == (2300, 2300, [])
+
+
+def test_expiry_settles_what_waits_too_long(engine: Engine) -> None:
+    """A row past its time is expired, with its last failure as the reason, also for a destination long gone."""
+    fill(engine)
+    queue(engine, make_delivery("y", destination="removed", expires_at=NOW + 10))
+    assert expire_overdue(engine, NOW + 9) == 0
+    assert expire_overdue(engine, NOW + 10) == 1
+    assert expire_overdue(engine, NOW + 86_400) == 1
+    ended = [(row.event_id, row.reason, row.consent_id) for row in look(engine) if row.state == "expired"]
+    assert ended == [("e3", "http_503", None), ("y", "expired", None)]

@@ -8,10 +8,11 @@ consent id, nor one day's key to the next one's.
 import hmac
 import secrets
 import threading
+from contextlib import closing
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Engine, insert, select, text
+from sqlalchemy import Engine, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from gateway.database import SALTS, is_sqlite, reading, transaction
@@ -79,8 +80,8 @@ def destroy_salts(engine: Engine, site: str, timezone: str, now: float) -> int:
     with transaction(engine) as connection:
         gone = connection.execute(SALTS.delete().where(SALTS.c.site == site, SALTS.c.day < day)).rowcount
     if gone and is_sqlite(engine):
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        with closing(engine.raw_connection()) as connection:  # outside any transaction, where ours would begin one
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return gone
 
 

@@ -6,7 +6,9 @@ that it has had it, the store has not. A segment is removed once its writer is d
 stored. While store or outbox are down, journals simply grow.
 """
 
+import logging
 import re
+import sqlite3
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -22,10 +24,13 @@ from gateway.database import transaction
 from gateway.destinations.outbox import Delivery, add_deliveries, forget_offset, get_offset, set_offset
 from gateway.event import Entry, Event, Recorded
 
+log = logging.getLogger("gateway.drain")
+
 BATCH_ROWS = 2000
 # A segment that grows as fast as it is read must not keep the others waiting.
 BATCHES_IN_A_ROW = 25
 HOUR = 3600.0
+DAMAGED = ".damaged"
 SLASHES = re.compile("/+")
 
 Numbered = Sequence[tuple[int, Entry]]
@@ -55,7 +60,10 @@ def _drain_segment(
 ) -> int:
     drained = 0
     for _ in range(BATCHES_IN_A_ROW):
-        batch = read_segment(segment, after, BATCH_ROWS)
+        batch = _read(segment, after)
+        if batch is None:
+            _set_aside(segment)
+            break
         if not batch:
             if segment.closed:
                 _remove(segment, store, engine)
@@ -65,6 +73,29 @@ def _drain_segment(
         store.add(segment.name, after, [entry for _, entry in batch])
         drained += len(batch)
     return drained
+
+
+def _read(segment: Segment, after: int) -> Numbered | None:
+    """The next entries, up to a damaged place commit by commit; None at the damaged place itself."""
+    for limit in (BATCH_ROWS, 1):
+        try:
+            return read_segment(segment, after, limit)
+        except sqlite3.OperationalError:
+            raise  # busy, or the disk: another time
+        except (sqlite3.DatabaseError, msgspec.DecodeError):
+            continue
+    return None
+
+
+def _set_aside(segment: Segment) -> None:
+    """What is left of a damaged segment stays on disk under another name and holds up nobody."""
+    if not segment.closed:
+        return
+    for suffix in ("", "-wal", "-shm"):
+        file = Path(f"{segment.path}{suffix}")
+        if file.exists():
+            file.rename(f"{segment.path}{DAMAGED}{suffix}")
+    log.error("drain: %s is damaged; what could be read is stored, the rest was set aside", segment.name)
 
 
 def _remove(segment: Segment, store: Store, engine: Engine) -> None:

@@ -204,15 +204,11 @@ def parse_return_to(text: str) -> str:
 
 
 def _accepting_hit(post: Post, request: VisitorRequest, site: Site, now: float) -> Hit:
-    return Hit(
-        at=now,
-        site=site.id,
-        host=request.host,
+    """The hit of the page that carried the form, not of the post."""
+    return msgspec.structs.replace(
+        request.hit(site.id, now),
         url=post.return_to or "/",
-        ip=request.client,
-        user_agent=request.user_agent,
         referrer=post.referrer,
-        language=request.languages,
         view_id=post.view,
         topic=post.topic,
     )

@@ -114,15 +114,10 @@ def _decode(body: bytes) -> Report:
 
 
 def _hit(report: Report, request: VisitorRequest, site: Site, now: float) -> Hit:
-    return Hit(
-        at=now,
-        site=site.id,
-        host=request.host,
+    return msgspec.structs.replace(
+        request.hit(site.id, now),
         url=report.url,
-        ip=request.client,
-        user_agent=request.user_agent,
         referrer=report.referrer,
-        language=request.languages,
         kind=report.name if report.k == "event" else report.k,
         view_id=report.view,
         topic=report.topic,

@@ -80,10 +80,7 @@ def race(engine: Engine, consent_id: str, delay: float) -> Tally:
     together(
         tally,
         lambda: take_back(engine, tally, consent_id, delay),
-        *(
-            lambda owner=owner, ids=ids: begin(engine, tally, owner, ids)  # type: ignore[misc]
-            for owner, ids in held.items()
-        ),
+        *(lambda owner=owner, ids=ids: begin(engine, tally, owner, ids) for owner, ids in held.items()),
     )
     return tally
 
@@ -130,7 +127,7 @@ def test_one_row_is_started_by_one_worker(engine: Engine) -> None:
             with transaction(engine) as connection:
                 leased.extend(row.id for row in lease(connection, "hook", owner, 3, NOW, 60))
 
-    together(Tally(), *(lambda owner=owner: work(owner) for owner in "abc"))  # type: ignore[misc]
+    together(Tally(), *(lambda owner=owner: work(owner) for owner in "abc"))
     assert len(leased) == len(set(leased)) == 40
 
 

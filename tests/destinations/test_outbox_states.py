@@ -6,7 +6,6 @@ late and twice, two workers that lease, start, settle, crash and overstay their 
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -281,8 +280,14 @@ class OutboxMachine(RuleBasedStateMachine):
 @pytest.mark.timeout(600)  # a failing example is made small first, which takes its time
 def test_invariants_hold_in_any_order(engine: Engine) -> None:
     """No start without a covering consent, each delivery in exactly one state, and figures that reconcile."""
-    checks: list[Any] = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        lambda: OutboxMachine(engine),
-        settings=settings(max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=checks),
+
+    class Machine(OutboxMachine):
+        def __init__(self) -> None:
+            super().__init__(engine)
+
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        ),
     )

@@ -4,8 +4,8 @@ from sqlalchemy import Engine
 
 from gateway.database import transaction
 from gateway.destinations.base import Dead, Delivered, Retry, Verdict
+from gateway.destinations.figures import QueueFigures, queue_figures
 from gateway.destinations.outbox import lease, settle, start
-from gateway.destinations.tally import QueueFigures, queue_figures
 from gateway.destinations.upkeep import expire_overdue, prune_settled
 from tests.destinations.rows import NOW, SCOPES, grant, look, make_config, make_delivery, queue
 

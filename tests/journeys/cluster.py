@@ -1,4 +1,4 @@
-"""A host application under four real workers with its keeper, and visitors that write down what was acknowledged to them."""
+"""A host application under four real workers with its keeper, and visitors that note what was acknowledged to them."""
 
 import base64
 import json
@@ -83,12 +83,12 @@ def run_cluster(folder: Path, workers: int = 4) -> Iterator[Cluster]:
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         try:
-            _wait_until_up(port, config)
+            wait_until_up(port, config)
             yield Cluster(port, config, process, receiver)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
-            _end_keeper(config)
+            end_keeper(config)
             receiving.stop()
 
 
@@ -111,7 +111,8 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-def _wait_until_up(port: int, config: Config) -> None:
+def wait_until_up(port: int, config: Config) -> None:
+    """Returns when the port and the keeper answer; raises TimeoutError."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
         try:
@@ -123,7 +124,7 @@ def _wait_until_up(port: int, config: Config) -> None:
     raise TimeoutError("the cluster did not come up")
 
 
-def _end_keeper(config: Config) -> None:
+def end_keeper(config: Config) -> None:
     """It would stay for a while after the last worker; the test wants the files for itself."""
     until = time.monotonic() + 30
     while is_held(config.data_folder / LOCK_NAME) and time.monotonic() < until:

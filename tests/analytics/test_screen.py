@@ -1,0 +1,122 @@
+"""Bots, prefetches, the operator's own people, excluded paths and referrer spam are not counted."""
+
+import time
+from typing import Any
+
+import pytest
+
+from gateway.analytics.screen import (
+    is_bot,
+    reject_bots,
+    reject_excluded,
+    reject_internal,
+    reject_prefetch,
+    reject_spam,
+)
+from gateway.event import DropReason, Hit
+from tests.example_site import AGENT, NOW
+
+BOTS = [
+    "",
+    "   ",
+    "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+    "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/140.0.0.0 Safari/537.36",
+    "curl/8.5.0",
+    "python-requests/2.32",
+    "Go-http-client/2.0",
+    "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
+    "Mozilla/5.0 (compatible; GPTBot/1.2; +https://openai.com/gptbot)",
+]
+PEOPLE = [
+    AGENT,
+    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1",
+    "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Mobile Safari/537.36",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0",
+]
+
+
+def make_hit(**changes: Any) -> Hit:
+    values: dict[str, Any] = {"at": NOW, "site": "main", "host": "www.example.org", "url": "/", "ip": "192.0.2.1"}
+    return Hit(**(values | {"user_agent": AGENT} | changes))
+
+
+@pytest.mark.parametrize(("agents", "bots"), [(BOTS, True), (PEOPLE, False)])
+def test_bots_are_told_from_people(agents: list[str], bots: bool) -> None:
+    """Crawlers, libraries, headless browsers and empty agents are bots; browsers are not."""
+    assert [agent for agent in agents if is_bot(agent) is not bots] == []
+
+
+@pytest.mark.parametrize("agent", ["a" * 100_000 + "!", "Mozilla/5.0 (" * 8_000, "(;" * 50_000, " " * 100_000, "bot " * 25_000])
+def test_hostile_agents_cost_no_time(agent: str) -> None:
+    """A hundred thousand letters of agent take less than 50 ms."""
+    is_bot("warm")
+    started = time.perf_counter()
+    is_bot(agent)
+    assert time.perf_counter() - started < 0.05
+
+
+def test_plain_checks_say_their_reason() -> None:
+    """A prefetch is a prefetch, a bot a bot, and a visitor's page view neither."""
+    assert reject_prefetch(make_hit(prefetch=True)) is DropReason.PREFETCH
+    assert reject_bots(make_hit(user_agent="curl/8")) is DropReason.BOT
+    assert reject_prefetch(make_hit()) is reject_bots(make_hit()) is None
+
+
+INTERNAL = [
+    ("192.0.2.77", True),
+    ("::ffff:192.0.2.77", True),
+    ("2001:db8::9", True),
+    ("192.0.3.1", False),
+    ("2001:db9::9", False),
+    ("", False),
+    ("office", False),
+]
+
+
+@pytest.mark.parametrize(("ip", "internal"), INTERNAL)
+def test_the_operator_s_own_networks_are_left_out(ip: str, internal: bool) -> None:
+    """Addresses of the configured networks are internal, mapped ones too; rubbish is not."""
+    check = reject_internal(["192.0.2.0/24", "2001:db8::/32"])
+    assert (check(make_hit(ip=ip)) is DropReason.INTERNAL) is internal
+    assert reject_internal([])(make_hit(ip=ip)) is None
+
+
+EXCLUDED = [
+    ("/beheer/", True),
+    ("/beheer/gebruikers?x=1", True),
+    ("https://www.example.org/beheer/gebruikers", True),
+    ("/%62eheer/gebruikers", True),
+    ("//beheer/x", False),  # as a browser reads it: the host `beheer`
+    ("/beheer", False),
+    ("/x/beheer/", False),
+    ("/", False),
+    ("https://[::1/beheer/", False),
+]
+
+
+@pytest.mark.parametrize(("url", "excluded"), EXCLUDED)
+def test_excluded_paths_are_left_out(url: str, excluded: bool) -> None:
+    """A path that begins as configured is left out, as the server sees it and as the script reports it."""
+    check = reject_excluded(["/beheer/"])
+    assert (check(make_hit(url=url)) is DropReason.EXCLUDED_PATH) is excluded
+    assert reject_excluded([])(make_hit(url=url)) is None
+
+
+SPAM = [
+    ("https://traffic.example/free", True),
+    ("https://www.traffic.example/", True),
+    ("https://TRAFFIC.example", True),
+    ("https://nottraffic.example/", False),
+    ("https://www.example.net/?traffic.example", False),
+    ("", False),
+]
+
+
+@pytest.mark.parametrize(("referrer", "spam"), SPAM)
+def test_referrer_spam_is_left_out(referrer: str, spam: bool) -> None:
+    """A referrer of a listed host or below it is spam; one that only resembles it is not."""
+    check = reject_spam(["traffic.example"])
+    assert (check(make_hit(referrer=referrer)) is DropReason.SPAM) is spam

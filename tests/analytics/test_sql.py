@@ -1,0 +1,207 @@
+"""From a question to SQL: local days and hours through clock changes, edges of a period, bound values only."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.analytics.metrics import DIMENSIONS
+from gateway.analytics.query import Query
+from gateway.analytics.sql import (
+    Question,
+    build_breakdown,
+    build_counts,
+    build_series,
+    build_totals,
+    find_buckets,
+    find_pieces,
+)
+from gateway.event import Counted
+from tests.analytics.entries import local, view
+
+AMSTERDAM, KOLKATA, LORD_HOWE, HAVANA = "Europe/Amsterdam", "Asia/Kolkata", "Australia/Lord_Howe", "America/Havana"
+ZONES = (AMSTERDAM, KOLKATA, LORD_HOWE, HAVANA, "UTC", "America/New_York", "Africa/Casablanca", "Pacific/Apia")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[DuckDBStore]:
+    """An empty store in a file."""
+    opened = DuckDBStore(tmp_path / "events.duckdb")
+    yield opened
+    opened.close()
+
+
+def ask(store: DuckDBStore, question: Question) -> list[tuple[Any, ...]]:
+    """The answer to a question."""
+    return store.fetch(question.sql, question.values)
+
+
+def days(first: str, last: str, zone: str = AMSTERDAM, interval: str = "day", **fields: Any) -> Query:
+    """A query from first to last day."""
+    return Query("main", date.fromisoformat(first), date.fromisoformat(last), zone, interval, **fields)
+
+
+def test_period_without_clock_change_is_one_piece() -> None:
+    """A winter week has one offset."""
+    (piece,) = find_pieces(days("2026-11-16", "2026-11-22"))
+    assert (piece.offset, piece.ends_at - piece.starts_at) == (3600, 7 * 86_400)
+
+
+def test_year_is_cut_where_clocks_change() -> None:
+    """A year in Amsterdam is three pieces, cut to the second where summer time begins and ends."""
+    pieces = find_pieces(days("2026-01-01", "2026-12-31"))
+    assert [piece.offset for piece in pieces] == [3600, 7200, 3600]
+    edges = [datetime.fromtimestamp(piece.starts_at, UTC).isoformat() for piece in pieces[1:]]
+    assert edges == ["2026-03-29T01:00:00+00:00", "2026-10-25T01:00:00+00:00"]
+    assert [piece.ends_at for piece in pieces[:-1]] == [piece.starts_at for piece in pieces[1:]]
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "hours", "missing", "doubled"),
+    [
+        ("2026-11-23", AMSTERDAM, 24, None, None),
+        ("2026-03-29", AMSTERDAM, 23, "02:00", None),
+        ("2026-10-25", AMSTERDAM, 25, None, "02:00"),
+        ("2026-03-08", HAVANA, 23, "00:00", None),
+        ("2026-11-01", HAVANA, 25, None, "00:00"),
+        ("2026-06-01", KOLKATA, 24, None, None),
+    ],
+)
+def test_hours_of_a_day(day: str, zone: str, hours: int, missing: str | None, doubled: str | None) -> None:
+    """A day has as many points as it has hours; the hour left out is no point, the hour lived twice is two."""
+    labels = [bucket.label for bucket in find_buckets(days(day, day, zone, "hour"))]
+    counted = Counter(label.removeprefix(f"{day}T") for label in labels)
+    assert (len(labels), labels) == (hours, sorted(labels))
+    assert missing is None or missing not in counted
+    assert {hour for hour, times in counted.items() if times > 1} == ({doubled} if doubled else set())
+
+
+def test_every_day_of_the_period_is_a_point() -> None:
+    """Days are points in order, those on which clocks change too."""
+    labels = [bucket.label for bucket in find_buckets(days("2026-10-24", "2026-10-26"))]
+    assert labels == ["2026-10-24", "2026-10-25", "2026-10-26"]
+
+
+@pytest.mark.parametrize("interval", ["day", "hour"])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_points_are_what_the_zone_says(tmp_path: Path, interval: str, data: st.DataObject) -> None:
+    """In any zone, through any clock change, a moment is counted in the day or hour that the local clock shows."""
+    zone = data.draw(st.sampled_from(ZONES))
+    first = date(2026, 1, 1) + timedelta(days=data.draw(st.integers(0, 350)))
+    query = Query("main", first, first + timedelta(days=data.draw(st.integers(0, 14))), zone, interval)
+    inside = st.integers(int(query.starts_at), int(query.ends_at) - 1)
+    edges = [piece.starts_at + step for piece in find_pieces(query) for step in (-1, 0, 1)]
+    moments = data.draw(st.lists(st.one_of(inside, st.sampled_from(edges)), min_size=1, max_size=20))
+    path = tmp_path / "events.duckdb"
+    path.unlink(missing_ok=True)
+    store = DuckDBStore(path)
+    store.add("a", 1, [view(float(at), f"visit-{number}") for number, at in enumerate(moments)])
+    answers = {row[0]: row[1:] for row in ask(store, build_series(query, "visits"))}
+    store.close()
+    labels = {bucket.key: bucket.label for bucket in find_buckets(query)}
+    counted = Counter[str]()
+    for key, (visits,) in answers.items():
+        counted[labels[key]] += visits
+    within = [at for at in moments if query.starts_at <= at < query.ends_at]
+    assert counted == Counter(clock(at, zone, interval) for at in within)
+
+
+def clock(at: float, zone: str, interval: str) -> str:
+    """The label of a moment as Python's own zone data give it."""
+    shown = datetime.fromtimestamp(at, ZoneInfo(zone))
+    if interval == "day":
+        return shown.date().isoformat()
+    return shown.strftime("%Y-%m-%dT%H:00")
+
+
+def test_period_has_sharp_local_edges(store: DuckDBStore) -> None:
+    """From the first local midnight, included, to the midnight after the last day, left out."""
+    moments = ["2026-10-24 23:59:59", "2026-10-25 00:00:00", "2026-10-25 23:59:59", "2026-10-26 00:00:00"]
+    store.add("a", 1, [view(local(moment), f"v{number}") for number, moment in enumerate(moments)])
+    ((visits, *_),) = ask(store, build_totals(days("2026-10-25", "2026-10-25"), "visits"))
+    ((visitors, views, events),) = ask(store, build_totals(days("2026-10-25", "2026-10-25"), "events"))
+    assert (visits, visitors, views, events) == (2, 1, 2, 0)
+
+
+def test_visit_belongs_to_the_day_on_which_it_began(store: DuckDBStore) -> None:
+    """A visit over midnight is one visit, of the first day; its views are counted on either side."""
+    start = local("2026-11-22 23:50")
+    store.add("a", 1, [view(start, visitor=1), view(start + 1200, visitor=2, started=start)])
+    query = days("2026-11-22", "2026-11-23")
+    assert [row[1:] for row in ask(store, build_series(query, "visits"))] == [(1,)]
+    assert [row[1:] for row in ask(store, build_series(query, "events"))] == [(1, 1), (1, 1)]
+
+
+def test_other_sites_are_left_out(store: DuckDBStore) -> None:
+    """A report is of one site."""
+    at = local("2026-11-23 12:00")
+    store.add("a", 1, [view(at, "a"), view(at, "b", site="other"), Counted("other", int(at), [("shown", "nl", "", 1)])])
+    query = days("2026-11-23", "2026-11-23")
+    assert ask(store, build_totals(query, "visits"))[0][0] == 1
+    assert ask(store, build_counts(query, ["shown"])) == []
+
+
+def test_breakdown_is_ordered_and_cut(store: DuckDBStore) -> None:
+    """Most visitors first, then by name; no more rows than asked for."""
+    at = local("2026-11-23 12:00")
+    paths = ["/b", "/b", "/a", "/a", "/c", "/d"]
+    store.add("a", 1, [view(at, f"v{n}", visitor=n, path=path) for n, path in enumerate(paths)])
+    question = build_breakdown(days("2026-11-23", "2026-11-23", limit=3), "page")
+    assert [row[0] for row in ask(store, question)] == ["/a", "/b", "/c"]
+
+
+@pytest.mark.parametrize("dimension", [dimension.name for dimension in DIMENSIONS])
+def test_each_dimension_can_be_asked(store: DuckDBStore, dimension: str) -> None:
+    """Every dimension answers with name, visitors, visits, page views and seconds, also for what has no value."""
+    at = local("2026-11-23 12:00")
+    column = {"page": "path"}.get(dimension, dimension)
+    store.add("a", 1, [view(at, "v1", **{column: "something"}), view(at, "v2", visitor=2, **{column: ""})])
+    rows = ask(store, build_breakdown(days("2026-11-23", "2026-11-23"), dimension))
+    assert rows == [("", 1, 1, 1, 0.0), ("something", 1, 1, 1, 0.0)]
+
+
+def test_counters_are_summed_largest_first(store: DuckDBStore) -> None:
+    """Counters of the kinds asked for, over the hours of the period, the largest first."""
+    hour = int(local("2026-11-23 00:00"))
+    rows = [("dropped", "bot", "", 2), ("dropped", "prefetch", "", 5), ("held", "x", "", 9)]
+    store.add("a", 1, [Counted("main", hour, rows), Counted("main", hour + 82_800, [("dropped", "bot", "", 1)])])
+    store.add("a", 2, [Counted("main", hour - 3600, rows), Counted("main", hour + 86_400, rows)])
+    found = ask(store, build_counts(days("2026-11-23", "2026-11-23"), ["dropped", "refused_request"]))
+    assert found == [("dropped", "prefetch", "", 5), ("dropped", "bot", "", 3)]
+
+
+HOSTILE = "main' OR 1=1; DROP TABLE events; --"
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda query: build_totals(query, "events"),
+        lambda query: build_series(query, "visits"),
+        lambda query: build_breakdown(query, "page"),
+        lambda query: build_counts(query, [HOSTILE]),
+    ],
+    ids=["totals", "series", "breakdown", "counts"],
+)
+def test_values_never_enter_the_text(store: DuckDBStore, build: Any) -> None:
+    """What an operator typed is bound; the text is the same whatever it was."""
+    days = (date(2026, 1, 1), date(2026, 12, 31), AMSTERDAM)
+    question, honest = build(Query(HOSTILE, *days, limit=7)), build(Query("main", *days, limit=1000))
+    assert HOSTILE in question.values.values()
+    assert question.sql == honest.sql
+    ask(store, question)
+    assert store.fetch("SELECT count(*) FROM events", {}) == [(0,)]
+
+
+def test_unknown_dimension_is_no_identifier() -> None:
+    """A name that is no dimension never becomes SQL."""
+    with pytest.raises(KeyError):
+        build_breakdown(days("2026-11-23", "2026-11-23"), "path; DROP TABLE events")

@@ -1,0 +1,112 @@
+"""A visitor has one key for one day, and nobody can tell whose it was afterwards."""
+
+import threading
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import Engine, func, select
+
+from gateway.analytics.visitor import Visitors, destroy_salts, local_day
+from gateway.database import SALTS, is_sqlite, reading
+from tests.example_site import CONSENT_ID
+
+ZONE = "Europe/Amsterdam"
+
+
+def moment(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+NOON = moment("2026-06-10T10:00:00")
+MIDNIGHT = moment("2026-06-10T22:00:00")  # in Amsterdam, in summer
+
+DAYS = [
+    ("2026-06-10T21:59:59", ZONE, "2026-06-10"),
+    ("2026-06-10T22:00:00", ZONE, "2026-06-11"),
+    ("2026-12-10T22:59:59", ZONE, "2026-12-10"),
+    ("2026-12-10T23:00:00", ZONE, "2026-12-11"),
+    ("2026-06-10T18:14:59", "Asia/Kathmandu", "2026-06-10"),
+    ("2026-06-10T18:15:00", "Asia/Kathmandu", "2026-06-11"),
+]
+
+
+@pytest.mark.parametrize(("at", "zone", "day"), DAYS)
+def test_a_day_is_the_site_s_own(at: str, zone: str, day: str) -> None:
+    """Days turn at the site's midnight, in summer and winter and in zones of odd quarters."""
+    assert local_day(moment(at), zone) == day
+
+
+def test_a_key_is_the_same_all_day_and_another_the_next(engine: Engine) -> None:
+    """One consent has one key on a day, at every worker; another day, site or consent has another."""
+    first, second = Visitors(engine), Visitors(engine)
+    key = first.key("main", ZONE, CONSENT_ID, NOON)
+    assert key == first.key("main", ZONE, CONSENT_ID, MIDNIGHT - 1) == second.key("main", ZONE, CONSENT_ID, NOON)
+    others = {
+        first.key("main", ZONE, CONSENT_ID, MIDNIGHT),
+        first.key("shop", ZONE, CONSENT_ID, NOON),
+        first.key("main", ZONE, CONSENT_ID + "x", NOON),
+    }
+    assert len(others | {key}) == 4
+    assert all(0 <= one < 2**64 for one in others)
+
+
+def test_workers_that_start_a_day_together_share_its_salt(engine: Engine) -> None:
+    """When many workers ask for a new day's salt at once, one makes it and all use it."""
+    keys: list[int] = []
+    barrier = threading.Barrier(6)
+
+    def ask() -> None:
+        worker = Visitors(engine)
+        barrier.wait()
+        keys.append(worker.key("main", ZONE, CONSENT_ID, NOON))
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(keys), len(set(keys))) == (6, 1)
+    assert count_salts(engine) == 1
+
+
+def count_salts(engine: Engine) -> int:
+    with reading(engine) as connection:
+        return connection.execute(select(func.count()).select_from(SALTS)).scalar_one()
+
+
+def test_salts_are_destroyed_half_an_hour_after_their_day(engine: Engine) -> None:
+    """A day's salt stays for half an hour after midnight, then it is gone for good; keys cannot be made again."""
+    visitors = Visitors(engine)
+    key = visitors.key("main", ZONE, CONSENT_ID, NOON)
+    visitors.key("shop", ZONE, CONSENT_ID, NOON)
+    assert destroy_salts(engine, "main", ZONE, MIDNIGHT + 29 * 60) == 0
+    assert destroy_salts(engine, "main", ZONE, MIDNIGHT + 30 * 60) == 1
+    assert destroy_salts(engine, "main", ZONE, MIDNIGHT + 30 * 60) == 0
+    assert count_salts(engine) == 1  # the other site's
+    assert Visitors(engine).key("main", ZONE, CONSENT_ID, NOON) != key
+
+
+def test_a_destroyed_salt_is_in_no_file(engine: Engine) -> None:
+    """With SQLite the bytes of a destroyed salt stand neither in the database's file nor in its log."""
+    if not is_sqlite(engine):
+        return
+    Visitors(engine).key("main", ZONE, CONSENT_ID, NOON)
+    with reading(engine) as connection:
+        salt = bytes(connection.execute(select(SALTS.c.salt)).scalar_one())
+    database = str(engine.url.database)
+    assert any(salt in read(database + suffix) for suffix in ("", "-wal"))
+    destroy_salts(engine, "main", ZONE, MIDNIGHT + 3600)
+    assert not any(salt in read(database + suffix) for suffix in ("", "-wal"))
+
+
+def read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def test_old_salts_leave_the_memory(engine: Engine) -> None:
+    """A worker that runs on for days keeps no salt older than yesterday's."""
+    visitors = Visitors(engine)
+    for day in range(5):
+        visitors.key("main", ZONE, CONSENT_ID, NOON + day * 86_400)
+    assert sorted(day for _, day in visitors._salts) == ["2026-06-13", "2026-06-14"]

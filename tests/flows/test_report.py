@@ -1,0 +1,165 @@
+"""A report from real parts: the event store, the ledger and the outbox."""
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, insert
+
+from gateway import ledger
+from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.analytics.query import Query
+from gateway.analytics.results import ConsentFigures, CountRow, Point, Row, Totals
+from gateway.config import DestinationConfig
+from gateway.database import OUTBOX, open_database, transaction
+from gateway.errors import StoreError
+from gateway.event import Counted, Entry
+from gateway.flows.report import ReportParts, report
+from tests.analytics.entries import ZONE, engaged, local, record, view
+
+CRM = DestinationConfig(
+    name="crm", kind="webhook", url="https://crm.example.org/", secret="env:S", purposes=("marketing",)
+)
+DAY = Query("main", date(2026, 11, 23), date(2026, 11, 23), ZONE, "hour")
+WEEK = Query("main", date(2026, 11, 17), date(2026, 11, 23), ZONE)
+AT = local("2026-11-23 14:10")
+
+
+@pytest.fixture
+def parts(engine: Engine, tmp_path: Path) -> Iterator[ReportParts]:
+    """An empty store and database, and one destination."""
+    store = DuckDBStore(tmp_path / "events.duckdb")
+    yield ReportParts(store, engine, (CRM,))
+    store.close()
+
+
+@pytest.fixture
+def store_parts(tmp_path: Path) -> Iterator[ReportParts]:
+    """The same on SQLite alone and without a destination, for what the database has no part in."""
+    engine = open_database(f"sqlite:///{tmp_path / 'gateway.db'}")
+    store = DuckDBStore(tmp_path / "events.duckdb")
+    yield ReportParts(store, engine, ())
+    store.close()
+    engine.dispose()
+
+
+def choose(
+    engine: Engine, outcome: str, *withdrawn: str, at: float = AT, site: str = "main", kind: str = "choice"
+) -> None:
+    """Append a ledger entry as a choice does."""
+    body: dict[str, object] = {"choice": "save", "outcome": outcome, "withdrawn": list(withdrawn), "granted": []}
+    with transaction(engine) as connection:
+        ledger.append(connection, at=at, site=site, kind=kind, consent_id=None, body=body)
+
+
+def test_visits_reach_totals_series_and_breakdowns(store_parts: ReportParts) -> None:
+    """What was recorded is in the totals, in its hour, and in the rows of each dimension."""
+    fields = {"country": "NL", "browser": "Firefox", "os": "Linux", "device": "desktop", "topic": "schulden"}
+    entries: list[Entry] = [
+        view(AT, "a", path="/in", view_id="a1", source="Google", **fields),
+        view(AT + 60, "a", path="/uit", view_id="a2", started=AT, **fields),
+        record("download", AT + 61, "a", path="/uit", started=AT, **fields),
+        engaged(AT + 65, "a1", 5_000, "a", started=AT),
+        view(AT + 3600, "b", path="/in", view_id="b1", visitor=2, source="direct", **fields),
+    ]
+    store_parts.store.add("segment", 1, entries)
+    found = report(DAY, store_parts)
+    assert found.totals == Totals(2, 2, 3, 1, 1.5, 0.5, 2.5, 2.5)
+    assert [point for point in found.series if point.page_views] == [
+        Point("2026-11-23T14:00", 1, 1, 2),
+        Point("2026-11-23T15:00", 1, 1, 1),
+    ]
+    assert len(found.series) == 24
+    assert found.breakdowns["page"] == [Row("/in", 2, 2, 2, 2.5), Row("/uit", 1, 1, 1, 0.0)]
+    assert found.breakdowns["topic"] == [Row("schulden", 2, 2, 3, 5 / 3)]
+    assert found.breakdowns["source"] == [Row("Google", 1, 1, 2, 5.0), Row("direct", 1, 1, 1, 0.0)]
+    for dimension, name in (("country", "NL"), ("browser", "Firefox"), ("os", "Linux"), ("device", "desktop")):
+        assert found.breakdowns[dimension] == [Row(name, 2, 2, 3, 2.5)]
+
+
+def test_empty_site_has_a_whole_report(parts: ReportParts) -> None:
+    """Without any data every figure is there: zeros, no rates, a point for each day, the destination's empty queue."""
+    found = report(WEEK, parts)
+    assert found.totals == Totals()
+    assert [point.at for point in found.series] == [f"2026-11-{day}" for day in range(17, 24)]
+    assert all(point == Point(point.at, 0, 0, 0) for point in found.series)
+    assert list(found.breakdowns) == ["page", "topic", "source", "country", "browser", "os", "device"]
+    assert found.consent == ConsentFigures()
+    assert (found.dropped, found.held) == ([], [])
+    assert [(queue.destination, queue.kind, queue.queued) for queue in found.destinations] == [("crm", "webhook", 0)]
+
+
+def test_series_adds_up_to_the_totals(store_parts: ReportParts) -> None:
+    """Daily visitors, visits and views of the days are those of the period."""
+    for number in range(20):
+        at = AT - number * 26_000
+        entries: list[Entry] = [
+            view(at, f"v{number}", visitor=number % 3),
+            view(at + 900, f"v{number}", visitor=number % 3, started=at),
+        ]
+        store_parts.store.add("segment", number + 1, entries)
+    found = report(WEEK, store_parts)
+    for name in ("daily_visitors", "visits", "page_views"):
+        assert sum(getattr(point, name) for point in found.series) == getattr(found.totals, name) > 0
+
+
+def test_consent_is_counted_from_the_ledger(parts: ReportParts) -> None:
+    """Outcomes of the site's choices in the period; the rate is of those who chose; a banner shown is no choice."""
+    for outcome, times in (("accepted", 3), ("partly", 1), ("refused", 4), ("withdrawn", 1)):
+        for _ in range(times):
+            choose(parts.engine, outcome, *(["analytics"] if outcome == "withdrawn" else []))
+    choose(parts.engine, "accepted", at=DAY.starts_at - 1)
+    choose(parts.engine, "accepted", at=DAY.ends_at)
+    choose(parts.engine, "accepted", site="other")
+    choose(parts.engine, "accepted", kind="disclosure")
+    hour = int(DAY.starts_at)
+    parts.store.add("segment", 1, [Counted("main", hour, [("shown", "nl", "", 20), ("shown", "en", "", 5)])])
+    assert report(DAY, parts).consent == ConsentFigures(25, 3, 1, 4, 1, 0.5)
+
+
+def test_smaller_yes_is_partly_and_a_withdrawal(parts: ReportParts) -> None:
+    """Who keeps one purpose and takes back another said yes in part, and withdrew."""
+    choose(parts.engine, "partly", "marketing")
+    assert report(DAY, parts).consent == ConsentFigures(0, 0, 1, 0, 1, 1.0)
+
+
+def test_counters_tell_what_was_dropped_and_held(store_parts: ReportParts) -> None:
+    """Dropped hits and refused requests on one side, what was or would be held back on the other."""
+    rows = [
+        ("dropped", "bot", "", 3),
+        ("refused_request", "too_large", "", 1),
+        ("held", "ads.example.net", "script marketing", 9),
+        ("would_hold", "_ga", "cookie analytics /", 2),
+        ("shown", "nl", "", 100),
+    ]
+    store_parts.store.add("segment", 1, [Counted("main", int(DAY.starts_at), rows)])
+    found = report(DAY, store_parts)
+    assert found.dropped == [CountRow("dropped", "bot", "", 3), CountRow("refused_request", "too_large", "", 1)]
+    assert [row.name for row in found.held] == ["ads.example.net", "_ga"]
+
+
+def test_queue_is_the_outbox_s(parts: ReportParts) -> None:
+    """A destination's rows by state, and since when the oldest waits."""
+    plain = {
+        "destination": "crm",
+        "site": "main",
+        "recorded_at": AT,
+        "next_at": AT,
+        "expires_at": AT + 9,
+        "attempts": 0,
+        "revision": 1,
+        "reason": "",
+    }
+    rows = [{"event_id": state, "state": state, **plain} for state in ("queued", "delivered", "dead")]
+    with transaction(parts.engine) as connection:
+        connection.execute(insert(OUTBOX), rows)
+    (queue,) = report(DAY, parts).destinations
+    assert (queue.queued, queue.delivered, queue.dead, queue.started, queue.oldest_at) == (1, 1, 1, 0, AT)
+
+
+def test_failing_store_is_told(store_parts: ReportParts) -> None:
+    """When the event store is gone, a report raises StoreError."""
+    store_parts.store.close()
+    with pytest.raises(StoreError):
+        report(DAY, store_parts)

@@ -32,7 +32,7 @@ from gateway.destinations.upkeep import prune_settled
 from gateway.errors import StoreError
 from gateway.flows.choose import make_reserve
 from gateway.flows.deliver import Deliverer
-from gateway.flows.drain import drain_once
+from gateway.flows.drain import Drained, drain_once
 from gateway.flows.report import ReportParts, report
 from gateway.front import JOURNAL_FOLDER
 from gateway.keeper_process import LOCK_NAME
@@ -125,18 +125,19 @@ class Keeper:
         (self._config.data_folder / SOCKET_NAME).unlink(missing_ok=True)
 
     async def drain(self) -> int:
-        """Drain until the journals hold nothing new; returns how many entries were taken."""
-        total = 0
+        """Drain all that the journals hold at this moment; returns how many entries that were."""
+        total, more = 0, True
         async with self._draining:
-            while drained := await asyncio.to_thread(self._drain_once):
-                total += drained
+            while more:
+                taken, more = await asyncio.to_thread(self._drain_once)
+                total += taken
         if total:
             self._deliverer.wake()
         return total
 
-    def _drain_once(self) -> int:
+    def _drain_once(self) -> Drained:
         drained = drain_once(self._folder, self._store, self._engine, self._config.destinations, time.time())
-        self._drained += drained
+        self._drained += drained.entries
         return drained
 
     async def _drain_turn(self) -> None:
@@ -170,13 +171,15 @@ class Keeper:
                 self._stopping.set()
 
     async def _repeat(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """Do the work every so many seconds, and on a busy machine in no more than a fifth of the time."""
         while not self._stopping.is_set():
+            begun = time.monotonic()
             try:
                 await work()
             except Exception:  # a worker loop: it has to go on
                 log.exception("the keeper's work failed; it is tried again")
             try:
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(max(seconds, 4 * (time.monotonic() - begun))):
                     await self._stopping.wait()
             except TimeoutError:
                 continue

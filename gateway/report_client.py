@@ -37,9 +37,8 @@ def fetch_report(config: Config, fields: dict[str, str]) -> Report:
     with try_hold(config.data_folder / LOCK_NAME) or closing(_Nothing()):
         engine = open_database(config.database_url)
         with closing(DuckDBStore(config.data_folder / STORE_FILE)) as store:
-            while drain_once(
-                config.data_folder / JOURNAL_FOLDER, store, engine, config.destinations, time.time()
-            ):
+            journals = config.data_folder / JOURNAL_FOLDER
+            while drain_once(journals, store, engine, config.destinations, time.time()).more:
                 pass
             return report(query, ReportParts(store, engine, config.destinations))
 

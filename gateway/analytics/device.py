@@ -1,12 +1,35 @@
-"""Browser, operating system and device class from an agent string. The only user of user_agents and ua_parser."""
+"""Browser, operating system and device class from an agent string. The only user of user_agents and ua_parser.
 
+The parser's rules take some names and all versions from the agent string as they stand there, so an agent can bring words
+and numbers of its own. Only names that are listed here and versions that can be one are kept: nothing else of the string
+ever leaves this file.
+"""
+
+import re
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 import ua_parser
 from user_agents.parsers import UserAgent, parse_browser, parse_device, parse_operating_system
 
 MAX_AGENT = 512  # bytes looked at; longer agent strings are attacks on parsers
+BROWSERS = frozenset(
+    """AOL|Amazon Silk|Android|Brave|BlackBerry WebKit|Chrome|Chrome Mobile|Chrome Mobile WebView|Chrome Mobile iOS|Chromium|
+Coc Coc|DuckDuckGo|DuckDuckGo Mobile|Ecosia Android|Ecosia iOS|Edge|Edge Mobile|Epiphany|Facebook|Facebook Messenger|Falkon|
+Firefox|Firefox Focus|Firefox Mobile|Firefox iOS|Google|HeyTapBrowser|HuaweiBrowser|IE|IE Mobile|Instagram|Iron|Konqueror|
+LinkedIn|Maxthon|MiuiBrowser|Mobile Safari|Mobile Safari UI/WKWebView|Mozilla|Opera|Opera Mini|Opera Mobile|Opera Neon|
+Pale Moon|Pinterest|Puffin|QQ Browser|QQ Browser Mobile|QtWebEngine|Safari|Samsung Internet|SeaMonkey|Seznam.cz|Silk|Slack|
+Snapchat|Sogou Explorer|TikTok|Twitter|UC Browser|Vivaldi|Vivo Browser|WebKit Nightly|Whale|WhatsApp|Yandex Browser""".replace(
+        "\n", ""
+    ).split("|")
+)
+SYSTEMS = frozenset(
+    """ATV OS X|Android|Arch Linux|BlackBerry OS|CentOS|Chrome OS|Chromecast|Debian|Fedora|FreeBSD|HarmonyOS|KaiOS|Linux|
+Linux Mint|Mac OS X|NetBSD|OpenBSD|Other Linux|PlayStation|Red Hat|SUSE|Solaris|Tizen|Ubuntu|WatchOS|Windows|Windows Mobile|
+Windows Phone|iOS|webOS""".replace("\n", "").split("|")
+)
+VERSION = re.compile(r"(?:RT )?\d{1,4}(?:\.\d{1,4})?|XP|Vista|ME|NT|RT|CE")
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -39,13 +62,16 @@ class _Agent(UserAgent):  # type: ignore[misc]
 def parse_agent(user_agent: str) -> Device:
     """The device behind an agent string; what cannot be told is empty. Remembered in memory only."""
     agent = _Agent(user_agent[:MAX_AGENT])
-    return Device(
-        browser=agent.browser.family,
-        browser_version=agent.browser.version_string,
-        os=agent.os.family,
-        os_version=agent.os.version_string,
-        device=_device_class(agent),
-    )
+    browser, browser_version = _known(agent.browser, BROWSERS)
+    system, system_version = _known(agent.os, SYSTEMS)
+    return Device(browser, browser_version, system, system_version, _device_class(agent))
+
+
+def _known(found: Any, names: frozenset[str]) -> tuple[str, str]:
+    """Name and version, each as far as it is nothing that the agent invented."""
+    name = found.family if found.family in names else ""
+    version = str(found.version_string)
+    return name, version if name and VERSION.fullmatch(version) else ""
 
 
 def _device_class(agent: _Agent) -> str:

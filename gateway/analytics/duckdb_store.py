@@ -18,7 +18,7 @@ from typing import NamedTuple
 import duckdb
 import msgspec
 
-from gateway.analytics.store import naive_utc
+from gateway.analytics.store import Batch, naive_utc
 from gateway.errors import StoreError
 from gateway.event import ENGAGEMENT, Counted, Entry, Event, Recorded
 
@@ -198,20 +198,20 @@ class DuckDBStore:
             self._connection.execute(SCHEMA)
         path.chmod(0o600)
 
-    def add(self, segment: str, drained: int, entries: Sequence[Entry]) -> None:
-        """Store the entries and the segment's new offset in one transaction; nothing when that offset was reached
-        before. Raises StoreError, and then nothing is stored."""
-        events = [entry.event for entry in entries if isinstance(entry, Recorded)]
-        counts = _sum_counts(entries)
+    def add(self, *batches: Batch) -> None:
+        """Store all batches and their segments' new offsets in one transaction; a batch whose offset was reached
+        before is left out. Raises StoreError, and then nothing is stored."""
         with self._transaction() as connection:
-            known = connection.execute(OFFSET, {"segment": segment}).fetchone()
-            if known is not None and known[0] >= drained:
-                return
+            new = [batch for batch in batches if not _is_stored(connection, batch)]
+            entries = [entry for batch in new for entry in batch.entries]
+            events = [entry.event for entry in entries if isinstance(entry, Recorded)]
+            counts = _sum_counts(entries)
             if events:
                 _add_events(connection, events)
             if counts:
                 _add_counts(connection, counts)
-            connection.execute(ADVANCE, {"segment": segment, "drained": drained})
+            for batch in new:
+                connection.execute(ADVANCE, {"segment": batch.segment, "drained": batch.drained})
 
     def offsets(self) -> dict[str, int]:
         """The number of the last stored entry of each journal segment."""
@@ -254,6 +254,11 @@ class DuckDBStore:
             except BaseException:
                 self._connection.rollback()
                 raise
+
+
+def _is_stored(connection: duckdb.DuckDBPyConnection, batch: Batch) -> bool:
+    known = connection.execute(OFFSET, {"segment": batch.segment}).fetchone()
+    return known is not None and int(known[0]) >= batch.drained
 
 
 def _add_events(connection: duckdb.DuckDBPyConnection, events: list[Event]) -> None:

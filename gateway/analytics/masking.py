@@ -29,10 +29,16 @@ OPAQUE = re.compile(
     rf"(?<![A-Za-z0-9_-])(?!{_SLUG})(?=[A-Za-z0-9_-]*[a-z])(?=[A-Za-z0-9_-]*[A-Z])(?=[A-Za-z0-9_-]*\d)"
     r"[A-Za-z0-9_-]{16,}"
 )
+# Addresses of machines: four numbers, or groups between colons with a double one or all eight of them. Not times.
+IPV4 = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]?\d)")
+IPV6 = re.compile(
+    r"(?<![A-Za-z0-9:])(?=[0-9A-Fa-f:]*::[0-9A-Fa-f]|[0-9A-Fa-f]+::|(?:[0-9A-Fa-f]{1,4}:){7})"
+    r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![A-Za-z0-9:])"
+)
 # Five digits and more, also when written 1234.56.789 or 1234-5678-9012; dates with hyphens and 2024-2025 stay.
 DIGITS = re.compile(r"\d(?:[\s.]?\d){4,}")
 GROUPS = re.compile(r"\d{3,}(?:-\d{3,}){2,}")
-DEFAULT_PATTERNS = (EMAIL, UUID, JWT, TOKEN, OPAQUE, HEX, GROUPS, DIGITS)
+DEFAULT_PATTERNS = (EMAIL, IPV4, IPV6, UUID, JWT, TOKEN, OPAQUE, HEX, GROUPS, DIGITS)
 
 
 class Masker:
@@ -85,7 +91,9 @@ def campaign_fields(url: str) -> dict[str, str]:
     if not query:
         return {}
     found: dict[str, str] = {}
-    for name, value in parse_qsl(query[:4096], max_num_fields=None)[:100]:
+    if len(query) > MAX_READ:  # what a cut leaves of an identifier could no longer be told
+        query = query[:MAX_READ].rpartition("&")[0]
+    for name, value in parse_qsl(query, max_num_fields=None)[:100]:
         if name in CAMPAIGN_FIELDS and value:
             found.setdefault(name, value)
         elif name in CLICK_IDS:

@@ -4,15 +4,25 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
+import msgspec
+
 from gateway.event import Entry
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Entries of one journal segment; `drained` is the number of the last of them."""
+
+    segment: str
+    drained: int
+    entries: Sequence[Entry]
 
 
 class Store(Protocol):
     """An event store: entries in exactly once, rows out. All times are epoch seconds, UTC."""
 
-    def add(self, segment: str, drained: int, entries: Sequence[Entry]) -> None:
-        """Store the entries and the segment's new offset in one transaction; nothing when that offset was reached
-        before. Raises StoreError, and then nothing is stored."""
+    def add(self, *batches: Batch) -> None:
+        """Store all batches and their segments' new offsets in one transaction; a batch whose offset was reached
+        before is left out. Raises StoreError, and then nothing is stored."""
 
     def offsets(self) -> dict[str, int]:
         """The number of the last stored entry of each journal segment."""

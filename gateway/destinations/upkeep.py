@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Engine, case, delete, literal, select, update
+from sqlalchemy import Connection, Engine, and_, case, delete, literal, or_, select, update
 
 from gateway.database import OUTBOX, reading, transaction
 from gateway.destinations.figures import SETTLED, add_totals
@@ -19,8 +19,10 @@ C = OUTBOX.c
 
 
 def expire_overdue(engine: Engine, now: float) -> int:
-    """Settle queued rows that are past their time, whatever their destination; returns how many."""
-    overdue = (C.state == State.QUEUED, C.expires_at <= now)
+    """Settle rows past their time that nobody holds, whatever their destination; returns how many."""
+    held = C.state.in_((State.LEASED, State.STARTED))
+    unheld = or_(C.state == State.QUEUED, and_(held, C.lease_until <= now))
+    overdue = (unheld, C.expires_at <= now)
     values: dict[str, Any] = {**CLOSED, "state": State.EXPIRED, "settled_at": now}
     # What failed before is the better reason, where there is one.
     values["reason"] = case((C.reason == "", literal(Reason.EXPIRED.value)), else_=C.reason)

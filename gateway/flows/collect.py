@@ -17,6 +17,7 @@ MAX_PROPS = 30
 NO_SOURCE = Source()
 DIRECT_SOURCE = Source(source=DIRECT, channel=DIRECT)
 SLACK_MS = 5_000
+OWN_KINDS = (PAGE_VIEW, ENGAGEMENT)
 
 Done = Callable[[JournalFull | None], None]
 
@@ -66,13 +67,13 @@ def build_event(hit: Hit, decision: Decision, visit: Visit, site: Site, parts: P
     return Event(
         at=hit.at,
         site=hit.site,
-        kind=hit.kind,
+        kind=hit.kind if hit.kind in OWN_KINDS else parts.masker.text(hit.kind),
         path=path,
         visitor=parts.visitors.key(hit.site, site.config.timezone, decision.consent_id, hit.at),
         visit_id=visit.id,
         visit_started_at=visit.started_at,
         view_id=hit.view_id,
-        host=hit.host,
+        host=hit.host if hit.host in site.config.hosts else parts.masker.text(hit.host),
         topic=parts.masker.text(hit.topic) if hit.topic else _topic(path, parts),
         sequence=hit.sequence,
         engaged_ms=_clamp(hit, visit, parts) if hit.kind == ENGAGEMENT else 0,

@@ -10,6 +10,7 @@ Nothing about a visitor is logged: only destination names, counts, and words out
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,7 +39,8 @@ from gateway.event import Event
 log = logging.getLogger("gateway.deliver")
 
 CONCURRENCY = 8
-LEASE_SLACK_SECONDS = 30.0  # beyond the request's own timeout, for the database before and after
+ROUNDS_AHEAD = 4  # how many rows are leased at once, for each place on the wire
+LEASE_SLACK_SECONDS = 30.0  # beyond the timeouts of those rounds, for the database before and after
 IDLE_SECONDS = 5.0  # how often a lane looks for rows that nobody woke it for
 CROWDED_SECONDS = 0.2  # due rows, all of them locked by others
 FAULT_SECONDS = 5.0
@@ -58,6 +60,7 @@ class Lane:
     destination: Destination
     sender: Sender
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    leased: deque[Leased] = field(default_factory=deque)
     running: set[asyncio.Task[None]] = field(default_factory=set)
     disabled: str = ""
 
@@ -135,21 +138,29 @@ class Deliverer:
 
     async def _turn(self, lane: Lane) -> float:
         """Begin as many deliveries as there is room for; returns how long to rest unless woken."""
-        room = self._concurrency - len(lane.running)
-        if room <= 0:
+        if len(lane.running) >= self._concurrency:
             return IDLE_SECONDS
+        if not lane.leased:
+            pause = await self._lease(lane)
+            if pause > 0:
+                return pause
+        while lane.leased and len(lane.running) < self._concurrency:
+            task = asyncio.create_task(self._deliver(lane, lane.leased.popleft()))
+            lane.running.add(task)
+            task.add_done_callback(partial(_leave, lane))
+        return 0.0
+
+    async def _lease(self, lane: Lane) -> float:
+        """Fetch what is due, some rounds ahead; returns how long to rest when there is nothing."""
         name, now = lane.destination.config.name, self._clock()
         due = await asyncio.to_thread(self._find_next_due, name)
         if due is None or due > now:
             return IDLE_SECONDS if due is None else min(due - now, IDLE_SECONDS)
-        seconds = lane.destination.config.timeout_seconds + LEASE_SLACK_SECONDS
-        take = partial(lease, destination=name, owner=self._owner, limit=room, now=now, lease_seconds=seconds)
-        rows = await self._commits.run(take)
-        for row in rows:
-            task = asyncio.create_task(self._deliver(lane, row))
-            lane.running.add(task)
-            task.add_done_callback(partial(_leave, lane))
-        return 0.0 if rows else CROWDED_SECONDS
+        seconds = lane.destination.config.timeout_seconds * (ROUNDS_AHEAD + 1) + LEASE_SLACK_SECONDS
+        limit = self._concurrency * ROUNDS_AHEAD
+        take = partial(lease, destination=name, owner=self._owner, limit=limit, now=now, lease_seconds=seconds)
+        lane.leased.extend(await self._commits.run(take))
+        return 0.0 if lane.leased else CROWDED_SECONDS
 
     def _find_next_due(self, name: str) -> float | None:
         with reading(self._engine) as connection:
@@ -209,9 +220,7 @@ class Deliverer:
         wait: float | None = None
         if isinstance(verdict, Retry):
             wait = retry_in(lane.destination.schedule, started.attempts, verdict.after, self._chance())
-        work = partial(
-            settle, row_id=row.id, owner=self._owner, verdict=verdict, retry_in=wait, now=self._clock()
-        )
+        work = partial(settle, row_id=row.id, owner=self._owner, verdict=verdict, retry_in=wait, now=self._clock())
         await self._commits.run(work)
         if isinstance(verdict, Dead) and verdict.disable:
             lane.disabled = verdict.reason

@@ -12,13 +12,14 @@ import sqlite3
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import msgspec
 from sqlalchemy import Engine
 
 from gateway.analytics.journal import Segment, find_segments, read_segment, remove_segment
-from gateway.analytics.store import Store
+from gateway.analytics.store import Batch, Store
 from gateway.config import DestinationConfig
 from gateway.database import transaction
 from gateway.destinations.outbox import Delivery, add_deliveries, forget_offset, get_offset, set_offset
@@ -26,9 +27,8 @@ from gateway.event import Entry, Event, Recorded
 
 log = logging.getLogger("gateway.drain")
 
-BATCH_ROWS = 2000
-# A segment that grows as fast as it is read must not keep the others waiting.
-BATCHES_IN_A_ROW = 25
+BATCH_ROWS = 5000
+LEAST_ROWS = 500
 HOUR = 3600.0
 DAMAGED = ".damaged"
 SLASHES = re.compile("/+")
@@ -36,48 +36,43 @@ SLASHES = re.compile("/+")
 Numbered = Sequence[tuple[int, Entry]]
 
 
+class Drained(NamedTuple):
+    """How many entries were taken, and whether some that were there may be left."""
+
+    entries: int
+    more: bool
+
+
 def drain_once(
     journal_folder: Path, store: Store, engine: Engine, destinations: Sequence[DestinationConfig], now: float
-) -> int:
-    """Drain what the journals hold at this moment; returns how many entries. More than 0: call again at once.
+) -> Drained:
+    """Take about BATCH_ROWS entries out of the journals, fairly from each.
 
+    One transaction in the store for all segments: its cost lies in the transaction, not in the rows.
     Raises StoreError, or what the database raises; nothing is lost by it.
     """
     offsets = store.offsets()
-    drained = 0
-    for segment in find_segments(journal_folder):
-        drained += _drain_segment(segment, offsets.get(segment.name, 0), store, engine, destinations, now)
-    return drained
-
-
-def _drain_segment(
-    segment: Segment,
-    after: int,
-    store: Store,
-    engine: Engine,
-    destinations: Sequence[DestinationConfig],
-    now: float,
-) -> int:
-    drained = 0
-    for _ in range(BATCHES_IN_A_ROW):
-        batch = _read(segment, after)
+    segments = find_segments(journal_folder)
+    share = max(BATCH_ROWS // max(len(segments), 1), LEAST_ROWS)
+    batches = []
+    for segment in segments:
+        batch = _read(segment, offsets.get(segment.name, 0), share)
         if batch is None:
             _set_aside(segment)
-            break
-        if not batch:
-            if segment.closed:
-                _remove(segment, store, engine)
-            break
-        _forward(segment.name, batch, engine, destinations, now)
-        after = batch[-1][0]
-        store.add(segment.name, after, [entry for _, entry in batch])
-        drained += len(batch)
-    return drained
+        elif batch:
+            _forward(segment.name, batch, engine, destinations, now)
+            batches.append(Batch(segment.name, batch[-1][0], [entry for _, entry in batch]))
+        elif segment.closed:
+            _remove(segment, store, engine)
+    if batches:
+        store.add(*batches)
+    taken = [len(batch.entries) for batch in batches]
+    return Drained(sum(taken), more=max(taken, default=0) >= share)
 
 
-def _read(segment: Segment, after: int) -> Numbered | None:
+def _read(segment: Segment, after: int, share: int) -> Numbered | None:
     """The next entries, up to a damaged place commit by commit; None at the damaged place itself."""
-    for limit in (BATCH_ROWS, 1):
+    for limit in (share, 1):
         try:
             return read_segment(segment, after, limit)
         except sqlite3.OperationalError:

@@ -187,7 +187,7 @@ def parse_post(body: bytes, request: VisitorRequest, site: Site) -> Post:
         parse_return_to(fields.get("return_to", [""])[0]),
         view if 16 <= len(view) <= 32 and VIEW_ID.issuperset(view) else "",
         fields.get("referrer", [""])[0][:4096],
-        fields.get("topic", [""])[0][:500],
+        fields.get("topic", [""])[0][:4096],  # cut to size once it is masked
     )
 
 

@@ -123,5 +123,5 @@ def _hit(report: Report, request: VisitorRequest, site: Site, now: float) -> Hit
         topic=report.topic,
         sequence=report.seq,
         engaged_ms=report.engaged,
-        props={name: str(value)[:500] for name, value in report.props.items()},
+        props={name: str(value) for name, value in report.props.items()},
     )

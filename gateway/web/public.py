@@ -106,8 +106,10 @@ class Public:
         self, request: VisitorRequest, site: Site, decision: Decision, now: float, _r: Receive, send: Send
     ) -> None:
         """The banner as a fragment, for the stand-alone script."""
-        language = self._language(request, site)
-        return_to = parse_return_to(parse_qs(request.query, max_num_fields=50).get("return_to", [""])[0])
+        fields = parse_qs(request.query, max_num_fields=50)
+        page = fields.get("lang", [""])[0]  # the page's own language, as it says itself
+        language = choose_language(page, request.languages, self._desk.languages[site.id])
+        return_to = parse_return_to(fields.get("return_to", [""])[0])
         view = View("", return_to, "", "")
         fragment = self._desk.snippets.build_fragment(site, language, decision, view)
         if not decision.chosen:

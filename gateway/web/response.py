@@ -251,6 +251,7 @@ class GatedResponse:
 
     def _look_at(self, sent: bytes, more: bool) -> bytes:
         """Observing: the bytes go on as they came, whatever we make of them."""
+        assert self._rewriter is not None
         try:
             self._rewriter.feed(self._undo.feed(sent))
             if not more:

@@ -183,7 +183,7 @@ async function startStandalone() {
 function fetchFragment() {
   return new Promise((done, fail) => {
     const request = new XMLHttpRequest();
-    const query = new URLSearchParams({ return_to: currentPath() });
+    const query = new URLSearchParams({ return_to: currentPath(), lang: document.documentElement.lang });
     request.open("GET", config.prefix + "banner?" + query);
     request.responseType = "document";
     request.onerror = fail;

@@ -9,7 +9,10 @@ from tests.example_site import AGENT
 
 AGENTS = [
     (AGENT, ("Chrome", "140", "Windows", "10", "desktop")),
-    ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", ("Firefox", "140", "Linux", "", "desktop")),
+    (
+        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        ("Firefox", "140", "Linux", "", "desktop"),
+    ),
     (
         "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15",
         ("Safari", "18", "Mac OS X", "10.15", "desktop"),
@@ -40,7 +43,9 @@ def test_agents_are_read(agent: str, expected: tuple[str, ...]) -> None:
     assert (device.browser, device.browser_version, device.os, device.os_version, device.device) == expected
 
 
-@pytest.mark.parametrize("agent", ["", " ", "\0", "x", "Mozilla/5.0", "é€\U0001f600", "a" * 100_000, "Android " * 10_000, "(" * 100_000])
+@pytest.mark.parametrize(
+    "agent", ["", " ", "\0", "x", "Mozilla/5.0", "é€\U0001f600", "a" * 100_000, "Android " * 10_000, "(" * 100_000]
+)
 def test_any_agent_is_read_in_no_time(agent: str) -> None:
     """Rubbish and giants give a device of class `other` or a guess, within 50 ms, and keep nothing of the text."""
     parse_agent("warm")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.analytics.duckdb_store import DuckDBStore
-from gateway.analytics.store import naive_utc
+from gateway.analytics.store import Batch, naive_utc
 from gateway.errors import StoreError
 from gateway.event import PAGE_VIEW, Counted, Entry, Event, Recorded
 from tests.analytics.entries import NOON, engaged, record, view
@@ -44,42 +44,44 @@ def count(store: DuckDBStore, table: str) -> int:
 
 def test_visit_follows_its_events(store: DuckDBStore) -> None:
     """A visit knows its first and last page, how many views and events it had, its entry's source, and its time."""
-    store.add("a", 1, [view(NOON, path="/in", source="Google", view_id="v1")])
-    store.add("a", 2, [view(NOON + 60, path="/uit", source="", view_id="v2", started=NOON)])
-    store.add("a", 3, [record("download", NOON + 90, path="/uit", started=NOON)])
-    store.add("a", 4, [engaged(NOON + 95, "v1", 4000, started=NOON), engaged(NOON + 95, "v2", 500, started=NOON)])
+    store.add(Batch("a", 1, [view(NOON, path="/in", source="Google", view_id="v1")]))
+    store.add(Batch("a", 2, [view(NOON + 60, path="/uit", source="", view_id="v2", started=NOON)]))
+    store.add(Batch("a", 3, [record("download", NOON + 90, path="/uit", started=NOON)]))
+    store.add(
+        Batch("a", 4, [engaged(NOON + 95, "v1", 4000, started=NOON), engaged(NOON + 95, "v2", 500, started=NOON)])
+    )
     assert visit_of(store) == (2, 1, 4500, "/in", "/uit", "Google", 1, naive_utc(NOON), naive_utc(NOON + 95))
 
 
 def test_order_of_segments_does_not_matter(store: DuckDBStore) -> None:
     """The last page may be drained first: entry and exit go by time, not by arrival."""
-    store.add("b", 1, [view(NOON + 60, path="/uit", source="Bing", started=NOON)])
-    store.add("a", 1, [view(NOON, path="/in", source="Google")])
+    store.add(Batch("b", 1, [view(NOON + 60, path="/uit", source="Bing", started=NOON)]))
+    store.add(Batch("a", 1, [view(NOON, path="/in", source="Google")]))
     assert visit_of(store)[:6] == (2, 0, 0, "/in", "/uit", "Google")
 
 
 def test_page_view_goes_before_custom_event(store: DuckDBStore) -> None:
     """Entry, source and exit of a visit are those of its page views, even when a custom event lies outside them."""
-    store.add("a", 1, [record("click", NOON, path="/x"), record("click", NOON + 9, path="/y", started=NOON)])
+    store.add(Batch("a", 1, [record("click", NOON, path="/x"), record("click", NOON + 9, path="/y", started=NOON)]))
     assert visit_of(store)[:6] == (0, 2, 0, "/x", "/y", "")
-    store.add("b", 1, [view(NOON + 5, path="/page", source="Google", started=NOON)])
+    store.add(Batch("b", 1, [view(NOON + 5, path="/page", source="Google", started=NOON)]))
     assert visit_of(store)[:6] == (1, 2, 0, "/page", "/page", "Google")
 
 
 def test_engaged_time_is_the_largest_told(store: DuckDBStore) -> None:
     """Repeated, late and smaller reports of a view's time never add up and never shrink it."""
-    store.add("a", 1, [view(NOON, view_id="v1")])
+    store.add(Batch("a", 1, [view(NOON, view_id="v1")]))
     for number, told in enumerate((3000, 9000, 9000, 5000), start=2):
-        store.add("a", number, [engaged(NOON + number, "v1", told, started=NOON)])
+        store.add(Batch("a", number, [engaged(NOON + number, "v1", told, started=NOON)]))
     assert visit_of(store)[2] == 9000
     assert store.fetch("SELECT engaged_ms FROM events", {}) == [(9000,)]
 
 
 def test_engagement_before_its_view_is_not_lost(store: DuckDBStore) -> None:
     """A report that is drained before its view shows nothing until the view comes, and then counts."""
-    store.add("b", 1, [engaged(NOON + 30, "v1", 7000, started=NOON)])
+    store.add(Batch("b", 1, [engaged(NOON + 30, "v1", 7000, started=NOON)]))
     assert (count(store, "events"), count(store, "visits")) == (0, 0)
-    store.add("a", 1, [view(NOON, view_id="v1")])
+    store.add(Batch("a", 1, [view(NOON, view_id="v1")]))
     assert visit_of(store)[2] == 7000
     assert visit_of(store)[8] == naive_utc(NOON + 30)
     assert count(store, "waiting") == 0
@@ -87,14 +89,14 @@ def test_engagement_before_its_view_is_not_lost(store: DuckDBStore) -> None:
 
 def test_engagement_of_the_visit_before_counts_there(store: DuckDBStore) -> None:
     """A tab left open tells of its view under the next visit: the time is the first visit's."""
-    store.add("a", 1, [view(NOON, "visit-1", view_id="v1"), view(NOON + 3600, "visit-2", view_id="v2")])
-    store.add("a", 2, [engaged(NOON + 3610, "v1", 8000, "visit-2", started=NOON + 3600)])
+    store.add(Batch("a", 1, [view(NOON, "visit-1", view_id="v1"), view(NOON + 3600, "visit-2", view_id="v2")]))
+    store.add(Batch("a", 2, [engaged(NOON + 3610, "v1", 8000, "visit-2", started=NOON + 3600)]))
     assert (visit_of(store, "visit-1")[2], visit_of(store, "visit-2")[2]) == (8000, 0)
 
 
 def test_engagement_without_view_id_reaches_no_view(store: DuckDBStore) -> None:
     """Views without an id are not taken for one another."""
-    store.add("a", 1, [view(NOON, view_id=""), engaged(NOON + 5, "", 5000, started=NOON)])
+    store.add(Batch("a", 1, [view(NOON, view_id=""), engaged(NOON + 5, "", 5000, started=NOON)]))
     assert visit_of(store)[2] == 0
 
 
@@ -102,7 +104,7 @@ def test_offset_reached_before_is_stored_once(store: DuckDBStore) -> None:
     """Draining a piece of a journal again, as after a crash, changes nothing."""
     entries: list[Entry] = [view(NOON), Counted("main", HOUR, [("dropped", "bot", "", 2)])]
     for _ in range(3):
-        store.add("a", 2, entries)
+        store.add(Batch("a", 2, entries))
     assert store.offsets() == {"a": 2}
     assert (count(store, "events"), store.fetch("SELECT n FROM counts", {})) == (1, [(2,)])
 
@@ -113,23 +115,25 @@ def test_failed_add_leaves_nothing(store: DuckDBStore, monkeypatch: pytest.Monke
     with monkeypatch.context() as patch:
         patch.setattr("gateway.analytics.duckdb_store.ADVANCE", "INSERT INTO nowhere VALUES ($segment, $drained)")
         with pytest.raises(StoreError):
-            store.add("a", 2, batch)
+            store.add(Batch("a", 2, batch))
     assert (count(store, "events"), count(store, "visits"), count(store, "counts"), store.offsets()) == (0, 0, 0, {})
-    store.add("a", 2, batch)
+    store.add(Batch("a", 2, batch))
     assert (count(store, "events"), store.offsets()) == (1, {"a": 2})
 
 
 def test_counters_add_up(store: DuckDBStore) -> None:
     """Counters of several workers, hours and kinds are summed by site, hour, kind, name and detail."""
-    store.add("a", 1, [Counted("main", HOUR, [("held", "ads.example.net", "script marketing", 2)])])
+    store.add(Batch("a", 1, [Counted("main", HOUR, [("held", "ads.example.net", "script marketing", 2)])]))
     store.add(
-        "b",
-        1,
-        [
-            Counted("main", HOUR, [("held", "ads.example.net", "script marketing", 3), ("shown", "nl", "", 1)]),
-            Counted("main", HOUR + 3600, [("shown", "nl", "", 4)]),
-            Counted("other", HOUR, [("shown", "nl", "", 8)]),
-        ],
+        Batch(
+            "b",
+            1,
+            [
+                Counted("main", HOUR, [("held", "ads.example.net", "script marketing", 3), ("shown", "nl", "", 1)]),
+                Counted("main", HOUR + 3600, [("shown", "nl", "", 4)]),
+                Counted("other", HOUR, [("shown", "nl", "", 8)]),
+            ],
+        ),
     )
     rows = store.fetch("SELECT site, hour, kind, n FROM counts ORDER BY ALL", {})
     assert rows == [
@@ -145,7 +149,7 @@ def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
     path = tmp_path / "events.duckdb"
     for number in (1, 2):
         store = DuckDBStore(path)
-        store.add("a", number, [view(NOON + number, started=NOON, path=f"/{number}")])
+        store.add(Batch("a", number, [view(NOON + number, started=NOON, path=f"/{number}")]))
         store.close()
     store = DuckDBStore(path)
     assert (visit_of(store)[:5], store.offsets()) == ((2, 0, 0, "/1", "/2"), {"a": 2})
@@ -157,9 +161,10 @@ def test_kill_loses_nothing_stored(tmp_path: Path) -> None:
     script = (
         "import os, sys; from pathlib import Path\n"
         "from gateway.analytics.duckdb_store import DuckDBStore\n"
+        "from gateway.analytics.store import Batch\n"
         "from tests.analytics.entries import NOON, view\n"
         "store = DuckDBStore(Path(sys.argv[1]))\n"
-        "for n in range(1, 6): store.add('a', n, [view(NOON + n, f'visit-{n}')])\n"
+        "for n in range(1, 6): store.add(Batch('a', n, [view(NOON + n, f'visit-{n}')]))\n"
         "os.kill(os.getpid(), 9)\n"
     )
     path = tmp_path / "events.duckdb"
@@ -172,8 +177,8 @@ def test_kill_loses_nothing_stored(tmp_path: Path) -> None:
 
 def test_forgotten_segment_has_no_offset(store: DuckDBStore) -> None:
     """The offset of a removed segment goes; others stay."""
-    store.add("a", 1, [])
-    store.add("b", 7, [])
+    store.add(Batch("a", 1, []))
+    store.add(Batch("b", 7, []))
     store.forget("a")
     assert store.offsets() == {"b": 7}
 
@@ -183,6 +188,7 @@ def test_second_process_is_refused(store: DuckDBStore, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path\n"
         "from gateway.analytics.duckdb_store import DuckDBStore\n"
+        "from gateway.analytics.store import Batch\n"
         "from gateway.errors import StoreError\n"
         "try: DuckDBStore(Path(sys.argv[1]))\n"
         "except StoreError: sys.exit(7)\n"
@@ -223,7 +229,7 @@ def test_closed_store_answers_with_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         store.fetch("SELECT 1", {})
     with pytest.raises(StoreError):
-        store.add("a", 1, [view(NOON)])
+        store.add(Batch("a", 1, [view(NOON)]))
 
 
 @pytest.mark.parametrize(
@@ -233,8 +239,8 @@ def test_closed_store_answers_with_an_error(tmp_path: Path) -> None:
 )
 def test_awkward_text_is_kept_as_it_is(store: DuckDBStore, text: str) -> None:
     """Whatever a visitor sends as text comes out unchanged, and harms nothing."""
-    store.add("a", 1, [view(NOON, path=text, topic=text, source=text, props={"k" + text: text})])
-    store.add("a", 2, [Counted("main", HOUR, [("held", text, text, 1)])])
+    store.add(Batch("a", 1, [view(NOON, path=text, topic=text, source=text, props={"k" + text: text})]))
+    store.add(Batch("a", 2, [Counted("main", HOUR, [("held", text, text, 1)])]))
     assert store.fetch("SELECT path, topic, source FROM events", {}) == [(text, text, text)]
     assert store.fetch("SELECT entry_page, source FROM visits", {}) == [(text, text)]
     assert store.fetch("SELECT name, detail FROM counts", {}) == [(text, text)]
@@ -242,7 +248,7 @@ def test_awkward_text_is_kept_as_it_is(store: DuckDBStore, text: str) -> None:
 
 def test_largest_numbers_fit(store: DuckDBStore) -> None:
     """A visitor key of 64 bits and times to the microsecond are kept exactly."""
-    store.add("a", 1, [view(NOON + 0.123456, visitor=2**64 - 1)])
+    store.add(Batch("a", 1, [view(NOON + 0.123456, visitor=2**64 - 1)]))
     rows = store.fetch("SELECT visitor, happened_at FROM events", {})
     assert rows == [(2**64 - 1, naive_utc(NOON + 0.123456))]
 
@@ -253,7 +259,7 @@ def test_all_fields_but_the_network_are_kept(store: DuckDBStore, tmp_path: Path)
     full: dict[str, Any] = {name: f"a {name}" for name in texts}
     full |= {"at": NOON, "visitor": 5, "visit_started_at": NOON, "sequence": 3, "engaged_ms": 40, "props": {"a": "b"}}
     event = Event(**{**full, "kind": PAGE_VIEW, "network": "198.51.100.0/24"})
-    store.add("a", 1, [Recorded(event, "consent-id-of-a-visitor", 1, ("analytics",))])
+    store.add(Batch("a", 1, [Recorded(event, "consent-id-of-a-visitor", 1, ("analytics",))]))
     kept = {key: value for key, value in full.items() if isinstance(value, str) and key != "kind"}
     columns = ", ".join(kept)
     assert store.fetch(f"SELECT {columns} FROM events", {}) == [tuple(kept.values())]
@@ -273,9 +279,15 @@ def test_only_the_owner_reads_the_file(store: DuckDBStore, tmp_path: Path) -> No
 def test_prune_deletes_what_is_older(store: DuckDBStore) -> None:
     """Events, visits, counters and waiting engagement from before the moment go; the rest stays."""
     old, day = NOON - 86_400, 86_400
-    store.add("a", 1, [view(old, "old", view_id="v1"), engaged(old + 5, "gone", 100, started=old), view(NOON, "new")])
     store.add(
-        "a", 2, [Counted("main", HOUR - day, [("shown", "nl", "", 1)]), Counted("main", HOUR, [("shown", "nl", "", 1)])]
+        Batch("a", 1, [view(old, "old", view_id="v1"), engaged(old + 5, "gone", 100, started=old), view(NOON, "new")])
+    )
+    store.add(
+        Batch(
+            "a",
+            2,
+            [Counted("main", HOUR - day, [("shown", "nl", "", 1)]), Counted("main", HOUR, [("shown", "nl", "", 1)])],
+        )
     )
     assert store.prune(NOON - 3600) == 4
     assert [count(store, table) for table in ("events", "visits", "counts", "waiting")] == [1, 1, 1, 0]
@@ -297,7 +309,7 @@ def test_readers_go_on_while_writing(store: DuckDBStore) -> None:
     for thread in threads:
         thread.start()
     for number in range(1, 21):
-        store.add("a", number, [view(NOON + number, f"visit-{number}-{n}") for n in range(10)])
+        store.add(Batch("a", number, [view(NOON + number, f"visit-{number}-{n}") for n in range(10)]))
     done.set()
     for thread in threads:
         thread.join()
@@ -310,7 +322,9 @@ def test_writers_take_turns(store: DuckDBStore) -> None:
 
     def write(name: str) -> None:
         for number in range(1, 6):
-            store.add(name, number, [view(NOON + number, f"{name}-{number}"), view(NOON + 60, "shared", started=NOON)])
+            store.add(
+                Batch(name, number, [view(NOON + number, f"{name}-{number}"), view(NOON + 60, "shared", started=NOON)])
+            )
 
     threads = [threading.Thread(target=write, args=(f"segment-{n}",)) for n in range(4)]
     for thread in threads:

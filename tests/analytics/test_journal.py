@@ -278,7 +278,8 @@ def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
     dice = random.Random()
     folder = tmp_path / "journal"
     children = [
-        subprocess.Popen([sys.executable, "-c", CHILD, str(folder)], stdout=subprocess.PIPE, text=True) for _ in range(2)
+        subprocess.Popen([sys.executable, "-c", CHILD, str(folder)], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
     ]
     acknowledged: dict[str, int] = {}
     for child in children:

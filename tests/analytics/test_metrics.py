@@ -9,6 +9,7 @@ import pytest
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.metrics import DIMENSIONS, LANGUAGES, METRICS, ROW, SERIES, TOTALS, get_dimension, get_metric
 from gateway.analytics.results import Report, Totals
+from gateway.analytics.store import Batch
 from gateway.event import Entry
 from tests.analytics.entries import NOON, engaged, record, view
 
@@ -75,7 +76,7 @@ def test_metric_is_what_it_says(
 ) -> None:
     """Each metric gives the figure that its definition gives by hand, and nothing where there is nothing to divide."""
     if entries:
-        store.add("a", 1, entries)
+        store.add(Batch("a", 1, entries))
     assert measure(store, metric, table) == expected
 
 
@@ -83,7 +84,7 @@ def test_visitor_of_three_days_counts_three_times(store: DuckDBStore) -> None:
     """Daily visitors are added up over days, even if a key were the same on each."""
     days = [view(NOON + day * 86_400, f"visit-{day}", visitor=7) for day in range(3)]
     again = [view(NOON + 7200, "again", visitor=7)]
-    store.add("a", 1, [*days, *again])
+    store.add(Batch("a", 1, [*days, *again]))
     assert (measure(store, "daily_visitors", "events"), measure(store, "daily_visitors", "visits")) == (3, 3)
 
 

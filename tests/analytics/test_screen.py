@@ -49,7 +49,9 @@ def test_bots_are_told_from_people(agents: list[str], bots: bool) -> None:
     assert [agent for agent in agents if is_bot(agent) is not bots] == []
 
 
-@pytest.mark.parametrize("agent", ["a" * 100_000 + "!", "Mozilla/5.0 (" * 8_000, "(;" * 50_000, " " * 100_000, "bot " * 25_000])
+@pytest.mark.parametrize(
+    "agent", ["a" * 100_000 + "!", "Mozilla/5.0 (" * 8_000, "(;" * 50_000, " " * 100_000, "bot " * 25_000]
+)
 def test_hostile_agents_cost_no_time(agent: str) -> None:
     """A hundred thousand letters of agent take less than 50 ms."""
     is_bot("warm")

@@ -26,7 +26,11 @@ SOURCES: list[tuple[Campaign, str, tuple[str, str, str, str, str]]] = [
     ({}, "notgoogle.example/", ("notgoogle.example", "", "", "referral", "notgoogle.example/")),
     ({"utm_source": "nieuwsbrief"}, "", ("nieuwsbrief", "", "", "email", "")),
     ({"utm_source": "x", "utm_medium": "e-mail", "utm_campaign": "mei"}, "", ("x", "e-mail", "mei", "email", "")),
-    ({"utm_source": "google", "utm_medium": "cpc"}, "www.google.nl/", ("Google", "cpc", "", "paid search", "www.google.nl/")),
+    (
+        {"utm_source": "google", "utm_medium": "cpc"},
+        "www.google.nl/",
+        ("Google", "cpc", "", "paid search", "www.google.nl/"),
+    ),
     ({"utm_source": "facebook", "utm_medium": "paid_social"}, "", ("Facebook", "paid_social", "", "paid social", "")),
     ({"utm_source": "krant", "utm_medium": "cpm"}, "", ("krant", "cpm", "", "paid other", "")),
     ({"click": "google"}, "www.google.nl/", ("Google", "", "", "paid search", "www.google.nl/")),

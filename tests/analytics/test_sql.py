@@ -23,6 +23,7 @@ from gateway.analytics.sql import (
     find_buckets,
     find_pieces,
 )
+from gateway.analytics.store import Batch
 from gateway.event import Counted
 from tests.analytics.entries import local, view
 
@@ -103,7 +104,7 @@ def test_points_are_what_the_zone_says(tmp_path: Path, interval: str, data: st.D
     path = tmp_path / "events.duckdb"
     path.unlink(missing_ok=True)
     store = DuckDBStore(path)
-    store.add("a", 1, [view(float(at), f"visit-{number}") for number, at in enumerate(moments)])
+    store.add(Batch("a", 1, [view(float(at), f"visit-{number}") for number, at in enumerate(moments)]))
     answers = {row[0]: row[1:] for row in ask(store, build_series(query, "visits"))}
     store.close()
     labels = {bucket.key: bucket.label for bucket in find_buckets(query)}
@@ -125,7 +126,7 @@ def clock(at: float, zone: str, interval: str) -> str:
 def test_period_has_sharp_local_edges(store: DuckDBStore) -> None:
     """From the first local midnight, included, to the midnight after the last day, left out."""
     moments = ["2026-10-24 23:59:59", "2026-10-25 00:00:00", "2026-10-25 23:59:59", "2026-10-26 00:00:00"]
-    store.add("a", 1, [view(local(moment), f"v{number}") for number, moment in enumerate(moments)])
+    store.add(Batch("a", 1, [view(local(moment), f"v{number}") for number, moment in enumerate(moments)]))
     ((visits, *_),) = ask(store, build_totals(days("2026-10-25", "2026-10-25"), "visits"))
     ((visitors, views, events),) = ask(store, build_totals(days("2026-10-25", "2026-10-25"), "events"))
     assert (visits, visitors, views, events) == (2, 1, 2, 0)
@@ -134,7 +135,7 @@ def test_period_has_sharp_local_edges(store: DuckDBStore) -> None:
 def test_visit_belongs_to_the_day_on_which_it_began(store: DuckDBStore) -> None:
     """A visit over midnight is one visit, of the first day; its views are counted on either side."""
     start = local("2026-11-22 23:50")
-    store.add("a", 1, [view(start, visitor=1), view(start + 1200, visitor=2, started=start)])
+    store.add(Batch("a", 1, [view(start, visitor=1), view(start + 1200, visitor=2, started=start)]))
     query = days("2026-11-22", "2026-11-23")
     assert [row[1:] for row in ask(store, build_series(query, "visits"))] == [(1,)]
     assert [row[1:] for row in ask(store, build_series(query, "events"))] == [(1, 1), (1, 1)]
@@ -143,7 +144,9 @@ def test_visit_belongs_to_the_day_on_which_it_began(store: DuckDBStore) -> None:
 def test_other_sites_are_left_out(store: DuckDBStore) -> None:
     """A report is of one site."""
     at = local("2026-11-23 12:00")
-    store.add("a", 1, [view(at, "a"), view(at, "b", site="other"), Counted("other", int(at), [("shown", "nl", "", 1)])])
+    store.add(
+        Batch("a", 1, [view(at, "a"), view(at, "b", site="other"), Counted("other", int(at), [("shown", "nl", "", 1)])])
+    )
     query = days("2026-11-23", "2026-11-23")
     assert ask(store, build_totals(query, "visits"))[0][0] == 1
     assert ask(store, build_counts(query, ["shown"])) == []
@@ -153,7 +156,7 @@ def test_breakdown_is_ordered_and_cut(store: DuckDBStore) -> None:
     """Most visitors first, then by name; no more rows than asked for."""
     at = local("2026-11-23 12:00")
     paths = ["/b", "/b", "/a", "/a", "/c", "/d"]
-    store.add("a", 1, [view(at, f"v{n}", visitor=n, path=path) for n, path in enumerate(paths)])
+    store.add(Batch("a", 1, [view(at, f"v{n}", visitor=n, path=path) for n, path in enumerate(paths)]))
     question = build_breakdown(days("2026-11-23", "2026-11-23", limit=3), "page")
     assert [row[0] for row in ask(store, question)] == ["/a", "/b", "/c"]
 
@@ -163,7 +166,7 @@ def test_each_dimension_can_be_asked(store: DuckDBStore, dimension: str) -> None
     """Every dimension answers with name, visitors, visits, page views and seconds, also for what has no value."""
     at = local("2026-11-23 12:00")
     column = {"page": "path"}.get(dimension, dimension)
-    store.add("a", 1, [view(at, "v1", **{column: "something"}), view(at, "v2", visitor=2, **{column: ""})])
+    store.add(Batch("a", 1, [view(at, "v1", **{column: "something"}), view(at, "v2", visitor=2, **{column: ""})]))
     rows = ask(store, build_breakdown(days("2026-11-23", "2026-11-23"), dimension))
     assert rows == [("", 1, 1, 1, 0.0), ("something", 1, 1, 1, 0.0)]
 
@@ -172,8 +175,8 @@ def test_counters_are_summed_largest_first(store: DuckDBStore) -> None:
     """Counters of the kinds asked for, over the hours of the period, the largest first."""
     hour = int(local("2026-11-23 00:00"))
     rows = [("dropped", "bot", "", 2), ("dropped", "prefetch", "", 5), ("held", "x", "", 9)]
-    store.add("a", 1, [Counted("main", hour, rows), Counted("main", hour + 82_800, [("dropped", "bot", "", 1)])])
-    store.add("a", 2, [Counted("main", hour - 3600, rows), Counted("main", hour + 86_400, rows)])
+    store.add(Batch("a", 1, [Counted("main", hour, rows), Counted("main", hour + 82_800, [("dropped", "bot", "", 1)])]))
+    store.add(Batch("a", 2, [Counted("main", hour - 3600, rows), Counted("main", hour + 86_400, rows)]))
     found = ask(store, build_counts(days("2026-11-23", "2026-11-23"), ["dropped", "refused_request"]))
     assert found == [("dropped", "prefetch", "", 5), ("dropped", "bot", "", 3)]
 

@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 
 from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.analytics.store import Batch
 from gateway.event import ENGAGEMENT, Entry, Recorded
 from tests.analytics.random_visits import drains, naive_visits
 
@@ -17,7 +18,7 @@ def stored(pieces: list[tuple[str, int, list[Entry]]]) -> tuple[list[Any], dict[
     """What a fresh store makes of the pieces: its visits, events by kind, and engaged milliseconds in all."""
     with tempfile.TemporaryDirectory() as folder, closing(DuckDBStore(Path(folder) / "events.duckdb")) as store:
         for segment, drained, entries in pieces:
-            store.add(segment, drained, entries)
+            store.add(Batch(segment, drained, entries))
         columns = "visit_id, views, events, engaged_ms, entry_page, exit_page, source"
         found = store.fetch(f"SELECT {columns} FROM visits", {})
         kinds = {row[0]: row[1] for row in store.fetch("SELECT kind, count(*) FROM events GROUP BY kind", {})}

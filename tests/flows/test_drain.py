@@ -13,12 +13,13 @@ from sqlalchemy.exc import DBAPIError
 
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.journal import Journal, find_segments
+from gateway.analytics.store import Batch
 from gateway.config import DestinationConfig
 from gateway.database import open_database, transaction
 from gateway.destinations.upkeep import expire_overdue, prune_settled
 from gateway.errors import StoreError
 from gateway.event import Counted, Entry, Event, Recorded
-from gateway.flows.drain import build_deliveries, drain_once, is_wanted
+from gateway.flows.drain import Drained, build_deliveries, drain_once, is_wanted
 from tests.destinations.rows import NOW, look, make_config, make_event
 
 BOTH = ("analytics", "marketing")
@@ -45,12 +46,12 @@ class FailingStore(DuckDBStore):
     failures = 0
     after_writing = False
 
-    def add(self, segment: str, drained: int, entries: Sequence[Entry]) -> None:
+    def add(self, *batches: Batch) -> None:
         """As the real one, or not."""
         if self.failures and not self.after_writing:
             self.failures -= 1
             raise StoreError("no room")
-        super().add(segment, drained, entries)
+        super().add(*batches)
         if self.failures:
             self.failures -= 1
             raise StoreError("the connection was lost")
@@ -79,8 +80,8 @@ def commit(journal: Journal, entry: Entry) -> None:
 def drain(folder: Path, store: DuckDBStore, engine: Engine, destinations: Sequence[DestinationConfig] = (HOOK,)) -> int:
     """Drain as the keeper does, until nothing is new."""
     total = 0
-    while drained := drain_once(folder, store, engine, destinations, NOW):
-        total += drained
+    while taken := drain_once(folder, store, engine, destinations, NOW).entries:
+        total += taken
     return total
 
 
@@ -177,7 +178,7 @@ def test_many_batches_and_growing_segments(
     journal = Journal(folder)
     for number in range(7):
         commit(journal, record(f"/{number}"))
-    assert drain_once(folder, store, engine, [HOOK], NOW) == 2
+    assert drain_once(folder, store, engine, [HOOK], NOW) == Drained(2, more=False)
     assert drain(folder, store, engine) == 5
     journal.close()
     assert (stored(store), len(look(engine))) == (7, 7)

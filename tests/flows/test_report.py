@@ -11,6 +11,7 @@ from gateway import ledger
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.query import Query
 from gateway.analytics.results import ConsentFigures, CountRow, Point, Row, Totals
+from gateway.analytics.store import Batch
 from gateway.config import DestinationConfig
 from gateway.database import OUTBOX, open_database, transaction
 from gateway.errors import StoreError
@@ -63,7 +64,7 @@ def test_visits_reach_totals_series_and_breakdowns(store_parts: ReportParts) -> 
         engaged(AT + 65, "a1", 5_000, "a", started=AT),
         view(AT + 3600, "b", path="/in", view_id="b1", visitor=2, source="direct", **fields),
     ]
-    store_parts.store.add("segment", 1, entries)
+    store_parts.store.add(Batch("segment", 1, entries))
     found = report(DAY, store_parts)
     assert found.totals == Totals(2, 2, 3, 1, 1.5, 0.5, 2.5, 2.5)
     assert [point for point in found.series if point.page_views] == [
@@ -98,7 +99,7 @@ def test_series_adds_up_to_the_totals(store_parts: ReportParts) -> None:
             view(at, f"v{number}", visitor=number % 3),
             view(at + 900, f"v{number}", visitor=number % 3, started=at),
         ]
-        store_parts.store.add("segment", number + 1, entries)
+        store_parts.store.add(Batch("segment", number + 1, entries))
     found = report(WEEK, store_parts)
     for name in ("daily_visitors", "visits", "page_views"):
         assert sum(getattr(point, name) for point in found.series) == getattr(found.totals, name) > 0
@@ -114,7 +115,7 @@ def test_consent_is_counted_from_the_ledger(parts: ReportParts) -> None:
     choose(parts.engine, "accepted", site="other")
     choose(parts.engine, "accepted", kind="disclosure")
     hour = int(DAY.starts_at)
-    parts.store.add("segment", 1, [Counted("main", hour, [("shown", "nl", "", 20), ("shown", "en", "", 5)])])
+    parts.store.add(Batch("segment", 1, [Counted("main", hour, [("shown", "nl", "", 20), ("shown", "en", "", 5)])]))
     assert report(DAY, parts).consent == ConsentFigures(25, 3, 1, 4, 1, 0.5)
 
 
@@ -133,7 +134,7 @@ def test_counters_tell_what_was_dropped_and_held(store_parts: ReportParts) -> No
         ("would_hold", "_ga", "cookie analytics /", 2),
         ("shown", "nl", "", 100),
     ]
-    store_parts.store.add("segment", 1, [Counted("main", int(DAY.starts_at), rows)])
+    store_parts.store.add(Batch("segment", 1, [Counted("main", int(DAY.starts_at), rows)]))
     found = report(DAY, store_parts)
     assert found.dropped == [CountRow("dropped", "bot", "", 3), CountRow("refused_request", "too_large", "", 1)]
     assert [row.name for row in found.held] == ["ads.example.net", "_ga"]

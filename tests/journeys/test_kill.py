@@ -73,7 +73,8 @@ def stored_probes(cluster: Cluster) -> Counter[str]:
     """How often each probe stands in the store, once everything has stopped."""
     engine = open_database(cluster.config.database_url)
     with closing(DuckDBStore(cluster.config.data_folder / STORE_FILE)) as store:
-        while drain_once(cluster.config.data_folder / JOURNAL_FOLDER, store, engine, cluster.config.destinations, time.time()):
+        journals = cluster.config.data_folder / JOURNAL_FOLDER
+        while drain_once(journals, store, engine, cluster.config.destinations, time.time()).more:
             pass
         rows = store.fetch("SELECT path, count(*) FROM events WHERE kind = 'probe' GROUP BY path", {})
     return Counter({str(path): int(str(count)) for path, count in rows})

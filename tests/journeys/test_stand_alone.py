@@ -1,4 +1,4 @@
-"""A static site that embeds the gateway's script, in a real browser: everything that the script does there by itself."""
+"""A static site that embeds the gateway's script, in a real browser: everything that the script does by itself."""
 
 import time
 from collections.abc import Iterator
@@ -47,8 +47,8 @@ def own_cookies(page: Page) -> set[str]:
 
 
 def test_the_script_asks_releases_and_counts(browser: Browser, world: World) -> None:
-    """The banner comes with equal buttons; accepting releases marked tags without a reload and counts this page with its
-    true source and topic, the next one too, each with engaged time."""
+    """The banner has equal buttons; accepting releases marked tags without a reload and counts this page with its true
+    source and topic, the next one too, each with engaged time."""
     page = open_context(browser).new_page()
     page.goto(world.url + "/", referer="https://www.google.nl/")
     page.evaluate("window.notReloaded = true")
@@ -90,8 +90,8 @@ def test_refusing_is_remembered(browser: Browser, world: World) -> None:
 
 
 def test_withdrawing_stops_everything_in_every_tab(browser: Browser, world: World) -> None:
-    """After withdrawing, other tabs reload with their tags held, the visit's cookie and those of the released services are
-    gone, and nothing more is counted."""
+    """After withdrawing, other tabs reload with their tags held, the cookies of visit and released services are gone, and
+    nothing more is counted."""
     context = open_context(browser)
     page, other = context.new_page(), context.new_page()
     page.goto(world.url)

@@ -1,0 +1,186 @@
+"""From hit to event: only with consent, nothing that points at a person, every refusal counted by its reason."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.analytics.visit import Visit
+from gateway.errors import JournalFull
+from gateway.event import DropReason, Event, Hit
+from gateway.flows.collect import MAX_PROPS, SLACK_MS, collect
+from gateway.flows.parts import Parts
+from tests.example_site import AGENT, CONSENT_ID, NOW, make_decision
+from tests.flows.worker_parts import opened_parts, read_recorded
+
+SETTINGS = {
+    "analytics": {
+        "excluded_paths": ["/beheer/"],
+        "internal_networks": ["198.51.100.0/24"],
+        "spam_referrers": ["traffic.example"],
+        "topics": [{"path": "/artikelen/", "topic": "Kennisbank"}],
+    }
+}
+VISIT = Visit("main", "V" * 22, int(NOW) - 60, int(NOW) - 5)
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
+    """One worker's parts for all hits."""
+    with opened_parts(tmp_path_factory.mktemp("collect"), SETTINGS) as opened:
+        yield opened
+
+
+def make_hit(**changes: Any) -> Hit:
+    values: dict[str, Any] = {"at": NOW, "site": "main", "host": "www.example.org", "url": "/", "ip": "192.0.2.9"}
+    values |= {"user_agent": AGENT, "view_id": "view"}
+    return Hit(**(values | changes))
+
+
+def take(parts: Parts, hit: Hit, *granted: str, visit: Visit | None = VISIT) -> Event | DropReason:
+    site = parts.config.sites[0]
+    return collect(hit, make_decision(site, *(granted or ("analytics",))), visit, site, parts)
+
+
+def test_an_event_tells_what_happened_and_nobody_s_name(parts: Parts) -> None:
+    """Path masked, source, device and visit told; address, agent and consent id are in no field."""
+    hit = make_hit(
+        url="/dossier/1234567?utm_source=nieuwsbrief&utm_campaign=klant-7654321&email=jan@voorbeeld.nl",
+        referrer="https://www.google.nl/search?q=jan",
+        language="nl-NL,nl;q=0.9",
+        topic="Schulden van jan@voorbeeld.nl",
+        props={"klant": "jan@voorbeeld.nl", "knop 1234567": "ja"},
+    )
+    event = take(parts, hit)
+    assert isinstance(event, Event)
+    assert (event.path, event.topic, event.kind, event.host) == ("/dossier/:id", "Schulden van :id", "page_view", "www.example.org")
+    assert (event.source, event.campaign, event.channel, event.referrer) == ("nieuwsbrief", "klant-:id", "email", "www.google.nl/search")
+    assert (event.browser, event.browser_version, event.os, event.device, event.language) == ("Chrome", "140", "Windows", "desktop", "nl")
+    assert (event.visit_id, event.visit_started_at, event.view_id) == (VISIT.id, VISIT.started_at, "view")
+    assert event.props == {"klant": ":id", "knop :id": "ja"}
+    assert event.network == ""
+    text = msgspec.json.encode(event).decode()
+    for secret in ("192.0.2", "Mozilla", "AppleWebKit", CONSENT_ID, "1234567", "7654321", "jan@"):
+        assert secret not in text
+
+
+DROPPED: list[tuple[dict[str, Any], DropReason]] = [
+    ({"prefetch": True}, DropReason.PREFETCH),
+    ({"ip": "198.51.100.7"}, DropReason.INTERNAL),
+    ({"url": "/beheer/x"}, DropReason.EXCLUDED_PATH),
+    ({"url": "https://www.example.org/beheer/x", "kind": "engagement"}, DropReason.EXCLUDED_PATH),
+    ({"user_agent": "curl/8"}, DropReason.BOT),
+    ({"user_agent": ""}, DropReason.BOT),
+    ({"referrer": "https://traffic.example/"}, DropReason.SPAM),
+]
+
+
+@pytest.mark.parametrize(("changes", "reason"), DROPPED)
+def test_what_is_dropped_is_counted_by_its_reason(parts: Parts, changes: dict[str, Any], reason: DropReason) -> None:
+    """Each kind of hit that is not to be counted leaves a count of its reason and no event."""
+    parts.counters.take()
+    assert take(parts, make_hit(**changes)) is reason
+    (counted,) = parts.counters.take()
+    assert counted.rows == [("dropped", reason.value, "", 1)]
+
+
+def test_without_consent_nothing_else_is_looked_at(parts: Parts) -> None:
+    """A hit without analytics is dropped for that reason, whatever else is wrong with it, other purposes or not."""
+    parts.counters.take()
+    hit = make_hit(user_agent="curl/8", prefetch=True)
+    assert take(parts, hit, "marketing") is DropReason.NO_CONSENT
+    assert take(parts, make_hit(), visit=None) is DropReason.UNKNOWN_VIEW
+    (counted,) = parts.counters.take()
+    assert {row[1] for row in counted.rows} == {"no_consent", "unknown_view"}
+
+
+ENGAGED = [
+    (1_000, 1_000),
+    (-5, 0),
+    (60_000 + SLACK_MS, 60_000 + SLACK_MS),
+    (60_000 + SLACK_MS + 1, 60_000 + SLACK_MS),
+    (2**40, 60_000 + SLACK_MS),
+]
+
+
+@pytest.mark.parametrize(("told", "kept"), ENGAGED)
+def test_engaged_time_is_clamped(parts: Parts, told: int, kept: int) -> None:
+    """Nobody is engaged for longer than the visit has lasted, give or take a clock, nor for less than nothing."""
+    event = take(parts, make_hit(kind="engagement", engaged_ms=told, sequence=3))
+    assert isinstance(event, Event)
+    assert (event.engaged_ms, event.sequence) == (kept, 3)
+
+
+def test_engaged_time_has_a_cap(parts: Parts) -> None:
+    """A page left open for days counts for at most the configured hours."""
+    long = Visit("main", VISIT.id, int(NOW) - 86_400 * 3, int(NOW))
+    event = take(parts, make_hit(kind="engagement", engaged_ms=2**40), visit=long)
+    assert isinstance(event, Event)
+    assert event.engaged_ms == 240 * 60_000
+
+
+def test_only_page_views_have_a_source(parts: Parts) -> None:
+    """Engagement and custom events say nothing of where a visitor came from, and have no engaged time of their own."""
+    hit = make_hit(kind="download", url="/?utm_source=x", referrer="https://www.google.nl/", engaged_ms=5)
+    event = take(parts, hit)
+    assert isinstance(event, Event)
+    assert (event.source, event.channel, event.referrer, event.engaged_ms) == ("", "", "", 0)
+
+
+def test_a_topic_comes_from_the_page_or_its_path(parts: Parts) -> None:
+    """The page's own word goes first, then the first rule that fits its path."""
+    topics = [
+        take(parts, make_hit(url="/artikelen/wik", topic="Rente")),
+        take(parts, make_hit(url="/artikelen/wik")),
+        take(parts, make_hit(url="/over-ons")),
+    ]
+    assert [event.topic for event in topics if isinstance(event, Event)] == ["Rente", "Kennisbank", ""]
+
+
+def test_own_pages_are_no_source(parts: Parts) -> None:
+    """A view that comes from a page of the same host has neither source nor channel."""
+    event = take(parts, make_hit(referrer="https://www.example.org/contact"))
+    assert isinstance(event, Event)
+    assert (event.source, event.channel, event.referrer) == ("", "", "")
+
+
+def test_props_are_bounded(parts: Parts) -> None:
+    """At most thirty properties are kept."""
+    event = take(parts, make_hit(kind="download", props={f"naam{nr}": "x" for nr in range(100)}))
+    assert isinstance(event, Event)
+    assert len(event.props) == MAX_PROPS
+
+
+def test_an_event_is_on_disk_when_it_is_done(tmp_path: Path) -> None:
+    """When `done` is called the event can be read from the journal, with the consent that it was recorded under."""
+    with opened_parts(tmp_path) as parts:
+        site, done = parts.config.sites[0], threading.Event()
+        found: list[JournalFull | None] = []
+
+        def answer(fault: JournalFull | None) -> None:
+            found.append(fault)
+            done.set()
+
+        collect(make_hit(), make_decision(site, "analytics", "marketing"), VISIT, site, parts, answer)
+        assert done.wait(5)
+        (recorded,) = read_recorded(parts.config.data_folder)
+        assert found == [None]
+        assert (recorded.consent_id, recorded.revision, recorded.granted) == (CONSENT_ID, 1, ("analytics", "marketing"))
+        parts.journal.close()
+        with pytest.raises(JournalFull):
+            collect(make_hit(), make_decision(site, "analytics"), VISIT, site, parts)
+
+
+def test_a_network_is_kept_only_for_a_destination_that_asks(tmp_path: Path) -> None:
+    """With a destination that includes networks the event has the /24, and never the address."""
+    (tmp_path / "destinations.toml").write_text(
+        '[[destinations]]\nname = "crm"\nkind = "webhook"\nurl = "https://crm.example.org/"\nsecret = "env:CRM"\n'
+        'purposes = ["marketing"]\ninclude_network = true\n'
+    )
+    with opened_parts(tmp_path) as parts:
+        event = take(parts, make_hit())
+        assert isinstance(event, Event)
+        assert event.network == "192.0.2.0/24"

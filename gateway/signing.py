@@ -1,11 +1,11 @@
 """Sign and read tokens: HMAC-SHA256, one salt per use, several keys for rotation. The only user of itsdangerous."""
 
+import hashlib
 import hmac
 import re
 from collections.abc import Sequence
 
 from itsdangerous import BadSignature, Signer
-from itsdangerous.signer import SigningAlgorithm
 
 MIN_KEY_BYTES = 32
 REMEMBERED = 8192
@@ -18,14 +18,6 @@ def derive_key(key: bytes, salt: str) -> bytes:
     return hmac.digest(key, b"gateway:" + salt.encode(), "sha256")
 
 
-class HMACSHA256(SigningAlgorithm):
-    """HMAC-SHA256 in one call of OpenSSL; itsdangerous' own goes through an object and takes twice as long."""
-
-    def get_signature(self, key: bytes, value: bytes) -> bytes:
-        """The signature, 32 bytes."""
-        return hmac.digest(key, value, "sha256")
-
-
 class TokenSigner:
     """Signs small ASCII payloads for one use.
 
@@ -36,10 +28,10 @@ class TokenSigner:
 
     def __init__(self, keys: Sequence[bytes], salt: str) -> None:
         # itsdangerous wants the newest key last; the keys are derived once, here, so none per token.
+        # Not `hmac.digest` for the signatures: it lets go of the interpreter's lock even for a few bytes, and beside a busy
+        # journal thread each call then waits for its turn.
         derived = [derive_key(key, salt) for key in reversed(keys)]
-        self._signer = Signer(
-            derived, salt=salt, sep=".", key_derivation="none", algorithm=HMACSHA256()
-        )
+        self._signer = Signer(derived, salt=salt, sep=".", key_derivation="none", digest_method=hashlib.sha256)
         self._verified: dict[str, bytes] = {}
 
     def sign(self, payload: bytes) -> str:

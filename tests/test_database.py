@@ -21,9 +21,7 @@ def test_a_new_file_is_for_its_owner_alone_and_synced(tmp_path: Path) -> None:
     """The SQLite file has mode 0600, a write-ahead log, and full synchronisation."""
     engine = open_database(f"sqlite:///{tmp_path / 'deep' / 'gateway.db'}")
     with reading(engine) as connection:
-        pragmas = [
-            connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")
-        ]
+        pragmas = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
     engine.dispose()
     assert pragmas == ["wal", 2]
     assert (tmp_path / "deep" / "gateway.db").stat().st_mode & 0o777 == 0o600

@@ -32,7 +32,7 @@ OPAQUE = re.compile(
 # Addresses of machines: four numbers, or groups between colons with a double one or all eight of them. Not times.
 IPV4 = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]?\d)")
 IPV6 = re.compile(
-    r"(?<![A-Za-z0-9:])(?=[0-9A-Fa-f:]*::[0-9A-Fa-f]|[0-9A-Fa-f]+::|(?:[0-9A-Fa-f]{1,4}:){7})"
+    r"(?<![A-Za-z0-9:])(?=[0-9A-Fa-f:]*(?:::[0-9A-Fa-f]|[0-9A-Fa-f]::)|(?:[0-9A-Fa-f]{1,4}:){7})"
     r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![A-Za-z0-9:])"
 )
 # Five digits and more, also when written 1234.56.789 or 1234-5678-9012; dates with hyphens and 2024-2025 stay.

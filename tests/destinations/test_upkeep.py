@@ -81,11 +81,16 @@ def test_many_rows_are_pruned_in_pieces(engine: Engine) -> None:
 
 
 def test_expiry_settles_what_waits_too_long(engine: Engine) -> None:
-    """A row past its time is expired, with its last failure as the reason, also for a destination long gone."""
+    """A row past its time that nobody holds any more is expired, also of a destination long gone."""
     fill(engine)
     queue(engine, make_delivery("y", destination="removed", expires_at=NOW + 10))
     assert expire_overdue(engine, NOW + 9) == 0
     assert expire_overdue(engine, NOW + 10) == 1
-    assert expire_overdue(engine, NOW + 86_400) == 1
+    assert expire_overdue(engine, NOW + 86_400) == 3
     ended = [(row.event_id, row.reason, row.consent_id) for row in look(engine) if row.state == "expired"]
-    assert ended == [("e3", "http_503", None), ("y", "expired", None)]
+    assert ended == [
+        ("e3", "http_503", None),
+        ("e4", "expired", None),
+        ("e5", "expired", None),
+        ("y", "expired", None),
+    ]

@@ -172,13 +172,13 @@ def test_a_failing_outbox_holds_the_store_back(folder: Path, store: DuckDBStore,
 def test_many_batches_and_growing_segments(
     folder: Path, store: DuckDBStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More entries than a batch, and more batches than one turn takes, are all drained, turn by turn."""
-    monkeypatch.setattr("gateway.flows.drain.BATCH_ROWS", 1)
-    monkeypatch.setattr("gateway.flows.drain.BATCHES_IN_A_ROW", 2)
+    """More entries than one turn takes are all drained, turn by turn."""
+    monkeypatch.setattr("gateway.flows.drain.BATCH_ROWS", 2)
+    monkeypatch.setattr("gateway.flows.drain.LEAST_ROWS", 1)
     journal = Journal(folder)
     for number in range(7):
         commit(journal, record(f"/{number}"))
-    assert drain_once(folder, store, engine, [HOOK], NOW) == Drained(2, more=False)
+    assert drain_once(folder, store, engine, [HOOK], NOW) == Drained(2, more=True)
     assert drain(folder, store, engine) == 5
     journal.close()
     assert (stored(store), len(look(engine))) == (7, 7)

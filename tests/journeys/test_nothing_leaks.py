@@ -217,7 +217,8 @@ def visit(guest: Guest, chance: random.Random) -> Iterator[int]:
     address, claimed = chance.choice(ADDRESSES), chance.choice(CLAIMED)
     believed = f"{claimed}, {address}" if not guest.source else claimed
     guest.agent = chance.choice(AGENTS)
-    guest.extra = {"X-Forwarded-For": believed, "X-Real-IP": claimed, "Forwarded": f'for="[{claimed}]"'}
+    name = chance.choice(("localhost", "zaak-847362951.localhost"))
+    guest.extra = {"Host": f"{name}:{guest.port}", "X-Forwarded-For": believed, "X-Real-IP": claimed, "Forwarded": f'for="[{claimed}]"'}
     yield guest.get(url(chance), Referer=referrer(chance)).status
     yield from choose(guest, chance)
     for _ in range(chance.randint(6, 12)):
@@ -270,7 +271,8 @@ def referrer(chance: random.Random) -> str:
 
 def about(chance: random.Random) -> dict[str, object]:
     """The rest of a report: secrets in the topic, the properties' names and values, the event's own name."""
-    props: dict[str, object] = {written(chance)[:64]: f"voor {written(chance)} en {anything(chance)}"}
+    key = written(chance)
+    props: dict[str, object] = {key if len(key) <= 64 else anything(chance): f"voor {written(chance)} en {anything(chance)}"}
     props |= {"dossier": 847362951, "bedrag": 847362951.25, "wanneer": 8.47362951e25, "ip": chance.choice(ADDRESSES)}
     kind = chance.choice(({"name": "probe"}, {"name": "probe"}, {"name": "betaald 847362951"}, {"k": "page_view"}))
     return {"topic": f"Zaak {anything(chance)}", "props": props, "referrer": referrer(chance)} | kind
@@ -320,7 +322,7 @@ def seed_sqlite(folder: Path) -> None:
 def seed_duckdb(folder: Path) -> None:
     """In a column that is compressed, so that the file's bytes do not show it."""
     with duckdb.connect(str(folder / "events.duckdb")) as connection:
-        connection.execute("PRAGMA force_compression = 'fsst'")
+        connection.execute("PRAGMA force_compression = 'zstd'")
         connection.execute(f"CREATE TABLE leak AS SELECT '/visitors/{LEAK}/' || i AS v FROM range(20000) t(i)")
         connection.execute("CHECKPOINT")
 

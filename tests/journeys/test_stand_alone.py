@@ -90,8 +90,8 @@ def test_refusing_is_remembered(browser: Browser, world: World) -> None:
 
 
 def test_withdrawing_stops_everything_in_every_tab(browser: Browser, world: World) -> None:
-    """After withdrawing, other tabs reload with their tags held, the cookies of visit and released services are gone, and
-    nothing more is counted."""
+    """After withdrawing, other tabs reload with their tags held, the cookies of the visit and of released services are
+    gone, and nothing more is counted."""
     context = open_context(browser)
     page, other = context.new_page(), context.new_page()
     page.goto(world.url)

@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ class Keeper:
             self._engine,
             self._destinations,
             {site.id: site.policy.scopes for site in config.sites},
-            owner=f"{socket.gethostname()}:{config.data_folder}"[:64],
+            owner=sha256(f"{socket.gethostname()}:{config.data_folder}".encode()).hexdigest()[:32],
             clock=time.time,
             chance=random.random,
         )

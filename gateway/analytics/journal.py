@@ -9,6 +9,7 @@ holds a file lock for as long as it lives.
 
 import logging
 import os
+import secrets
 import sqlite3
 import threading
 import time
@@ -57,7 +58,8 @@ class Journal:
         self.call_in_loop: Callable[..., object] | None = None
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder, self._reserve = folder, reserve
-        self._writer = f"{time.time_ns():020d}-{os.getpid()}"
+        # The name is part of each event's id, so it must be nobody else's, on any node.
+        self._writer = f"{time.time_ns():020d}-{secrets.token_hex(6)}"
         self._lock_file = _hold_own(folder / f"{self._writer}.lock")
         self._number = 0
         self._opened_at = 0.0

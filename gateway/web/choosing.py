@@ -143,7 +143,8 @@ class Choosing:
         try:
             if not isinstance(collect(hit, granted, visit, site, self._parts), Event):
                 return []
-        except JournalFull:
+        except (JournalFull, DBAPIError) as error:  # the choice stands and its cookie has to go out
+            log.error("the accepting view could not be counted: %s", error)
             return []
         name = self._desk.cookie_name(VISIT, request, site)
         visit = msgspec.structs.replace(visit, pending=post.view if pending else "")

@@ -163,7 +163,6 @@ function listen() {
   document.addEventListener("focusin", ({ target }) => {
     if (!findBanner()?.contains(target)) lastFocus = target;
   });
-  channel.onmessage = ({ data: withdrawn }) => (withdrawn ? startOver() : catchUp());
   addEventListener("pageshow", ({ persisted }) => persisted && catchUp());
   if (isRevisit()) catchUp();
   watchBanner();
@@ -206,6 +205,8 @@ if (!window.gateway) {
   const queue = []; // waits for the collect script, which takes it over with `track`
   const track = (name, props) => { if (has("analytics")) queue.push([name, props]); };
   window.gateway = { consent: { has, open }, track, queue };
+  // Before anything is fetched: what is withdrawn in another tab meanwhile must not be missed.
+  channel.onmessage = ({ data: withdrawn }) => (withdrawn ? startOver() : catchUp());
   if (config.standalone) startStandalone().catch(() => {});
   else {
     listen();

@@ -96,6 +96,7 @@ def test_withdrawing_stops_everything_in_every_tab(browser: Browser, world: Worl
     page, other = context.new_page(), context.new_page()
     page.goto(world.url)
     page.get_by_role("button", name=ACCEPT).click()
+    expect(page.locator("#gw-banner")).to_have_count(0)
     other.goto(world.url + "/contact")
     expect(other.locator("[data-gw-purpose]")).to_have_count(0)
     other.wait_for_timeout(500)

@@ -125,3 +125,31 @@ def view_of(response: Any) -> str:
 def has_banner(response: Any) -> bool:
     """Whether a page asks."""
     return 'id="gw-banner"' in response.text
+
+
+def ask(browser: Browser, pages: Pages, answer: Any, **options: Any) -> Any:
+    """What the browser gets for an answer of the site."""
+    pages.answers["/asked"] = answer
+    return browser.request(options.pop("method", "GET"), "/asked", **options)
+
+
+def drive(app: Any, path: str = "/", headers: tuple[Header, ...] = ()) -> Any:
+    """One request straight to the app, not yet awaited, and the list that its messages will stand in."""
+    sent: list[Any] = []
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "https"}
+    own = [(name.encode(), value.encode()) for name, value in BROWSER.items()]
+    scope |= {"path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "client": ("192.0.2.9", 1)}
+    scope |= {"headers": [(b"host", HOST.encode()), *own, *headers], "server": (HOST, 443)}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    return app(scope, receive, send), sent
+
+
+def body_of(sent: list[Any]) -> bytes:
+    """The body that the messages carried."""
+    return b"".join(message.get("body", b"") for message in sent[1:])

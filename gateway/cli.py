@@ -13,7 +13,6 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-import uvicorn
 from rich.console import Console
 from rich.table import Table
 
@@ -85,19 +84,7 @@ def serve(
     loaded = load_config()
     check_config(loaded)
     set_up_logging(loaded)
-    uvicorn.run(
-        "gateway.front:build_app",
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        log_config=None,
-        access_log=False,  # access logs hold visitors' addresses
-        proxy_headers=False,  # whom to believe is the configuration's to say
-        server_header=False,
-        date_header=not loaded.settings.proxy.upstream,
-        timeout_graceful_shutdown=10,
-    )
+    run_server(loaded, host, port, workers)
 
 
 @app.command()
@@ -249,3 +236,21 @@ def set_up_logging(config: Config) -> None:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("alembic", "uvicorn", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING if level == "INFO" else level)
+
+
+def run_server(config: Config, host: str, port: int, workers: int) -> None:
+    """Become the server: a process without what only the command line needs, and so without its memory."""
+    options = ["--factory", "gateway.serving:build_app", "--host", host, "--port", str(port)]
+    options += ["--workers", str(workers), "--timeout-graceful-shutdown", "10"]
+    options += ["--log-config", str(config_file("logging.json"))]
+    options += ["--no-access-log"]  # access logs hold visitors' addresses
+    options += ["--no-proxy-headers"]  # whom to believe is the configuration's to say
+    options += ["--no-server-header"]
+    if config.settings.proxy.upstream:
+        options.append("--no-date-header")  # the site's own passes
+    console = config.settings.keeper
+    before = config.settings.proxy.upstream or "nothing (the service alone)"
+    out.print(f"gateway: http://{host}:{port} before {before}", highlight=False)
+    out.print(f"console: http://{console.host}:{console.port}", highlight=False)
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "uvicorn", *options])

@@ -6,15 +6,30 @@ reader that turns writer can never fail half-way.
 """
 
 import fcntl
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, Index, MetaData, Table, create_engine, event, make_url, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Index,
+    MetaData,
+    Table,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    text,
+)
 from sqlalchemy.types import BigInteger, Float, Integer, LargeBinary, String, Text
 
-from gateway.migrations import upgrade
+from gateway.errors import DatabaseUnusable
+from gateway.migrations import SCRIPT, newest_version
 
 METADATA = MetaData()
 BigKey = BigInteger().with_variant(Integer, "sqlite")
@@ -139,9 +154,27 @@ def open_database(url: str) -> Engine:
     Safe to call from many processes at once: one migrates, the others wait.
     """
     engine = _sqlite_engine(url) if url.startswith("sqlite") else _postgres_engine(url)
-    with _migration_lock(engine), transaction(engine) as connection:
-        upgrade(connection)
+    if not _is_current(engine):
+        with _migration_lock(engine):
+            if not _is_current(engine):
+                _upgrade(engine)
     return engine
+
+
+def _is_current(engine: Engine) -> bool:
+    with reading(engine) as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return False
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == newest_version()
+
+
+def _upgrade(engine: Engine) -> None:
+    """In a process of its own (see migrations/upgrade.py); the URL goes by a pipe, since it may hold a password."""
+    url = engine.url.render_as_string(hide_password=False)
+    found = subprocess.run([sys.executable, SCRIPT], input=url, capture_output=True, text=True, check=False)
+    if found.returncode != 0:
+        last = found.stderr.strip().rpartition("\n")[2]
+        raise DatabaseUnusable(f"the database's schema cannot be brought up to date: {last}")
 
 
 @contextmanager
@@ -174,8 +207,8 @@ def _sqlite_engine(url: str) -> Engine:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600, exist_ok=True)
-    # The driver must not open transactions of its own: BEGIN is ours (see _begin).
-    engine = create_engine(url, connect_args={"timeout": 20, "isolation_level": None})
+    # Parameters are hidden in errors: they end up in logs. The driver must not open transactions of its own: BEGIN is ours (see _begin).
+    engine = create_engine(url, connect_args={"timeout": 20, "isolation_level": None}, hide_parameters=True)
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine
@@ -185,7 +218,7 @@ def _postgres_engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.drivername in ("postgres", "postgresql"):  # what operators write; the driver is always psycopg 3
         parsed = parsed.set(drivername="postgresql+psycopg")
-    return create_engine(parsed, pool_pre_ping=True)
+    return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
 
 
 def _configure(connection: Any, _record: object) -> None:

@@ -7,6 +7,7 @@
     ├── QueryError           a report's question has faults (carries all of them)
     ├── JournalFull          the disk has no room for an event: answer 503, try later
     ├── LedgerBroken         the chain of consent records does not verify
+    ├── DatabaseUnusable     the schema of ledger and outbox cannot be brought up to date
     ├── StoreError           the event store cannot answer
     ├── DestinationError     a delivery cannot be built (permanent: the event is set aside)
     └── KeeperUnreachable    no keeper answers on the local socket
@@ -56,6 +57,10 @@ class LedgerBroken(GatewayError):
     def __init__(self, sequence: int, why: str) -> None:
         self.sequence = sequence
         super().__init__(f"ledger entry {sequence}: {why}")
+
+
+class DatabaseUnusable(GatewayError):
+    """The database of ledger, outbox and operators has a schema that cannot be brought up to date."""
 
 
 class StoreError(GatewayError):

@@ -1,6 +1,6 @@
 """Composition root of a front worker: open the parts, wire the gate, keep a keeper running.
 
-`ConsentMiddleware` is what an application wraps itself in; `build_app` is what `gateway serve` runs. Opening happens in
+`ConsentMiddleware` is what an application wraps itself in; `serving` wraps what `gateway serve` runs. Opening happens in
 the worker process, when it starts or with its first request, never at import.
 """
 
@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from gateway.analytics.device import parse_agent
 from gateway.analytics.journal import Journal
@@ -40,7 +39,6 @@ from gateway.resources import country_database, load_assets
 from gateway.signing import TokenSigner
 from gateway.web.middleware import App, ConsentGate, Message, Receive, Scope, Send
 from gateway.web.pages import Pages
-from gateway.web.proxy import ReverseProxy
 from gateway.web.public import Public
 from gateway.web.request import RequestReader
 from gateway.web.response import Desk
@@ -189,35 +187,3 @@ def build_gate(parts: Parts, app: App) -> ConsentGate:
     decider = Decider(parts)
     reader = RequestReader(parts.config.settings.trusted_proxies)
     return ConsentGate(app, desk, decider, reader, Public(desk, decider, assets))
-
-
-def build_app() -> ConsentMiddleware:
-    """What `gateway serve` runs in each worker: the proxy when an upstream is configured, else the service alone."""
-    config = load_config()
-    proxy = config.settings.proxy
-    if not proxy.upstream:
-        return ConsentMiddleware(not_found, config)
-    inner = ReverseProxy(
-        proxy.upstream, connect_seconds=proxy.connect_seconds, read_seconds=proxy.read_seconds
-    )
-    return ConsentMiddleware(inner, config)
-
-
-async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    """The inner app of the stand-alone service: nothing is served but what lies under the prefix."""
-    if scope["type"] == "lifespan":
-        await _live(receive, send)
-    elif scope["type"] == "http":
-        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"9")]
-        await send({"type": "http.response.start", "status": 404, "headers": headers})
-        await send({"type": "http.response.body", "body": b"not found"})
-    else:
-        await send({"type": "websocket.close", "code": 1000})
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    while True:
-        message: Any = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

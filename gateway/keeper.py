@@ -31,7 +31,6 @@ from gateway.database import open_database
 from gateway.destinations import build_destinations
 from gateway.destinations.upkeep import prune_settled
 from gateway.errors import StoreError
-from gateway.flows.choose import make_reserve
 from gateway.flows.deliver import Deliverer
 from gateway.flows.drain import Drained, drain_once
 from gateway.flows.report import ReportParts, report
@@ -82,7 +81,7 @@ class Keeper:
         self._folder.mkdir(exist_ok=True, mode=0o700)
         self._destinations = build_destinations(config.destinations, os.environ, Path(config.folder))
         self._engine = open_database(config.database_url)
-        self._store = DuckDBStore(config.data_folder / STORE_FILE)
+        self._store = DuckDBStore(config.data_folder / STORE_FILE, at_once=False)
         self._report_parts = ReportParts(self._store, self._engine, config.destinations)
         self._started_at = time.time()
         self._drained = 0
@@ -144,23 +143,21 @@ class Keeper:
     async def _drain_turn(self) -> None:
         try:
             await self.drain()
-            self._fault = ""
-        except StoreError as error:
-            if not self._fault:
-                log.error("the event store does not answer; journals hold what comes in: %s", error)
-            self._fault = str(error)
+        except Exception as error:
+            self._fault = str(error)  # journals hold what comes in
+            raise
+        self._fault = ""
 
     async def _chores(self) -> None:
         await asyncio.to_thread(self._do_chores)
 
     def _do_chores(self) -> None:
-        """What has to go, goes; the reserve is put back when there is room again."""
+        """What has to go, goes."""
         now = time.time()
         for site in self._config.sites:
             destroy_salts(self._engine, site.id, site.config.timezone, now)
-        self._store.prune(now - RETENTION_DAYS * DAY)
         prune_settled(self._engine, now - SETTLED_DAYS * DAY)
-        make_reserve(self._config.data_folder, self._config.settings.limits.reserve_bytes)
+        self._store.prune(now - RETENTION_DAYS * DAY)
 
     async def _watch_fronts(self) -> None:
         """Go when nobody needs a keeper any more."""
@@ -172,13 +169,21 @@ class Keeper:
                 self._stopping.set()
 
     async def _repeat(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
-        """Do the work every so many seconds, and on a busy machine in no more than a fifth of the time."""
+        """Do the work every so many seconds, and on a busy machine in no more than a fifth of the time.
+
+        What keeps going wrong is tried again for ever, and logged when it begins.
+        """
+        fault = ""
         while not self._stopping.is_set():
             begun = time.monotonic()
             try:
                 await work()
-            except Exception:  # a worker loop: it has to go on
-                log.exception("the keeper's work failed; it is tried again")
+                fault = ""
+            except Exception as error:  # a worker loop: it has to go on
+                before, fault = fault, f"{type(error).__name__}: {error}"
+                if fault != before:
+                    unforeseen = not isinstance(error, StoreError)
+                    log.error("the keeper's work failed; it is tried again: %s", fault, exc_info=unforeseen)
             try:
                 async with asyncio.timeout(max(seconds, 4 * (time.monotonic() - begun))):
                     await self._stopping.wait()

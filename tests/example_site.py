@@ -9,7 +9,9 @@ from gateway.consent.decision import Choice, Decision, decide
 from gateway.policy import Policy, parse_policy
 
 NOW = 1_780_000_000.0  # 2026-05-28 20:26:40 UTC
-AGENT = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+AGENT = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+)
 CONSENT_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 
 POLICY_TOML = """

@@ -37,7 +37,8 @@ def _kinds(annotation: Any) -> Iterator[Any]:
 
 
 def written_keys(text: str) -> set[str]:
-    """Every key that stands in a TOML file, live or commented out, by its path (`sites.id`, `services.cookies.name`)."""
+    """Every key that stands in a TOML file, live or commented out, by its path (`sites.id`,
+    `services.cookies.name`)."""
     live = re.sub(r"^# (?=\[|[a-z_.]+ = |  \{|\])", "", text, flags=re.MULTILINE)
     return set(_paths(tomllib.loads(live)))
 
@@ -80,11 +81,9 @@ def test_no_key_of_the_shipped_file_is_invented(name: str, struct: type) -> None
     assert sorted(found - accepted) == []
 
 
-@pytest.mark.parametrize(("name", "struct"), MANUALS[:1])
-def test_the_shipped_values_are_the_defaults(name: str, struct: type) -> None:
+def test_the_shipped_values_are_the_defaults() -> None:
     """The live keys of gateway.toml say exactly what holds without them."""
-    shipped = msgspec.convert(tomllib.loads(manual_of(name)), struct, strict=True)
-    assert shipped == struct()
+    assert msgspec.convert(tomllib.loads(manual_of("gateway.toml")), Settings, strict=True) == Settings()
 
 
 def commands() -> list[str]:
@@ -111,10 +110,12 @@ def test_every_drop_reason_is_documented(reason: str) -> None:
 def routes() -> list[str]:
     """The table of visitor-facing addresses, as it stands in the source."""
     tree = ast.parse((ROOT / "gateway/web/public.py").read_text("utf-8"))
-    tables = [n.value for n in ast.walk(tree) if isinstance(n, ast.AnnAssign) and ast.unparse(n.target) == "self._routes"]
+    tables = [
+        n.value for n in ast.walk(tree) if isinstance(n, ast.AnnAssign) and ast.unparse(n.target) == "self._routes"
+    ]
     (table,) = tables
     assert isinstance(table, ast.Dict)
-    return ["assets/", *(key.value for key in table.keys if isinstance(key, ast.Constant))]
+    return ["assets/", *(str(key.value) for key in table.keys if isinstance(key, ast.Constant))]
 
 
 @pytest.mark.parametrize("route", routes())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from mmdb_writer import MMDBWriter
-from netaddr import IPSet
+from netaddr import IPSet  # type: ignore[import-untyped]
 
 from gateway.geo import Countries
 from gateway.resources import country_database

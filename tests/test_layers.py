@@ -1,7 +1,7 @@
 """The layers hold: imports point down, libraries have one home, functions and files stay short.
 
-The rules are read from the source itself (AST), so imports inside functions and under TYPE_CHECKING count too. Each rule
-is shown to work on a small tree made for the purpose.
+The rules are read from the source itself (AST), so imports inside functions and under TYPE_CHECKING count too. Each
+rule is shown to work on a small tree made for the purpose.
 """
 
 import ast
@@ -19,6 +19,7 @@ LAYERS = {
     "": 4,  # gateway/__init__.py: the public names
     "__main__": 4,
     "front": 4,
+    "serving": 4,
     "keeper": 4,
     "keeper_process": 4,
     "report_client": 4,

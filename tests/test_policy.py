@@ -81,7 +81,9 @@ def test_a_change_asks_anew_for_what_it_touches_alone(old: str, new: str, asked:
 
 def test_the_order_of_lists_does_not_matter() -> None:
     """Hosts and services put into another order are the same scope."""
-    first = POLICY_TOML.replace('["video.example.net", "*.advert.example.net"]', '["*.advert.example.net", "video.example.net"]')
+    first = POLICY_TOML.replace(
+        '["video.example.net", "*.advert.example.net"]', '["*.advert.example.net", "video.example.net"]'
+    )
     head, *services = first.split("[[services]]")
     second = "[[services]]".join([head, *reversed([part + "\n" for part in services])])
     assert read_policy(first).scopes == read_policy(second).scopes == read_policy().scopes

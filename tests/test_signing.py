@@ -23,7 +23,8 @@ def test_what_was_signed_is_read_back() -> None:
 
 
 def test_every_single_change_is_noticed() -> None:
-    """Each letter exchanged for any other, taken out, or added makes a token nothing, padding and spare bits included."""
+    """Each letter exchanged for any other, taken out, or added makes a token nothing, padding and spare bits
+    included."""
     letters = "".join(map(chr, range(128))) + ODD
     for at in range(len(TOKEN) + 1):
         head, tail = TOKEN[:at], TOKEN[at:]

@@ -10,7 +10,7 @@ an offset already reached is never stored again: exactly once, whatever is kille
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -184,19 +184,29 @@ class Count(NamedTuple):
     n: int
 
 
+class Connections(NamedTuple):
+    """Cursors for reading are made from a connection that never runs anything, so that none waits for a write."""
+
+    writing: duckdb.DuckDBPyConnection
+    reading: duckdb.DuckDBPyConnection
+
+
 class DuckDBStore:
     """The Store in a DuckDB file. One process may have it open; any of its threads may call any method."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the file. Raises StoreError when it is damaged or another process has it."""
+    def __init__(self, path: Path, *, at_once: bool = True) -> None:
+        """Open or make the file. Raises StoreError when it is damaged or another process has it.
+
+        Not `at_once`: its first use opens it, and while it cannot be opened every use tries again.
+        """
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._writing = threading.Lock()
-        with _store_errors():
-            self._connection = duckdb.connect(str(path), config=SETTINGS)
-            # Cursors for reading are made from a connection that never runs anything, so that none waits for a write.
-            self._reading = self._connection.cursor()
-            self._connection.execute(SCHEMA)
-        path.chmod(0o600)
+        self._path = path
+        self._writing, self._opening = threading.Lock(), threading.Lock()
+        self._opened: Connections | None = None
+        self._closed = False
+        if at_once:
+            with self._errors():
+                self._open()
 
     def add(self, *batches: Batch) -> None:
         """Store all batches and their segments' new offsets in one transaction; a batch whose offset was reached
@@ -224,7 +234,7 @@ class DuckDBStore:
 
     def fetch(self, sql: str, values: dict[str, object]) -> list[tuple[object, ...]]:
         """Run one reading query with values bound by name (`$name`); runs beside writes. Raises StoreError."""
-        with _store_errors(), self._reading.cursor() as cursor:
+        with self._errors(), self._open().reading.cursor() as cursor:
             return cursor.execute(sql, values).fetchall()
 
     def prune(self, before: float) -> int:
@@ -234,26 +244,55 @@ class DuckDBStore:
             gone = sum(_changed(connection.execute(sql, {"before": moment})) for sql in PRUNE)
             gone += _changed(connection.execute(FORGET_WAITING, {"kept": WAITING_KEPT}))
         if gone:
-            with self._writing, _store_errors():
-                self._connection.execute("CHECKPOINT")  # what was deleted leaves the file now, not some day
+            with self._writing, self._errors():
+                self._open().writing.execute("CHECKPOINT")  # what was deleted leaves the file now, not some day
         return gone
 
     def close(self) -> None:
         """Write everything down and release the file."""
-        with self._writing, _store_errors():
-            self._reading.close()
-            self._connection.close()
+        with self._writing:
+            self._closed = True
+            self._let_go()
+
+    def _open(self) -> Connections:
+        with self._opening:
+            if self._closed:
+                raise StoreError("the event store is closed")
+            if self._opened is None:
+                writing = duckdb.connect(str(self._path), config=SETTINGS)
+                writing.execute(SCHEMA)
+                self._path.chmod(0o600)
+                self._opened = Connections(writing, writing.cursor())
+            return self._opened
+
+    def _let_go(self) -> None:
+        with self._opening:
+            opened, self._opened = self._opened, None
+        for connection in reversed(opened or ()):
+            with suppress(duckdb.Error):  # what could not be written into the file is in the log beside it
+                connection.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with self._writing, _store_errors():
-            self._connection.begin()
+        with self._writing, self._errors():
+            connection = self._open().writing
+            connection.begin()
             try:
-                yield self._connection
-                self._connection.commit()
+                yield connection
+                connection.commit()
             except BaseException:
-                self._connection.rollback()
+                with suppress(duckdb.Error):  # a commit that failed has been rolled back already
+                    connection.rollback()
                 raise
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.Error as error:
+            if isinstance(error, duckdb.FatalException):  # such as a full disk: nothing is answered until it is reopened
+                self._let_go()
+            raise StoreError(f"the event store cannot answer: {error}") from error
 
 
 def _is_stored(connection: duckdb.DuckDBPyConnection, batch: Batch) -> bool:
@@ -296,11 +335,3 @@ def _sum_counts(entries: Sequence[Entry]) -> list[Count]:
 def _changed(result: duckdb.DuckDBPyConnection) -> int:
     row = result.fetchone()
     return int(row[0]) if row else 0
-
-
-@contextmanager
-def _store_errors() -> Iterator[None]:
-    try:
-        yield
-    except duckdb.Error as error:
-        raise StoreError(f"the event store cannot answer: {error}") from error

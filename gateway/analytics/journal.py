@@ -60,10 +60,13 @@ class Journal:
         self._folder, self._reserve = folder, reserve
         # The name is part of each event's id, so it must be nobody else's, on any node.
         self._writer = f"{time.time_ns():020d}-{secrets.token_hex(6)}"
-        self._lock_file = _hold_own(folder / f"{self._writer}.lock")
+        self._lock_path = folder / f"{self._writer}.lock"
+        self._lock_file = _hold_own(self._lock_path)
+        self._path = folder  # of the segment in hand
         self._number = 0
         self._opened_at = 0.0
         self._rows = 0
+        self._lost = 0  # since when writing began to fail
         self._connection: sqlite3.Connection | None = None
         self._waiting: list[tuple[bytes, Done | None]] = []
         self._urgent = False  # whether somebody waits for what is in `_waiting`
@@ -73,9 +76,11 @@ class Journal:
         self._thread.start()
 
     def append(self, entry: Entry, done: Done | None = None) -> None:
-        """Hand an entry over; one without `done` is on disk within a tenth of a second. `done(None)` is called once it is on disk, `done(JournalFull)` when it could not be
-        written: in the loop when `call_in_loop` is set, else in the journal's thread.
-        Raises JournalFull when too much is waiting."""
+        """Hand an entry over; one without `done` is on disk within a tenth of a second.
+
+        `done(None)` is called once it is on disk, `done(JournalFull)` when it could not be written: in the loop when
+        `call_in_loop` is set, else in the journal's thread. Raises JournalFull when too much is waiting.
+        """
         row = (_encoder.encode(entry), done)
         with self._wake:
             if len(self._waiting) >= MAX_WAITING or self._stopping:
@@ -113,14 +118,24 @@ class Journal:
         fault: JournalFull | None = None
         try:
             self._write([body for body, _ in batch])
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # a worker loop: it has to go on, and whoever waits has to hear of it
             fault = JournalFull(str(error))
-            log.error("journal: %d entries could not be written: %s", len(batch), error)
+        self._log_change(fault, len(batch))
         waiting = [done for _, done in batch if done is not None]
         if self.call_in_loop is None:
             _acknowledge(waiting, fault)
         elif waiting:
             self._acknowledge_in_loop(waiting, fault)
+
+    def _log_change(self, fault: JournalFull | None, count: int) -> None:
+        """Once when writing begins to fail, once when it works again."""
+        if fault is not None:
+            if not self._lost:
+                log.error("journal: nothing can be written, events are refused: %s", fault)
+            self._lost += count
+        elif self._lost:
+            log.warning("journal: can be written again; %d entries were refused or lost meanwhile", self._lost)
+            self._lost = 0
 
     def _acknowledge_in_loop(self, waiting: list[Done], fault: JournalFull | None) -> None:
         assert self.call_in_loop is not None
@@ -132,6 +147,8 @@ class Journal:
     def _write(self, lines: list[bytes]) -> None:
         if self._reserve is not None and not self._reserve.exists():
             raise OSError("the disk is full; its reserve is kept for consent choices")
+        if self._connection is not None and not self._path.exists():
+            self._close_segment()  # somebody deleted the file: what is written to it would be lost
         connection = self._connection or self._open_segment()
         try:
             connection.execute(APPEND, (self._rows + len(lines), b"\n".join(lines)))
@@ -142,16 +159,14 @@ class Journal:
         self._rows += len(lines)
 
     def _open_segment(self) -> sqlite3.Connection:
+        if not self._lock_path.exists():  # deleted: without it the keeper would take our segments for closed
+            before, self._lock_file = self._lock_file, _hold_own(self._lock_path)
+            before.close()
         self._number += 1
-        path = self._folder / f"{self._writer}-{self._number:06d}{SUFFIX}"
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute(CREATE)
-        _sync_folder(self._folder)
-        self._connection, self._rows, self._opened_at = connection, 0, time.monotonic()
-        return connection
+        self._path = self._folder / f"{self._writer}-{self._number:06d}{SUFFIX}"
+        self._connection = _create_segment(self._path)
+        self._rows, self._opened_at = 0, time.monotonic()
+        return self._connection
 
     def _rotate_if_due(self) -> None:
         age = time.monotonic() - self._opened_at
@@ -165,6 +180,27 @@ class Journal:
                 connection.close()
             except sqlite3.Error as error:
                 log.error("journal: a segment could not be closed: %s", error)
+
+
+def _create_segment(path: Path) -> sqlite3.Connection:
+    """A new file, ready to be appended to and durable by name too; when it cannot be made, nothing of it is left."""
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(CREATE)
+        _sync_folder(path.parent)
+    except BaseException:
+        connection.close()
+        _delete_files(path)
+        raise
+    return connection
+
+
+def _delete_files(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
 def _acknowledge(waiting: list[Done], fault: JournalFull | None) -> None:
@@ -205,8 +241,7 @@ def read_segment(segment: Segment, after: int, limit: int) -> list[tuple[int, En
 
 def remove_segment(segment: Segment) -> None:
     """Delete a drained segment, and its writer's lock file when the writer is gone."""
-    for suffix in ("", "-wal", "-shm"):
-        Path(f"{segment.path}{suffix}").unlink(missing_ok=True)
+    _delete_files(segment.path)
     writer = segment.name.rpartition("-")[0]
     lock = segment.path.parent / f"{writer}.lock"
     if not is_held(lock) and not list(segment.path.parent.glob(f"{writer}-*{SUFFIX}")):
@@ -226,7 +261,6 @@ def _hold_own(path: Path) -> IO[bytes]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new file's name durable too."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -38,7 +38,7 @@ IPV6 = re.compile(
 # Five digits and more, also when written 1234.56.789 or 1234-5678-9012; dates with hyphens and 2024-2025 stay.
 DIGITS = re.compile(r"\d(?:[\s.]?\d){4,}")
 GROUPS = re.compile(r"\d{3,}(?:-\d{3,}){2,}")
-DEFAULT_PATTERNS = (EMAIL, IPV4, IPV6, UUID, JWT, TOKEN, OPAQUE, HEX, GROUPS, DIGITS)
+DEFAULT_PATTERNS = (EMAIL, IPV4, IPV6, JWT, TOKEN, UUID, OPAQUE, HEX, GROUPS, DIGITS)
 
 
 class Masker:

@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from gateway.database import SALTS, is_sqlite, reading, transaction
+from gateway.errors import JournalFull
 
 SALT_BYTES = 32
 REMEMBERED = 4096
@@ -38,7 +39,7 @@ class Visitors:
         self._lock = threading.Lock()
 
     def key(self, site: str, timezone: str, consent_id: str, at: float) -> int:
-        """The visitor's 64-bit key of the day, unsigned."""
+        """The visitor's 64-bit key of the day, unsigned. Raises JournalFull when the day has no salt and can have none."""
         day = self._day(at, timezone)
         known = self._keys.get((site, day, consent_id))
         if known is None:
@@ -46,6 +47,10 @@ class Visitors:
             known = int.from_bytes(digest[:8])
             self._remember((site, day, consent_id), known)
         return known
+
+    def prepare(self, site: str, timezone: str, at: float) -> None:
+        """Have the salt of that moment's day at hand, so that no page has to wait for it. Raises JournalFull."""
+        self._salt(site, self._day(at, timezone))
 
     def _remember(self, names: tuple[str, str, str], key: int) -> None:
         if len(self._keys) >= REMEMBERED:
@@ -65,7 +70,10 @@ class Visitors:
         salt = self._salts.get((site, day))
         if salt is None:
             with self._lock:
-                salt = _find_or_make_salt(self._engine, site, day)
+                try:
+                    salt = _find_or_make_salt(self._engine, site, day)
+                except DBAPIError as error:
+                    raise JournalFull("no salt can be had for the day") from error
                 self._salts = {key: kept for key, kept in self._salts.items() if key[1] >= _before(day)}
                 self._salts[(site, day)] = salt
         return salt

@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from sqlalchemy import Connection, Engine, select, text
 
@@ -35,12 +35,13 @@ def add_tombstone(connection: Connection, consent_id: str, revision: int, at: fl
 def ring(engine: Engine) -> None:
     """After a withdrawal's commit and before it is acknowledged: every worker on this machine looks again."""
     bell = _bell_path(engine)
-    if bell is not None:
-        descriptor = os.open(bell, os.O_WRONLY | os.O_CREAT, 0o600)  # never cut: others have it mapped
-        try:
-            os.pwrite(descriptor, os.urandom(BELL_BYTES), 0)  # never the same twice: no ringing hides another
-        finally:
-            os.close(descriptor)
+    if bell is None:
+        return
+    try:
+        with _writable(bell) as file:
+            os.pwrite(file.fileno(), os.urandom(BELL_BYTES), 0)  # never the same twice: no ringing hides another
+    except OSError as error:  # the withdrawal stands all the same, and workers look by themselves every second
+        log.error("a withdrawal could not be announced to the other workers: %s", error)
 
 
 class SQLiteTombstones:
@@ -82,10 +83,15 @@ def _bell_path(engine: Engine) -> Path | None:
 
 
 def _open_bell(path: Path) -> mmap.mmap:
-    with path.open("a+b") as file:
-        if file.tell() < BELL_BYTES:
-            file.truncate(BELL_BYTES)
+    with _writable(path) as file:
+        if os.fstat(file.fileno()).st_size < BELL_BYTES:
+            os.pwrite(file.fileno(), bytes(BELL_BYTES), 0)  # really written: ringing must need no room on the disk
         return mmap.mmap(file.fileno(), BELL_BYTES, access=mmap.ACCESS_READ)
+
+
+def _writable(path: Path) -> BinaryIO:
+    """Open for writing in place, made when it is not there. Never cut: others have it mapped."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
 
 
 class PostgresTombstones:

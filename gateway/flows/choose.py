@@ -5,10 +5,10 @@ revision counts up, and a cookie below a consent's last withdrawal grants nothin
 """
 
 import logging
+import os
 import secrets
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -22,6 +22,7 @@ from gateway.consent.tombstones import add_tombstone, ring
 from gateway.database import CONSENTS, transaction
 from gateway.destinations import outbox
 from gateway.policy import Policy
+from gateway.process_lock import try_hold
 
 log = logging.getLogger("gateway.choose")
 
@@ -62,9 +63,9 @@ def choose(said: Said, before: Choice | None, site: Site, config: Config, engine
     try:
         chosen = _commit(said, wanted, before, site, config, engine, now)
     except DBAPIError as error:
-        if not (_is_full(error) and _give_up_reserve(config.data_folder)):
+        if not _is_full(error):
             raise
-        log.error("the disk is full (%s): the reserve was given up to record a choice", error.orig)
+        _give_up_reserve(config.data_folder)  # it may be another choice that has just done so: there is room then
         chosen = _commit(said, wanted, before, site, config, engine, now)
     ring(engine)
     return chosen
@@ -182,23 +183,40 @@ def _destinations_of(config: Config, ended: tuple[str, ...]) -> list[str]:
     return [d.name for d in config.destinations if set(d.purposes) & set(ended)]
 
 
-def make_reserve(data_folder: Path, size: int) -> None:
-    """Put some disk aside (really written, so that it is really there) for choices made when the disk is full."""
+def make_reserve(data_folder: Path, size: int) -> bool:
+    """Put some disk aside (really written, so that it is really there) for choices made when the disk is full.
+
+    Returns whether it is there. It is not made of the last room that is left: choices need that now.
+    """
     path = data_folder / RESERVE_FILE
-    if size and not path.exists():
-        with _replacing(path) as file:
-            file.write_bytes(b"\x00" * size)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Write under another name first: a half-written reserve must not pass for one."""
-    draft = path.with_suffix(".new")
+    if not size or path.exists():
+        return True
     try:
-        yield draft
-        draft.rename(path)
-    finally:
-        draft.unlink(missing_ok=True)
+        room = os.statvfs(data_folder)
+        if room.f_bavail * room.f_frsize < 2 * size:
+            return False
+        _write_reserve(path, size)
+    except OSError as error:
+        log.error("the reserve for consent choices cannot be made: %s", error)
+    return path.exists()
+
+
+def _write_reserve(path: Path, size: int) -> None:
+    """Under another name first, by one process at a time: a half-written reserve must not pass for one."""
+    draft = path.with_suffix(".new")
+    file = try_hold(draft)
+    if file is None:
+        return
+    with file:
+        try:
+            if not path.exists():
+                file.truncate(0)
+                file.write(bytes(size))
+                file.flush()
+                os.fsync(file.fileno())
+                draft.rename(path)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def _is_full(error: DBAPIError) -> bool:
@@ -207,9 +225,9 @@ def _is_full(error: DBAPIError) -> bool:
     return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) or getattr(error.orig, "sqlstate", "") == DISK_FULL
 
 
-def _give_up_reserve(data_folder: Path) -> bool:
+def _give_up_reserve(data_folder: Path) -> None:
     try:
         (data_folder / RESERVE_FILE).unlink()
+        log.error("the disk is full: the reserve was given up to record a choice; events are refused until it is back")
     except OSError:
-        return False
-    return True
+        log.info("the disk is full and its reserve is in use")

@@ -31,6 +31,11 @@ class Counters:
             else:
                 self._begin(key, count)
 
+    def put_back(self, counted: Counted) -> None:
+        """Take in again what could not be written down."""
+        for kind, name, detail, count in counted.rows:
+            self.add(counted.hour, counted.site, kind, name, detail, count)
+
     def _begin(self, key: Key, count: int) -> None:
         site, hour, kind, name, detail = key
         key = (site, hour, kind, name[:MAX_LENGTH], detail[:MAX_LENGTH])

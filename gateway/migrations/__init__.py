@@ -1,17 +1,11 @@
-"""Alembic migrations: each file in `versions/` is one step of the schema, applied in order at start."""
+"""The schema's versions (Alembic): each file in `versions/` is one step, applied in order by `upgrade.py`."""
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection
-
 FOLDER = Path(__file__).parent
+SCRIPT = FOLDER / "upgrade.py"
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring the schema to the newest version within the caller's transaction."""
-    config = Config()
-    config.set_main_option("script_location", str(FOLDER))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+def newest_version() -> str:
+    """The id of the last step: `0001` of `versions/0001_first_tables.py`."""
+    return max(path.name for path in (FOLDER / "versions").glob("[0-9]*.py")).partition("_")[0]

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the versions on the connection that `gateway.migrations.upgrade` hands over."""
+"""Alembic's entry: runs the versions on the connection that `upgrade.py` hands over."""
 
 from alembic import context
 

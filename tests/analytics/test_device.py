@@ -5,34 +5,16 @@ import time
 import pytest
 
 from gateway.analytics.device import parse_agent
-from tests.example_site import AGENT
+from tests.analytics.agents import CHROME, EDGE, FIREFOX, IPAD, IPHONE, PIXEL, SAFARI
 
 AGENTS = [
-    (AGENT, ("Chrome", "140", "Windows", "10", "desktop")),
-    (
-        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-        ("Firefox", "140", "Linux", "", "desktop"),
-    ),
-    (
-        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15",
-        ("Safari", "18", "Mac OS X", "10.15", "desktop"),
-    ),
-    (
-        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1",
-        ("Mobile Safari", "18", "iOS", "18.1", "mobile"),
-    ),
-    (
-        "Mozilla/5.0 (iPad; CPU OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1",
-        ("Mobile Safari", "17", "iOS", "17.5", "tablet"),
-    ),
-    (
-        "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Mobile Safari/537.36",
-        ("Chrome Mobile", "140", "Android", "15", "mobile"),
-    ),
-    (
-        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0",
-        ("Edge", "140", "Windows", "10", "desktop"),
-    ),
+    (CHROME, ("Chrome", "140", "Windows", "10", "desktop")),
+    (EDGE, ("Edge", "140", "Windows", "10", "desktop")),
+    (FIREFOX, ("Firefox", "140", "Linux", "", "desktop")),
+    (SAFARI, ("Safari", "18", "Mac OS X", "10.15", "desktop")),
+    (IPHONE, ("Mobile Safari", "18", "iOS", "18.1", "mobile")),
+    (IPAD, ("Mobile Safari", "17", "iOS", "17.5", "tablet")),
+    (PIXEL, ("Chrome Mobile", "140", "Android", "15", "mobile")),
 ]
 
 

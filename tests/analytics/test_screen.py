@@ -14,6 +14,7 @@ from gateway.analytics.screen import (
     reject_spam,
 )
 from gateway.event import DropReason, Hit
+from tests.analytics.agents import CHROME, EDGE, FIREFOX, HEADLESS, IPAD, IPHONE, PIXEL, SAFARI
 from tests.example_site import AGENT, NOW
 
 BOTS = [
@@ -21,21 +22,14 @@ BOTS = [
     "   ",
     "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
     "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
-    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/140.0.0.0 Safari/537.36",
+    HEADLESS,
     "curl/8.5.0",
     "python-requests/2.32",
     "Go-http-client/2.0",
     "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
     "Mozilla/5.0 (compatible; GPTBot/1.2; +https://openai.com/gptbot)",
 ]
-PEOPLE = [
-    AGENT,
-    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1",
-    "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Mobile Safari/537.36",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15",
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0",
-]
+PEOPLE = [AGENT, CHROME, EDGE, FIREFOX, SAFARI, IPHONE, IPAD, PIXEL]
 
 
 def make_hit(**changes: Any) -> Hit:

@@ -2,6 +2,7 @@
 
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, func, select
@@ -100,8 +101,7 @@ def test_a_destroyed_salt_is_in_no_file(engine: Engine) -> None:
 
 
 def read(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
+    return Path(path).read_bytes()
 
 
 def test_old_salts_leave_the_memory(engine: Engine) -> None:

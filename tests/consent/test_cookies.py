@@ -29,7 +29,15 @@ def test_the_name_is_what_a_browser_reads(value: bytes, name: str) -> None:
     assert cookie_of(value) == name
 
 
-SENT = [b"sessionid=1", b"csrftoken=2", b"_tel=3", b"_ads=4; Domain=example.org", b"other=5", b"=sessionid", b"SessionId=6"]
+SENT = [
+    b"sessionid=1",
+    b"csrftoken=2",
+    b"_tel=3",
+    b"_ads=4; Domain=example.org",
+    b"other=5",
+    b"=sessionid",
+    b"SessionId=6",
+]
 PASSED = [
     ((), [b"sessionid=1", b"csrftoken=2"]),
     (("analytics",), [b"sessionid=1", b"csrftoken=2", b"_tel=3"]),

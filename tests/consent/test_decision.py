@@ -27,7 +27,8 @@ def test_silence_is_no() -> None:
 
 
 def test_a_yes_holds_for_what_it_named() -> None:
-    """A purpose answered with yes is granted, one answered with no is not, and all that are needed have to be granted."""
+    """A purpose answered with yes is granted, one answered with no is not, and all that are needed have to be
+    granted."""
     decision = decide(make_choice(POLICY, "analytics"), "main", POLICY, NOW)
     assert (sorted(decision.granted), decision.chosen) == (["analytics"], True)
     assert decision.allows("analytics", NECESSARY)

@@ -1,6 +1,7 @@
 """Tags to hosts without consent are disarmed before they leave; every other byte of the page stays."""
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -79,7 +80,9 @@ def test_the_host_is_the_one_a_browser_would_contact(url: str, host: str) -> Non
     assert find_host(url) == host
 
 
-@pytest.mark.parametrize("url", ["//evil.example/" + "a" * 100_000, "@" * 100_000, "&#" * 50_000, "\t" * 100_000 + "//evil.example"])
+@pytest.mark.parametrize(
+    "url", ["//evil.example/" + "a" * 100_000, "@" * 100_000, "&#" * 50_000, "\t" * 100_000 + "//evil.example"]
+)
 def test_giant_addresses_have_hosts_too(url: str) -> None:
     """An address of a hundred thousand letters is read like any other, and not remembered."""
     assert find_host(url) in ("evil.example", OWN)
@@ -94,7 +97,7 @@ def stream(page: bytes, *cuts: int, granted: tuple[str, ...] = (), enforce: bool
     """The page as it leaves when it arrives in pieces cut at these places."""
     rewriter = PageRewriter(gate(*granted), lambda _: SNIPPET, enforce=enforce)
     edges = [0, *sorted(cuts), len(page)]
-    out = b"".join(rewriter.feed(page[start:end]) for start, end in zip(edges, edges[1:], strict=False))
+    out = b"".join(rewriter.feed(page[start:end]) for start, end in pairwise(edges))
     return out + rewriter.finish(), rewriter
 
 
@@ -104,27 +107,59 @@ def hold(html: str, *granted: str) -> str:
 
 EVIL = "https://evil.example/x"
 HELD = [
-    (f'<script src="{EVIL}"></script>', f'<script data-gw-src="{EVIL}" data-gw-type="" type="text/plain" data-gw-purpose="unknown"></script>'),
+    (
+        f'<script src="{EVIL}"></script>',
+        f'<script data-gw-src="{EVIL}" data-gw-type="" type="text/plain" data-gw-purpose="unknown"></script>',
+    ),
     (
         f'<script async src="{EVIL}" type="module" id=a></script>',
-        f'<script async type="text/plain" id=a data-gw-src="{EVIL}" data-gw-type="module" data-gw-purpose="unknown"></script>',
+        f'<script async type="text/plain" id=a data-gw-src="{EVIL}" data-gw-type="module" '
+        'data-gw-purpose="unknown"></script>',
     ),
-    (f'<iframe src="{EVIL}" title=t></iframe>', f'<iframe title=t data-gw-src="{EVIL}" data-gw-purpose="unknown"></iframe>'),
+    (
+        f'<iframe src="{EVIL}" title=t></iframe>',
+        f'<iframe title=t data-gw-src="{EVIL}" data-gw-purpose="unknown"></iframe>',
+    ),
     (f'<img src="{EVIL}" alt="">', f'<img alt="" data-gw-src="{EVIL}" data-gw-purpose="unknown">'),
-    (f'<img src="/a.png" srcset="/b.png 1x, {EVIL} 2x">', f'<img data-gw-src="/a.png" data-gw-srcset="/b.png 1x, {EVIL} 2x" data-gw-purpose="unknown">'),
+    (
+        f'<img src="/a.png" srcset="/b.png 1x, {EVIL} 2x">',
+        f'<img data-gw-src="/a.png" data-gw-srcset="/b.png 1x, {EVIL} 2x" data-gw-purpose="unknown">',
+    ),
     (f"<IMG SRC={EVIL}>", f'<IMG data-gw-src="{EVIL}" data-gw-purpose="unknown">'),
     (f'<img src="{EVIL}" src="{EVIL}2" SRC=3>', f'<img data-gw-src="{EVIL}" data-gw-purpose="unknown">'),
-    (f'<svg><script href="{EVIL}"></script></svg>', f'<svg><script href="{EVIL}" data-gw-type="" type="text/plain" data-gw-purpose="unknown"></script></svg>'),
+    (
+        f'<svg><script href="{EVIL}"></script></svg>',
+        f'<svg><script href="{EVIL}" data-gw-type="" type="text/plain" data-gw-purpose="unknown"></script></svg>',
+    ),
     (
         f'<noscript><img height=1 src="{EVIL}"></noscript>',
         f'<noscript><img height=1 data-gw-src="{EVIL}" data-gw-purpose="unknown"></noscript>',
     ),
-    (f'<template><img src="{EVIL}"></template>', f'<template><img data-gw-src="{EVIL}" data-gw-purpose="unknown"></template>'),
-    ('<base href="//evil.example/"><img src="a.png">', '<base href="//evil.example/"><img data-gw-src="a.png" data-gw-purpose="unknown">'),
-    ('<script data-purpose="analytics">count()</script>', '<script data-purpose="analytics" data-gw-type="" type="text/plain" data-gw-purpose="analytics">count()</script>'),
-    ('<script data-purpose="sales">1</script>', '<script data-purpose="sales" data-gw-type="" type="text/plain" data-gw-purpose="sales">1</script>'),
-    ('<img src="https://video.example.net/p">', '<img data-gw-src="https://video.example.net/p" data-gw-purpose="marketing">'),
-    ('<img src="//a.advert.example.net/p">', '<img data-gw-src="//a.advert.example.net/p" data-gw-purpose="marketing">'),
+    (
+        f'<template><img src="{EVIL}"></template>',
+        f'<template><img data-gw-src="{EVIL}" data-gw-purpose="unknown"></template>',
+    ),
+    (
+        '<base href="//evil.example/"><img src="a.png">',
+        '<base href="//evil.example/"><img data-gw-src="a.png" data-gw-purpose="unknown">',
+    ),
+    (
+        '<script data-purpose="analytics">count()</script>',
+        '<script data-purpose="analytics" data-gw-type="" type="text/plain" '
+        'data-gw-purpose="analytics">count()</script>',
+    ),
+    (
+        '<script data-purpose="sales">1</script>',
+        '<script data-purpose="sales" data-gw-type="" type="text/plain" data-gw-purpose="sales">1</script>',
+    ),
+    (
+        '<img src="https://video.example.net/p">',
+        '<img data-gw-src="https://video.example.net/p" data-gw-purpose="marketing">',
+    ),
+    (
+        '<img src="//a.advert.example.net/p">',
+        '<img data-gw-src="//a.advert.example.net/p" data-gw-purpose="marketing">',
+    ),
     ('<img src="https://">', '<img data-gw-src="https://" data-gw-purpose="unknown">'),
 ]
 
@@ -218,7 +253,8 @@ def test_latin_1_pages_keep_their_bytes() -> None:
 PAGE = (
     b'<!doctype html><html lang="nl-NL"><head><meta name="gw-topic" content="Schulden &amp; rente">'
     b'<script src="/a.js"></script><script src="https://evil.example/x.js"></script></head>'
-    b'<body class="a"><h1>Caf\xc3\xa9</h1><img src="//teller.example.net/p.gif"><noscript><img src="//evil.example/p"></noscript>'
+    b'<body class="a"><h1>Caf\xc3\xa9</h1><img src="//teller.example.net/p.gif">'
+    b'<noscript><img src="//evil.example/p"></noscript>'
     b"<p>&copy; tekst</p></body></html>\n<!-- einde -->"
 )
 

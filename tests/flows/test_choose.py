@@ -57,7 +57,9 @@ def say(choice: str, *purposes: str) -> Said:
     return Said(choice, frozenset(purposes), "nl", "banner")
 
 
-def press(config: Config, engine: Engine, before: Choice | None, choice: str, *purposes: str, now: float = NOW) -> Chosen:
+def press(
+    config: Config, engine: Engine, before: Choice | None, choice: str, *purposes: str, now: float = NOW
+) -> Chosen:
     return choose(say(choice, *purposes), before, config.sites[0], config, engine, now)
 
 
@@ -128,7 +130,6 @@ def test_ids_are_random_and_long(engine: Engine, config: Config) -> None:
 def test_withdrawing_ends_every_cookie_from_before(engine: Engine, config: Config) -> None:
     """After a withdrawal the tombstone lies above every revision that was handed out before it."""
     yes = press(config, engine, None, "accept_all")
-    tombstones = open_tombstones(engine)
     no = press(config, engine, yes.choice, "reject_all", now=NOW + 10)
     assert (no.outcome, no.withdrawn, no.choice.consent_id) == ("withdrawn", ("analytics", "marketing"), "")
     with reading(engine) as connection:
@@ -137,7 +138,6 @@ def test_withdrawing_ends_every_cookie_from_before(engine: Engine, config: Confi
     assert grants_of(engine, yes.choice.consent_id) == {}
     consent_id, body = last_record(engine)
     assert (consent_id, body["withdrawn"]) == (yes.choice.consent_id, ["analytics", "marketing"])
-    tombstones.close()
 
 
 def test_taking_back_a_part_keeps_the_rest(engine: Engine, config: Config) -> None:
@@ -188,7 +188,9 @@ def test_what_the_database_does_not_know_was_never_granted(engine: Engine, confi
     assert yes.choice.consent_id not in ("", before.consent_id)
 
 
-def test_a_changed_scope_ends_what_was_recorded_under_the_old_one(engine: Engine, config: Config, tmp_path: Path) -> None:
+def test_a_changed_scope_ends_what_was_recorded_under_the_old_one(
+    engine: Engine, config: Config, tmp_path: Path
+) -> None:
     """A yes to a purpose whose scope has changed since is a new grant: it holds from now, and old cookies end."""
     yes = press(config, engine, None, "accept_all")
     text = POLICY_TOML.replace('hosts = ["teller.example.net"]', 'hosts = ["other.example.net"]')
@@ -305,14 +307,13 @@ print(ledger.verify(engine), say("reject_all", yes.choice).outcome, ledger.verif
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_the_reserve_first(tmp_path: Path) -> None:
     """When nothing can be written the reserve is given up; if that is no help either, nothing has changed, and the
     choice can be made once there is room."""
     write_site(tmp_path)
     (tmp_path / "gateway.toml").touch()
-    done = subprocess.run(
-        [sys.executable, "-c", FULL, str(tmp_path)], check=False, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], check=False, capture_output=True, text=True)
     assert done.stdout == "OperationalError False\n1 withdrawn 2\n", done.stderr
 
 

@@ -56,9 +56,25 @@ def test_an_event_tells_what_happened_and_nobody_s_name(parts: Parts) -> None:
     )
     event = take(parts, hit)
     assert isinstance(event, Event)
-    assert (event.path, event.topic, event.kind, event.host) == ("/dossier/:id", "Schulden van :id", "page_view", "www.example.org")
-    assert (event.source, event.campaign, event.channel, event.referrer) == ("nieuwsbrief", "klant-:id", "email", "www.google.nl/search")
-    assert (event.browser, event.browser_version, event.os, event.device, event.language) == ("Chrome", "140", "Windows", "desktop", "nl")
+    assert (event.path, event.topic, event.kind, event.host) == (
+        "/dossier/:id",
+        "Schulden van :id",
+        "page_view",
+        "www.example.org",
+    )
+    assert (event.source, event.campaign, event.channel, event.referrer) == (
+        "nieuwsbrief",
+        "klant-:id",
+        "email",
+        "www.google.nl/search",
+    )
+    assert (event.browser, event.browser_version, event.os, event.device, event.language) == (
+        "Chrome",
+        "140",
+        "Windows",
+        "desktop",
+        "nl",
+    )
     assert (event.visit_id, event.visit_started_at, event.view_id) == (VISIT.id, VISIT.started_at, "view")
     assert event.props == {"klant": ":id", "knop :id": "ja"}
     assert event.network == ""

@@ -136,10 +136,16 @@ def ask(browser: Browser, pages: Pages, answer: Any, **options: Any) -> Any:
 def drive(app: Any, path: str = "/", headers: tuple[Header, ...] = ()) -> Any:
     """One request straight to the app, not yet awaited, and the list that its messages will stand in."""
     sent: list[Any] = []
-    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "https"}
+    scope: dict[str, Any] = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "https",
+    }
     own = [(name.encode(), value.encode()) for name, value in BROWSER.items()]
-    scope |= {"path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "client": ("192.0.2.9", 1)}
-    scope |= {"headers": [(b"host", HOST.encode()), *own, *headers], "server": (HOST, 443)}
+    scope |= {"path": path, "raw_path": path.encode(), "query_string": b"", "client": ("192.0.2.9", 1)}
+    scope |= {"headers": [(b"host", HOST.encode()), *own, *headers], "scheme": "https"}
 
     async def send(message: Any) -> None:
         sent.append(message)

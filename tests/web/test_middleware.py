@@ -75,9 +75,9 @@ def test_every_kind_of_answer_has_its_cookies_judged(browser: Browser, pages: Pa
 
 def test_an_app_may_write_its_headers_as_it_likes(browser: Browser, pages: Pages) -> None:
     """Names in capitals, pairs as lists, the same message for everybody: cookies and tags are held all the same."""
-    start = {"type": "http.response.start", "status": 200}
-    start["headers"] = [[b"Content-Type", b"Text/HTML"], *([b"Set-Cookie", value] for _, value in COOKIES)]  # type: ignore[assignment]
-    before = [list(header) for header in start["headers"]]  # type: ignore[attr-defined]
+    start: dict[str, Any] = {"type": "http.response.start", "status": 200}
+    start["headers"] = [[b"Content-Type", b"Text/HTML"], *([b"Set-Cookie", value] for _, value in COOKIES)]
+    before = [list(header) for header in start["headers"]]
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(start)
@@ -87,7 +87,7 @@ def test_an_app_may_write_its_headers_as_it_likes(browser: Browser, pages: Pages
         got = ask(browser, pages, app)
         assert list(set_cookies(got)) == ["sessionid"]
         assert "data-gw-src" in got.text
-    assert [list(header) for header in start["headers"]] == before  # type: ignore[attr-defined]
+    assert [list(header) for header in start["headers"]] == before
 
 
 def test_an_answer_without_headers_passes(browser: Browser, pages: Pages) -> None:

@@ -177,7 +177,8 @@ ORIGINS: list[tuple[list[tuple[bytes, bytes]], bool]] = [
 
 @pytest.mark.parametrize(("headers", "same"), ORIGINS)
 def test_only_the_browser_s_word_makes_a_post_our_own(headers: list[tuple[bytes, bytes]], same: bool) -> None:
-    """Sec-Fetch-Site first, then Origin, then Referer; another host, port, scheme or subdomain, or silence, is foreign."""
+    """Sec-Fetch-Site first, then Origin, then Referer; another host, port, scheme or subdomain, or silence, is
+    foreign."""
     assert read(SITE, *headers).same_origin is same
 
 
@@ -262,7 +263,16 @@ def test_what_is_remembered_by_a_header_is_short() -> None:
     assert (len(found.user_agent), len(found.language)) == (512, 500)
 
 
-NAMES = [b"host", b"cookie", b"origin", b"referer", b"accept", b"x-forwarded-for", b"x-forwarded-proto", b"sec-fetch-site"]
+NAMES = [
+    b"host",
+    b"cookie",
+    b"origin",
+    b"referer",
+    b"accept",
+    b"x-forwarded-for",
+    b"x-forwarded-proto",
+    b"sec-fetch-site",
+]
 
 
 @given(st.lists(st.tuples(st.sampled_from(NAMES), st.binary(max_size=60)), max_size=12), st.binary(max_size=60))
@@ -273,7 +283,8 @@ def test_hostile_headers_never_raise(headers: list[tuple[bytes, bytes]], query: 
     found.cookie_names()
     hit = found.hit("main", 0.0)
     assert hit.url.startswith("/")
-    assert isinstance(found.same_origin, bool) and isinstance(found.is_document, bool)
+    assert found.same_origin in (True, False)
+    assert found.is_document in (True, False)
 
 
 def test_no_random_forwarding_reaches_past_a_trusted_proxy() -> None:

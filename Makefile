@@ -24,7 +24,7 @@ define install
 	@echo ' done'
 endef
 
-.PHONY: help demo test quick check format coverage soak bench assets tools clean
+.PHONY: help demo test quick check format coverage soak bench pictures assets tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ soak: assets tools ## the kill rounds of `make test`, 200 instead of 20
 
 bench: assets tools ## speed and memory, as printed in docs/performance.md
 	@$(BIN)/python -m bench $(ARGS)
+
+pictures: assets tools ## take the README's pictures anew, from a running demo
+	@$(BIN)/python scripts/pictures.py $(ARGS)
 
 assets: $(VENV)/dev.stamp ## bundle scripts and styles anew after a change in static/
 	@$(BIN)/python hatch_build.py

@@ -25,6 +25,7 @@ from gateway.signing import MIN_KEY_BYTES
 
 T = TypeVar("T")
 ENVIRONMENT_PREFIX = "GATEWAY_"
+NO_SETTING = "is no setting; the file that `gateway init` writes shows all there are"
 KNOWN_KEYS = ("change-me", "changeme", "secret", "password", "example")  # so long that no random key holds one
 
 HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\Z|[0-9a-f:]+\Z")
@@ -202,6 +203,8 @@ def build_config(raw: dict[str, Any], folder: Path, file: str = "gateway.toml") 
     """Check a decoded `gateway.toml` and read the files it names, relative to `folder`."""
     settings = _convert(raw, Settings, file)
     _check_settings(settings, file)
+    if settings.geo.database and not (folder / settings.geo.database).is_file():
+        raise ConfigError(file, "geo.database", settings.geo.database, "no such file; empty takes the package's own")
     sites = tuple(Site(site, _read_policy(folder, site)) for site in settings.sites)
     destinations = _read_destinations(folder / settings.destinations_file)
     _check_destinations(destinations, sites, settings.destinations_file)
@@ -237,7 +240,9 @@ def _convert(raw: object, kind: type[T], file: str) -> T:
         key = where.rstrip("`").lstrip(".")
         if "unknown field `" in what:
             key = ".".join(filter(None, (key, what.split("`")[1])))
-            what = "is no setting; the keys there are stand in the file that `gateway init` writes"
+            what = NO_SETTING
+        elif what.startswith("Invalid enum value") and (field := _field_for(key)[1]):
+            what = f"wanted {' or '.join(field.type.values)}"
         key = key or "file"
         raise ConfigError(file, key, _value_at(raw, key), what[:1].lower() + what[1:]) from error
 
@@ -258,11 +263,11 @@ def _override(raw: dict[str, Any], environment: Mapping[str, str]) -> None:
     """GATEWAY_MODE sets `mode`, GATEWAY_DATABASE_URL sets `database.url`, GATEWAY_KEYS a comma list."""
     for name in sorted(environment):
         key = name.removeprefix(ENVIRONMENT_PREFIX).lower()
-        if not name.startswith(ENVIRONMENT_PREFIX) or key in ("config", "console_password"):
+        if not name.startswith(ENVIRONMENT_PREFIX) or key == "config":
             continue
         section, field = _field_for(key)
         if field is None:
-            raise ConfigError("environment", name, None, "no such setting; see `gateway config --keys`")
+            raise ConfigError("environment", name, None, NO_SETTING)
         target = raw.setdefault(section, {}) if section else raw
         target[field.name] = _from_text(environment[name], field.type, name)
 

@@ -153,12 +153,21 @@ def open_database(url: str) -> Engine:
 
     Safe to call from many processes at once: one migrates, the others wait.
     """
-    engine = _sqlite_engine(url) if url.startswith("sqlite") else _postgres_engine(url)
+    path = sqlite_path(url)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600, exist_ok=True)
+    engine = prepare_database(url)
     if not _is_current(engine):
         with _migration_lock(engine):
             if not _is_current(engine):
                 _upgrade(engine)
     return engine
+
+
+def prepare_database(url: str) -> Engine:
+    """The database as it is, without looking whether it is there: its first use connects to it."""
+    return _sqlite_engine(url) if url.startswith("sqlite") else _postgres_engine(url)
 
 
 def _is_current(engine: Engine) -> bool:
@@ -203,11 +212,7 @@ def sqlite_path(url: str) -> Path | None:
 
 
 def _sqlite_engine(url: str) -> Engine:
-    path = sqlite_path(url)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600, exist_ok=True)
-    # Parameters are hidden in errors: they end up in logs. The driver must not open transactions of its own: BEGIN is ours (see _begin).
+    # Parameters are hidden in errors, which end up in logs. The driver opens no transactions: BEGIN is ours (see _begin).
     engine = create_engine(url, connect_args={"timeout": 20, "isolation_level": None}, hide_parameters=True)
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)

@@ -8,11 +8,13 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from gateway.analytics.device import parse_agent
-from gateway.analytics.journal import Journal
+from gateway.analytics.journal import ClosedJournal, Journal
 from gateway.analytics.masking import Masker
 from gateway.analytics.screen import (
     Check,
@@ -25,16 +27,17 @@ from gateway.analytics.screen import (
 )
 from gateway.analytics.visitor import Visitors
 from gateway.config import AnalyticsConfig, Config, load_config
-from gateway.consent.tombstones import open_tombstones
-from gateway.database import open_database
-from gateway.errors import JournalFull
+from gateway.consent.tombstones import UnknownTombstones, open_tombstones
+from gateway.database import open_database, prepare_database
+from gateway.errors import ConfigError, JournalFull
+from gateway.event import Counted
 from gateway.flows.choose import RESERVE_FILE, make_reserve
 from gateway.flows.counters import Counters
 from gateway.flows.decide import Decider
-from gateway.flows.parts import Parts, Signers
+from gateway.flows.parts import Opened, Parts, Signers
 from gateway.geo import Countries
 from gateway.keeper_process import KeeperProcess
-from gateway.keys import load_keys
+from gateway.keys import load_keys, new_key
 from gateway.resources import country_database, load_assets
 from gateway.signing import TokenSigner
 from gateway.web.middleware import App, ConsentGate, Message, Receive, Scope, Send
@@ -46,8 +49,10 @@ from gateway.web.snippet import Snippets
 
 log = logging.getLogger("gateway.front")
 
-JOURNAL_FOLDER = "journal"
 FLUSH_SECONDS = 1.0
+REOPEN_SECONDS = 5.0
+NOWHERE = "sqlite:////dev/null/nowhere"  # a database that takes nothing
+AHEAD_SECONDS = 600.0
 WARM_UP_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
@@ -61,7 +66,8 @@ class ConsentMiddleware:
     def __init__(self, app: App, config: Config | Path | str | None = None) -> None:
         self._app = app
         self._config = config if isinstance(config, Config) else load_config(config)
-        self._front: Front | None = None
+        self._front: Front | ClosedFront | None = None
+        self._opening: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection, or the server's start and end."""
@@ -71,13 +77,38 @@ class ConsentMiddleware:
         front = self._front or self._open()
         await front.gate(scope, receive, send)
 
-    def _open(self) -> "Front":
+    def _open(self) -> "Front | ClosedFront":
         if self._front is None:
-            self._front = Front(self._config, self._app, asyncio.get_running_loop())
+            try:
+                self._front = Front(self._config, self._app, asyncio.get_running_loop())
+            except ConfigError:
+                raise
+            except Exception:  # the edge: whatever fails here must not take the site down
+                log.exception("the gateway's own parts cannot be opened; pages are served without anything optional")
+                self._front = ClosedFront(self._config, self._app)
+                self._opening = asyncio.create_task(self._open_later(self._front))
         return self._front
+
+    async def _open_later(self, closed: "ClosedFront") -> None:
+        """Try again until it works; then the worker is as any other."""
+        front, loop = None, asyncio.get_running_loop()
+        while front is None and self._front is closed:
+            await asyncio.sleep(REOPEN_SECONDS)
+            try:
+                front = await asyncio.to_thread(Front, self._config, self._app, loop)
+            except Exception as error:  # the edge, as above
+                log.warning("the gateway's own parts still cannot be opened: %s", error)
+        if front is not None and self._front is closed:
+            log.warning("the gateway's own parts are open")
+            self._front = front
+            closed.close()
+        elif front is not None:  # the server has stopped meanwhile
+            front.close()
 
     def _close(self) -> None:
         front, self._front = self._front, None
+        if self._opening is not None:
+            self._opening.cancel()
         if front is not None:
             front.close()
 
@@ -98,16 +129,37 @@ class ConsentMiddleware:
         await self._app(scope, receive_and_open, close_and_send)
 
 
+class ClosedFront:
+    """Stands in for a worker whose database or files cannot be opened: it asks and holds back as ever, takes nobody's
+    consent for given and counts nothing. A choice is recorded if the database takes it after all."""
+
+    def __init__(self, config: Config, app: App) -> None:
+        self._parts = closed_parts(config, time.time)
+        self.gate = build_gate(self._parts, app)
+
+    def close(self) -> None:
+        """Release what there is."""
+        self._parts.engine.dispose()
+
+
 class Front:
     """A worker's open parts and its one background thread."""
 
     def __init__(self, config: Config, app: App, loop: asyncio.AbstractEventLoop) -> None:
         config.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        make_reserve(config.data_folder, config.settings.limits.reserve_bytes)
+        self._has_reserve = make_reserve(config.data_folder, config.settings.limits.reserve_bytes)
         self.parts = open_parts(config, time.time)
         self.parts.journal.call_in_loop = loop.call_soon_threadsafe
         self.gate = build_gate(self.parts, app)
-        self._keeper = KeeperProcess(config) if config.settings.keeper.autostart else None
+        self._failing: set[str] = set()
+        self._chores: dict[str, Callable[[], None]] = {
+            "counters": self._flush,
+            "withdrawals": self.parts.tombstones.refresh,
+            "reserve": self._keep_reserve,
+            "salts": self._prepare_salts,
+        }
+        if config.settings.keeper.autostart:
+            self._chores["keeper"] = KeeperProcess(config).ensure
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._look_after, name="front", daemon=True)
         self._thread.start()
@@ -122,43 +174,94 @@ class Front:
         self.parts.engine.dispose()
 
     def _look_after(self) -> None:
-        """Every second: counters to the journal, and a keeper started when there is none."""
+        """Every second: counters to the journal, withdrawals, reserve and salts looked after, a keeper kept running."""
         parse_agent(WARM_UP_AGENT)  # the first parse compiles its rules for half a second: not in a visitor's request
         is_bot(WARM_UP_AGENT)
         while True:
-            try:
-                self._flush()
-                self.parts.tombstones.refresh()
-                if self._keeper is not None:
-                    self._keeper.ensure()
-            except Exception:  # a worker loop: it has to go on
-                log.exception("the front's background work failed; it is tried again")
+            for name, chore in self._chores.items():
+                self._do(name, chore)
             if self._stopping.wait(FLUSH_SECONDS):
                 return
 
+    def _do(self, name: str, chore: Callable[[], None]) -> None:
+        """A chore that fails keeps no other from being done; it is logged when it begins to fail."""
+        try:
+            chore()
+        except Exception as error:  # a worker loop: it has to go on
+            if name not in self._failing:
+                log.error("%s fail(s), tried again every second: %s: %s", name, type(error).__name__, error)
+            self._failing.add(name)
+        else:
+            self._failing.discard(name)
+
     def _flush(self) -> None:
+        """Counters to the journal; those it does not take wait for the next time."""
         for counted in self.parts.counters.take():
+            settle = partial(self._settle, counted)
             try:
-                self.parts.journal.append(counted)
-            except JournalFull:
-                log.warning("counters of an hour could not be written")
+                self.parts.journal.append(counted, settle)
+            except JournalFull as fault:
+                settle(fault)
+
+    def _settle(self, counted: Counted, fault: JournalFull | None) -> None:
+        if fault is not None:
+            self.parts.counters.put_back(counted)
+
+    def _keep_reserve(self) -> None:
+        """Put it back when there is room again."""
+        config, had = self.parts.config, self._has_reserve
+        self._has_reserve = make_reserve(config.data_folder, config.settings.limits.reserve_bytes)
+        if self._has_reserve and not had:
+            log.warning("there is room on the disk: the reserve for consent choices is in place")
+
+    def _prepare_salts(self) -> None:
+        """Of today, and of tomorrow shortly before midnight, so that no page has to wait for the database."""
+        now = self.parts.clock()
+        for site in self.parts.config.sites:
+            for at in (now, now + AHEAD_SECONDS):
+                self.parts.visitors.prepare(site.id, site.config.timezone, at)
 
 
 def open_parts(config: Config, clock: Callable[[], float]) -> Parts:
     """Open everything that the flows of a front worker need."""
-    keys = load_keys(config)
-    engine = open_database(config.database_url)
+    load_keys(config)  # faults of the configuration come first
+    reserve = config.data_folder / RESERVE_FILE if config.settings.limits.reserve_bytes else None
+    with ExitStack() as undone:
+        engine = open_database(config.database_url)
+        undone.callback(engine.dispose)
+        tombstones = open_tombstones(engine)
+        undone.callback(tombstones.close)
+        journal = Journal(config.data_folder / JOURNAL_FOLDER, reserve=reserve)
+        undone.pop_all()
+    return build_parts(config, clock, load_keys(config), Opened(engine, tombstones, journal))
+
+
+def closed_parts(config: Config, clock: Callable[[], float]) -> Parts:
+    """The same without anything that has to be opened.
+
+    Where no key can be written yet, one is made for the moment; what it signs would soon mean nothing, so choices are
+    refused too.
+    """
+    try:
+        keys, url = load_keys(config), config.database_url
+    except OSError:
+        keys, url = [new_key().encode()], NOWHERE
+    opened = Opened(prepare_database(url), UnknownTombstones(), ClosedJournal())
+    return build_parts(config, clock, keys, opened)
+
+
+def build_parts(config: Config, clock: Callable[[], float], keys: Sequence[bytes], opened: Opened) -> Parts:
+    """The parts around keys and what has been opened."""
     geo = config.settings.geo.database
     analytics = config.settings.analytics
-    reserve = config.data_folder / RESERVE_FILE if config.settings.limits.reserve_bytes else None
     return Parts(
         config=config,
-        engine=engine,
+        engine=opened.engine,
         signers=Signers(TokenSigner(keys, "consent"), TokenSigner(keys, "visit")),
-        tombstones=open_tombstones(engine),
-        journal=Journal(config.data_folder / JOURNAL_FOLDER, reserve=reserve),
+        tombstones=opened.tombstones,
+        journal=opened.journal,
         countries=Countries(Path(config.folder) / geo if geo else country_database()),
-        visitors=Visitors(engine),
+        visitors=Visitors(opened.engine),
         masker=Masker(analytics.mask_patterns),
         checks=build_checks(analytics),
         counters=Counters(),

@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 
 from gateway import __version__
 from gateway.analytics.duckdb_store import DuckDBStore
-from gateway.analytics.journal import find_segments, writers_alive
+from gateway.analytics.journal import JOURNAL_FOLDER, find_segments, writers_alive
 from gateway.analytics.query import Query
 from gateway.analytics.results import Report
 from gateway.analytics.visitor import destroy_salts
@@ -34,7 +34,6 @@ from gateway.errors import StoreError
 from gateway.flows.deliver import Deliverer
 from gateway.flows.drain import Drained, drain_once
 from gateway.flows.report import ReportParts, report
-from gateway.front import JOURNAL_FOLDER
 from gateway.keeper_process import LOCK_NAME
 from gateway.process_lock import try_hold
 from gateway.resources import load_assets

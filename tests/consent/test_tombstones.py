@@ -19,8 +19,9 @@ from gateway.consent.tombstones import (
     open_tombstones,
     ring,
 )
-from gateway.database import is_sqlite, open_database, transaction
+from gateway.database import is_sqlite, transaction
 from tests.example_site import CONSENT_ID, NOW
+from tests.migrated import open_migrated
 
 
 def withdraw(engine: Engine, consent_id: str = CONSENT_ID, revision: int = 2) -> None:
@@ -118,7 +119,7 @@ def test_another_process_is_heard(tmp_path: Path) -> None:
     """With SQLite a withdrawal by another process is known at the next question; one whose process was killed before
     it could ring is known once the worker looks on its own."""
     url = f"sqlite:///{tmp_path / 'gateway.db'}"
-    engine = open_database(url)
+    engine = open_migrated(tmp_path / "gateway.db")
     here = open_tombstones(engine)
     assert here.floor(CONSENT_ID) == 0
     subprocess.run([sys.executable, "-c", WITHDRAW, url, CONSENT_ID, "ring"], check=True)

@@ -18,11 +18,12 @@ from gateway import ledger
 from gateway.config import Config
 from gateway.consent.decision import Choice, decide
 from gateway.consent.tombstones import open_tombstones
-from gateway.database import CONSENTS, LEDGER, OUTBOX, TOMBSTONES, open_database, reading, transaction
+from gateway.database import CONSENTS, LEDGER, OUTBOX, TOMBSTONES, reading, transaction
 from gateway.destinations.outbox import Delivery, add_deliveries
 from gateway.flows import choose as choose_module
 from gateway.flows.choose import RESERVE_FILE, Chosen, Said, choose, make_reserve
 from tests.example_site import NOW, POLICY_TOML, make_choice, read_policy, write_site
+from tests.migrated import open_migrated
 
 DESTINATIONS = """
 [[destinations]]
@@ -256,7 +257,7 @@ def test_random_choices_keep_the_promise(tmp_path_factory: pytest.TempPathFactor
     """Over any run of choices with any cookie handed out so far: a cookie grants what its choice said, until a
     withdrawal of that consent, and nothing from then on."""
     dice = random.Random(seed)
-    engine = open_database(f"sqlite:///{tmp_path_factory.mktemp('choices') / 'gateway.db'}")
+    engine = open_migrated(tmp_path_factory.mktemp("choices") / "gateway.db")
     tombstones = open_tombstones(engine)
     policy = config.sites[0].policy
     cookies: list[Choice] = []
@@ -321,7 +322,7 @@ def test_a_busy_database_keeps_the_reserve(tmp_path: Path, config: Config) -> No
     """A database that is locked, or away, is no full disk: the reserve stays."""
     config.data_folder.mkdir()
     make_reserve(config.data_folder, 4096)
-    engine = open_database(f"sqlite:///{tmp_path / 'gateway.db'}")
+    engine = open_migrated(tmp_path / "gateway.db")
     impatient = create_engine(engine.url, connect_args={"timeout": 0, "isolation_level": None})
     event.listen(impatient, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     with transaction(engine), pytest.raises(DBAPIError, match="locked"):

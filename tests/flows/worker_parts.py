@@ -5,18 +5,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gateway.analytics.journal import find_segments, read_segment
+from gateway.analytics.journal import JOURNAL_FOLDER, find_segments, read_segment
 from gateway.event import Counted, Entry, Recorded
 from gateway.flows.parts import Parts
-from gateway.front import JOURNAL_FOLDER, open_parts
+from gateway.front import open_parts
 from tests.example_site import NOW, write_site
+from tests.migrated import put_migrated
 
 
 @contextmanager
 def opened_parts(folder: Path, settings: dict[str, Any] | None = None) -> Iterator[Parts]:
     """Parts on a data folder of their own, with a clock that stands still."""
     config = write_site(folder, {"limits": {"reserve_bytes": 0}, **(settings or {})})
-    config.data_folder.mkdir(exist_ok=True)
+    put_migrated(config.data_folder / "gateway.db")
     parts = open_parts(config, lambda: NOW)
     try:
         yield parts

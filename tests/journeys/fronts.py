@@ -8,7 +8,7 @@ import string
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from tests.journeys.cluster import AGENT, free_port
 
 LOG = "log.txt"
+RECOVERY_SECONDS = 20
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 PAGE_APP = """
 from starlette.applications import Starlette
@@ -200,6 +201,7 @@ class Guest:
         except BaseException:
             self.close()
             raise
+        assert b"Traceback" not in answer
         cookies = response.headers.get_all("set-cookie") or []
         for cookie in cookies:
             self._keep(cookie)
@@ -222,3 +224,32 @@ class Guest:
 def letters(count: int) -> str:
     """A random word that nothing masks."""
     return "".join(secrets.choice(string.ascii_lowercase) for _ in range(count))
+
+
+def accept_and_report(visitor: Guest) -> set[str]:
+    """Accept, see a page, report some events; returns their paths, all acknowledged."""
+    assert visitor.choose("accept_all").status == 200
+    assert visitor.get("/").status == 200
+    marks = {f"/mark/{letters(10)}" for _ in range(10)}
+    assert {visitor.report(mark).status for mark in marks} == {202}
+    return marks
+
+
+def assert_served(*visitors: Guest) -> None:
+    """Each sees a page, with our part in it and nothing foreign let through."""
+    for visitor in visitors:
+        page = visitor.get(f"/{letters(8)}")
+        assert page.status == 200
+        assert b"Voorbeeld Incasso" in page.body and b"/_gw/assets/" in page.body
+        assert b" src=https://vreemd" not in page.body
+
+
+def assert_refused(answer: Answer) -> None:
+    assert (answer.status, answer.headers.get("retry-after")) == (503, "30")
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    until = time.monotonic() + RECOVERY_SECONDS
+    while not done():
+        assert time.monotonic() < until, "it does not recover"
+        time.sleep(0.2)

@@ -183,11 +183,10 @@ def withdraw(page: Page) -> None:
 def assert_deliveries_ended(stage: Stage) -> None:
     """Whatever was queued has been delivered before or cancelled: nothing waits."""
     until = time.monotonic() + 20
-    while time.monotonic() < until:
-        queue = report_of(stage).destinations[0]
-        if queue.queued == queue.started == 0:
-            break
+    queue = report_of(stage).destinations[0]
+    while queue.queued + queue.started and time.monotonic() < until:
         time.sleep(0.3)
+        queue = report_of(stage).destinations[0]
     assert (queue.queued, queue.started, queue.dead) == (0, 0, 0)
     delivered = len({delivery.id for delivery in stage.receiver.log})
     assert delivered == queue.delivered

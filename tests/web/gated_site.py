@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from gateway.config import Config
 from gateway.front import ConsentMiddleware
 from tests.example_site import AGENT, write_site
+from tests.migrated import put_migrated
 
 HOST = "www.example.org"
 ORIGIN = f"https://{HOST}"
@@ -102,7 +103,9 @@ def visiting(
     folder: Path, pages: Callable[..., Any] | None = None, settings: dict[str, Any] | None = None, **site: Any
 ) -> Iterator[Browser]:
     """A browser before the example site behind the gate; data live in `folder/data`."""
-    with Browser(ConsentMiddleware(pages or Pages(), build_config(folder, settings, **site))) as browser:
+    config = build_config(folder, settings, **site)
+    put_migrated(config.data_folder / "gateway.db")
+    with Browser(ConsentMiddleware(pages or Pages(), config)) as browser:
         yield browser
 
 

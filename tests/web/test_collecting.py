@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from gateway.analytics.journal import JOURNAL_FOLDER
 from gateway.analytics.visit import Visit, encode_visit
 from gateway.flows.collect import SLACK_MS
 from gateway.flows.parts import Parts
-from gateway.front import JOURNAL_FOLDER
 from tests.flows.worker_parts import read_counts, read_recorded
 from tests.web.gated_site import ORIGIN, SAME_SITE, Browser, set_cookies, view_of, visiting
 

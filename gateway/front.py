@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway.analytics.device import parse_agent
-from gateway.analytics.journal import ClosedJournal, Journal
+from gateway.analytics.journal import JOURNAL_FOLDER, ClosedJournal, Journal
 from gateway.analytics.masking import Masker
 from gateway.analytics.screen import (
     Check,

@@ -245,11 +245,28 @@ def assert_served(*visitors: Guest) -> None:
 
 
 def assert_refused(answer: Answer) -> None:
+    """Not now, and when to come again."""
     assert (answer.status, answer.headers.get("retry-after")) == (503, "30")
 
 
 def wait_until(done: Callable[[], bool]) -> None:
+    """Ask now and again, for as long as getting well may take."""
     until = time.monotonic() + RECOVERY_SECONDS
     while not done():
         assert time.monotonic() < until, "it does not recover"
         time.sleep(0.2)
+
+
+def wait_until_taken(visitor: Guest) -> str:
+    """The path of an event that was acknowledged, with as many attempts as it takes."""
+    marks = [f"/mark/{letters(10)}" for _ in range(200)]
+    taken: list[str] = []
+
+    def attempt() -> bool:
+        mark = marks.pop()
+        if visitor.report(mark).status == 202:
+            taken.append(mark)
+        return bool(taken)
+
+    wait_until(attempt)
+    return taken[0]

@@ -1,30 +1,15 @@
 """A disk that is really full: events are refused, pages are served, and a withdrawal is still taken."""
 
-import os
-import shutil
-import signal
 import subprocess
 import sys
-import time
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from gateway import ledger
-from gateway.analytics.duckdb_store import DuckDBStore
-from gateway.analytics.journal import JOURNAL_FOLDER
-from gateway.database import open_database
-from gateway.errors import KeeperUnreachable
 from gateway.flows.choose import RESERVE_FILE
-from gateway.flows.drain import drain_once
-from gateway.keeper import STORE_FILE
-from gateway.keeper_process import LOCK_NAME
-from gateway.process_lock import is_held
-from gateway.socket_client import call_keeper
+from tests.journeys.aftermath import assert_kept, end_keeper, wait_for_keeper
 from tests.journeys.fronts import (
     Front,
     Guest,
@@ -33,9 +18,9 @@ from tests.journeys.fronts import (
     assert_refused,
     assert_served,
     lay_out,
-    letters,
     run_front,
     wait_until,
+    wait_until_taken,
 )
 from tests.journeys.small_disk import Disk, small_disk
 
@@ -52,7 +37,7 @@ def data_disk(folder: Path) -> Iterator[Disk]:
         try:
             yield disk
         finally:
-            end_keeper(disk)
+            end_keeper(disk.outside)
 
 
 def test_a_full_disk_costs_events_and_nothing_else(tmp_path: Path) -> None:
@@ -60,7 +45,7 @@ def test_a_full_disk_costs_events_and_nothing_else(tmp_path: Path) -> None:
     reserve and holds at once; with room again events are taken without a restart, and nothing acknowledged is lost."""
     with data_disk(tmp_path) as disk:
         with run_front(tmp_path, workers=2, before=disk.before) as front:
-            keeper = wait_for_keeper(disk)
+            keeper = wait_for_keeper(disk.outside)
             stays, leaves, newcomer = front.visitor(), front.visitor(), front.visitor()
             marks = accept_and_report(stays) | accept_and_report(leaves)
             before = dict(leaves.cookies)
@@ -80,9 +65,9 @@ def test_a_full_disk_costs_events_and_nothing_else(tmp_path: Path) -> None:
             marks |= {wait_until_taken(anew(stays)) for _ in range(4)}
             assert (disk.outside / RESERVE_FILE).exists()
             assert stays.choose("reject_all").status == 200
-            assert wait_for_keeper(disk) == keeper, "the keeper did not live through it"
-        end_keeper(disk)
-        assert_kept(disk, tmp_path / "copy", marks, withdrawals=2)
+            assert wait_for_keeper(disk.outside) == keeper, "the keeper did not live through it"
+        end_keeper(disk.outside)
+        assert_kept(disk.copy(tmp_path / "copy"), marks, withdrawals=2)
 
 
 def test_a_start_on_a_full_disk_serves_pages(tmp_path: Path) -> None:
@@ -90,10 +75,10 @@ def test_a_start_on_a_full_disk_serves_pages(tmp_path: Path) -> None:
     after there is room."""
     with data_disk(tmp_path) as disk:
         with run_front(tmp_path, before=disk.before) as front:
-            wait_for_keeper(disk)
+            wait_for_keeper(disk.outside)
             stays, leaves = front.visitor(), front.visitor()
             marks = accept_and_report(stays) | accept_and_report(leaves)
-        end_keeper(disk)
+        end_keeper(disk.outside)
         disk.fill()
         with run_front(tmp_path, before=disk.before) as front:
             stays.port = leaves.port = front.port
@@ -107,8 +92,8 @@ def test_a_start_on_a_full_disk_serves_pages(tmp_path: Path) -> None:
             assert_withdrawn(front, before)
             stays.close()
             leaves.close()
-        end_keeper(disk)
-        assert_kept(disk, tmp_path / "copy", marks, withdrawals=1)
+        end_keeper(disk.outside)
+        assert_kept(disk.copy(tmp_path / "copy"), marks, withdrawals=1)
 
 
 def test_a_first_start_on_a_full_disk_serves_pages(tmp_path: Path) -> None:
@@ -176,13 +161,10 @@ def test_the_store_is_opened_anew_after_a_full_disk(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------- steps and checks
 
 
-
 def anew(visitor: Guest) -> Guest:
     """The same browser on a new connection: likely at another worker."""
     visitor.close()
     return visitor
-
-
 
 
 def assert_withdrawn(front: Front, before: dict[str, str]) -> None:
@@ -191,66 +173,3 @@ def assert_withdrawn(front: Front, before: dict[str, str]) -> None:
         with closing(Guest(front.port, cookies=dict(before))) as thief:
             assert b'id="gw-banner"' in thief.get("/").body
             assert thief.report("/never").status == 403
-
-
-def wait_until_taken(visitor: Guest) -> str:
-    """The path of an event that was acknowledged, with as many attempts as it takes."""
-    marks = [f"/mark/{letters(10)}" for _ in range(200)]
-    taken: list[str] = []
-
-    def attempt() -> bool:
-        mark = marks.pop()
-        if visitor.report(mark).status == 202:
-            taken.append(mark)
-        return bool(taken)
-
-    wait_until(attempt)
-    return taken[0]
-
-
-
-def wait_for_keeper(disk: Disk) -> int:
-    """The keeper's process id, once it answers."""
-    found: list[int] = []
-
-    def ask() -> bool:
-        with suppress(KeeperUnreachable, OSError):
-            found.append(ask_keeper(disk))
-        return bool(found)
-
-    wait_until(ask)
-    return found[0]
-
-
-def end_keeper(disk: Disk) -> None:
-    """So that the files are this test's alone."""
-
-    def ended() -> bool:
-        if not is_held(disk.outside / LOCK_NAME):
-            return True
-        with suppress(KeeperUnreachable, OSError):
-            os.kill(ask_keeper(disk), signal.SIGTERM)
-        return False
-
-    wait_until(ended)
-
-
-def ask_keeper(disk: Disk) -> int:
-    """Its process id."""
-    return int(msgspec.json.decode(call_keeper(disk.outside, "GET", "/status", 5))["process"])
-
-
-def assert_kept(disk: Disk, copy: Path, marks: set[str], *, withdrawals: int) -> None:
-    """Each acknowledged event is stored once, and the ledger is whole and holds the withdrawals."""
-    ignored = shutil.ignore_patterns("*.sock", "*.bin")
-    shutil.copytree(disk.outside, copy, ignore=ignored)  # DuckDB follows no path into another namespace
-    engine = open_database(f"sqlite:///{copy / 'gateway.db'}")
-    with closing(DuckDBStore(copy / STORE_FILE)) as store:
-        while drain_once(copy / JOURNAL_FOLDER, store, engine, (), time.time()).more:
-            pass
-        rows = store.fetch("SELECT path, count(*) FROM events WHERE kind = 'probe' GROUP BY path", {})
-    assert Counter({str(path): int(str(count)) for path, count in rows}) == Counter(marks)
-    outcomes = Counter(str(msgspec.json.decode(entry.body)["outcome"]) for entry in ledger.entries(engine))
-    assert ledger.verify(engine) == sum(outcomes.values())
-    assert outcomes["withdrawn"] == withdrawals
-    engine.dispose()

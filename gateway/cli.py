@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,9 +40,7 @@ app.add_typer(operator_app, name="operator")
 app.add_typer(keys_app, name="keys")
 
 out = Console(emoji=False)  # paths hold ":id"
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="gateway.toml, or the folder that holds it.")
-]
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="gateway.toml, or the folder that holds it.")]
 
 
 def main() -> None:
@@ -64,7 +63,9 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to write the files."
         else:
             shutil.copyfile(config_file(name), target)
             out.print(f"{target} written", highlight=False)
-    out.print("Next: name yourself and your services in policy.toml, then: gateway serve --upstream URL")
+    out.print(
+        "Next: name yourself and your services in policy.toml, then: gateway serve --upstream URL", soft_wrap=True
+    )
 
 
 @app.command()
@@ -128,6 +129,7 @@ def status(config: ConfigOption = None) -> None:
     """What the keeper is doing."""
     answer: dict[str, Any] = msgspec.json.decode(call_keeper(load_config(config).data_folder, "GET", "/status"))
     table = Table(show_header=False, box=None)
+    answer["started_at"] = datetime.fromtimestamp(answer["started_at"]).astimezone().isoformat(" ", "seconds")
     for name, value in answer.items():
         table.add_row(name, str(value))
     out.print(table)

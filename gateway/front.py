@@ -146,12 +146,14 @@ class Front:
     """A worker's open parts and its one background thread."""
 
     def __init__(self, config: Config, app: App, loop: asyncio.AbstractEventLoop) -> None:
+        self._config = config
+        self._failing: set[str] = set()
+        self._has_reserve = True
         config.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._has_reserve = make_reserve(config.data_folder, config.settings.limits.reserve_bytes)
+        self._do("reserve", self._keep_reserve)
         self.parts = open_parts(config, time.time)
         self.parts.journal.call_in_loop = loop.call_soon_threadsafe
         self.gate = build_gate(self.parts, app)
-        self._failing: set[str] = set()
         self._chores: dict[str, Callable[[], None]] = {
             "counters": self._flush,
             "withdrawals": self.parts.tombstones.refresh,
@@ -189,7 +191,7 @@ class Front:
             chore()
         except Exception as error:  # a worker loop: it has to go on
             if name not in self._failing:
-                log.error("%s fail(s), tried again every second: %s: %s", name, type(error).__name__, error)
+                log.error("looking after %s: %s: %s; tried every second", name, type(error).__name__, error)
             self._failing.add(name)
         else:
             self._failing.discard(name)
@@ -209,15 +211,17 @@ class Front:
 
     def _keep_reserve(self) -> None:
         """Put it back when there is room again."""
-        config, had = self.parts.config, self._has_reserve
-        self._has_reserve = make_reserve(config.data_folder, config.settings.limits.reserve_bytes)
-        if self._has_reserve and not had:
+        had = self._has_reserve
+        self._has_reserve = make_reserve(self._config.data_folder, self._config.settings.limits.reserve_bytes)
+        if had and not self._has_reserve:
+            log.error("there is no room for the reserve for consent choices; events are refused until there is")
+        elif self._has_reserve and not had:
             log.warning("there is room on the disk: the reserve for consent choices is in place")
 
     def _prepare_salts(self) -> None:
         """Of today, and of tomorrow shortly before midnight, so that no page has to wait for the database."""
         now = self.parts.clock()
-        for site in self.parts.config.sites:
+        for site in self._config.sites:
             for at in (now, now + AHEAD_SECONDS):
                 self.parts.visitors.prepare(site.id, site.config.timezone, at)
 

@@ -25,7 +25,7 @@ from gateway.serving import build_app
 from gateway.web import response as response_module
 from tests.example_site import NOW, POLICY_TOML
 from tests.flows.worker_parts import read_counts
-from tests.web.gated_site import Browser, Pages, build_config, has_banner, visiting
+from tests.web.gated_site import Browser, Pages, build_config, has_banner, ready_config, visiting
 
 PAGE = "<html><body><h1>Incasso</h1></body></html>"
 
@@ -61,7 +61,7 @@ def around_fastapi(config: Config) -> Any:
 @pytest.mark.parametrize("build", [on_starlette, on_fastapi, around_fastapi])
 def test_it_stands_in_any_application(tmp_path: Path, build: Callable[[Config], Any]) -> None:
     """As an application's middleware or around the whole of it: the page asks, and the choice is taken."""
-    with Browser(build(build_config(tmp_path))) as browser:
+    with Browser(build(ready_config(tmp_path))) as browser:
         assert has_banner(browser.get("/"))
         assert browser.choose("reject_all").status_code == 303
         assert not has_banner(browser.get("/"))
@@ -88,7 +88,7 @@ def test_a_worker_leaves_nothing_open_and_nothing_unwritten(tmp_path: Path) -> N
 
 def test_a_worker_can_start_again(tmp_path: Path) -> None:
     """After its end the same middleware opens anew with the next start, on the same data."""
-    app = ConsentMiddleware(Pages(), build_config(tmp_path))
+    app = ConsentMiddleware(Pages(), ready_config(tmp_path))
     with Browser(app) as browser:
         browser.choose("accept_all")
         held = dict(browser.cookies)

@@ -9,6 +9,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from gateway import ledger
 from gateway.config import Config, Site
 from gateway.consent.decision import Choice
 from gateway.consent.tombstones import add_tombstone, ring
-from gateway.database import CONSENTS, transaction
+from gateway.database import CONSENTS, is_sqlite, transaction
 from gateway.destinations import outbox
 from gateway.policy import Policy
 from gateway.process_lock import try_hold
@@ -68,6 +69,8 @@ def choose(said: Said, before: Choice | None, site: Site, config: Config, engine
         _give_up_reserve(config.data_folder)  # it may be another choice that has just done so: there is room then
         chosen = _commit(said, wanted, before, site, config, engine, now)
     ring(engine)
+    if config.settings.limits.reserve_bytes and not (config.data_folder / RESERVE_FILE).exists():
+        _save_room(engine)
     return chosen
 
 
@@ -186,18 +189,15 @@ def _destinations_of(config: Config, ended: tuple[str, ...]) -> list[str]:
 def make_reserve(data_folder: Path, size: int) -> bool:
     """Put some disk aside (really written, so that it is really there) for choices made when the disk is full.
 
-    Returns whether it is there. It is not made of the last room that is left: choices need that now.
+    Returns whether it is there. It is not made of the last room that is left: choices need that now. Raises OSError.
     """
     path = data_folder / RESERVE_FILE
     if not size or path.exists():
         return True
-    try:
-        room = os.statvfs(data_folder)
-        if room.f_bavail * room.f_frsize < 2 * size:
-            return False
-        _write_reserve(path, size)
-    except OSError as error:
-        log.error("the reserve for consent choices cannot be made: %s", error)
+    room = os.statvfs(data_folder)
+    if room.f_bavail * room.f_frsize < 2 * size:
+        return False
+    _write_reserve(path, size)
     return path.exists()
 
 
@@ -217,6 +217,17 @@ def _write_reserve(path: Path, size: int) -> None:
                 draft.rename(path)
         finally:
             draft.unlink(missing_ok=True)
+
+
+def _save_room(engine: Engine) -> None:
+    """Let the write-ahead log begin anew: growing to its usual size it would take the whole reserve for itself."""
+    if not is_sqlite(engine):
+        return
+    try:
+        with closing(engine.raw_connection()) as connection:  # outside any transaction, where ours would begin one
+            connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
+    except (sqlite3.Error, DBAPIError) as error:
+        log.info("the write-ahead log could not be emptied: %s", error)
 
 
 def _is_full(error: DBAPIError) -> bool:

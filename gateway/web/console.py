@@ -28,7 +28,7 @@ from gateway.web.frame import Frame
 from gateway.web.overview import build_keeper, build_overview
 from gateway.web.pages import Pages
 from gateway.web.question import build_question
-from gateway.web.report_api import ReportApi
+from gateway.web.report_api import ReportApi, answer_errors
 from gateway.web.signin import SignIn
 
 log = logging.getLogger("gateway.console")
@@ -78,7 +78,10 @@ def build_local_api(parts: ConsoleParts) -> Starlette:
     api = ReportApi(parts.config, parts.report, parts.status, parts.clock)
 
     async def drain(_request: Request) -> Response:
-        return JSONResponse({"drained": await parts.drain()})
+        try:
+            return JSONResponse({"drained": await parts.drain()})
+        except StoreError as error:
+            return answer_errors(503, [str(error)])
 
     return Starlette(
         routes=[

@@ -98,7 +98,9 @@ def stream(page: bytes, *cuts: int, granted: tuple[str, ...] = (), enforce: bool
     rewriter = PageRewriter(gate(*granted), lambda _: SNIPPET, enforce=enforce)
     edges = [0, *sorted(cuts), len(page)]
     out = b"".join(rewriter.feed(page[start:end]) for start, end in pairwise(edges))
-    return out + rewriter.finish(), rewriter
+    out += rewriter.finish()
+    rewriter.close()
+    return out, rewriter
 
 
 def hold(html: str, *granted: str) -> str:
@@ -269,6 +271,7 @@ def test_the_snippet_stands_before_the_body_s_end() -> None:
 
     rewriter = PageRewriter(gate(), snippet, enforce=True)
     out = rewriter.feed(PAGE) + rewriter.finish()
+    rewriter.close()
     assert out.count(SNIPPET) == 1
     assert SNIPPET + b"</body></html>\n<!-- einde -->" in out
     assert said == [("nl-NL", "Schulden & rente")]
@@ -314,6 +317,7 @@ def test_what_is_not_touched_is_sent_at_once() -> None:
     rewriter = PageRewriter(gate(), lambda _: SNIPPET, enforce=True)
     assert rewriter.feed(b"<html><body><p>eerste</p><img src=//ev") == b"<html><body><p>eerste</p>"
     assert b"data-gw-src" in rewriter.feed(b"il.example/x>")
+    rewriter.close()
 
 
 def test_observing_changes_nothing_but_lists() -> None:

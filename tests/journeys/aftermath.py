@@ -11,9 +11,11 @@ import msgspec
 
 from gateway import ledger
 from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.analytics.journal import JOURNAL_FOLDER
 from gateway.database import open_database
 from gateway.errors import KeeperUnreachable
 from gateway.flows.drain import drain_once
+from gateway.keeper import STORE_FILE
 from gateway.keeper_process import LOCK_NAME
 from gateway.process_lock import is_held
 from gateway.socket_client import call_keeper

@@ -88,7 +88,11 @@ class Front:
 
     def visitor(self, **about: Any) -> "Guest":
         """Somebody who has not been here before."""
-        guest = Guest(self.port, **about)
+        return self.welcome(Guest(self.port, **about))
+
+    def welcome(self, guest: "Guest") -> "Guest":
+        """Somebody who was here before, perhaps with other workers."""
+        guest.port = self.port
         self.guests.append(guest)
         return guest
 
@@ -101,7 +105,7 @@ class Front:
 
 @contextmanager
 def run_front(folder: Path, *, workers: int = 1, before: Sequence[str] = (), seconds: float = 60) -> Iterator[Front]:
-    """Start uvicorn on the host application in `folder` (after the words of another command); it has ended afterwards."""
+    """Start uvicorn on the host application in `folder`, after the words of another command; it ends with the block."""
     port = free_port()
     command = [*before, sys.executable, "-m", "uvicorn", "host_app:app", "--app-dir", str(folder), "--port", str(port)]
     command += ["--workers", str(workers)] if workers > 1 else []
@@ -192,7 +196,9 @@ class Guest:
         sent = {"Host": f"localhost:{self.port}", "User-Agent": self.agent, **self.extra, **headers}
         if self.cookies:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        line = self._line or HTTPConnection("127.0.0.1", self.port, self.timeout, (self.source, 0) if self.source else None)
+        line = self._line or HTTPConnection(
+            "127.0.0.1", self.port, self.timeout, (self.source, 0) if self.source else None
+        )
         self._line = line
         try:
             line.request(method, path, body or None, sent)

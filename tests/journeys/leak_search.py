@@ -1,4 +1,4 @@
-"""Look for words in everything that was kept: raw bytes of files, and each value of each table, however it is written."""
+"""Look for words in all that was kept: raw bytes of files, each value of each table, however it is written."""
 
 import shutil
 import sqlite3
@@ -33,9 +33,7 @@ def find_leaks(folder: Path, words: Iterable[str]) -> list[str]:
 def find_words(data: bytes, words: Iterable[str]) -> list[str]:
     """The words that stand in `data` in one of the ways in which they can be written; capitals make no difference."""
     small = data.lower()
-    return [
-        word for word in words if any(s in small for s in spellings(word)) or any(c in data for c in codes(word))
-    ]
+    return [word for word in words if any(s in small for s in spellings(word)) or any(c in data for c in codes(word))]
 
 
 @lru_cache(maxsize=256)

@@ -51,6 +51,20 @@ def marked_tags(origins: ForeignOrigins, script: str, marked: str) -> str:
     )
 
 
+def marks_of_all_kinds(origins: ForeignOrigins) -> str:
+    """Tags marked in each way that docs/policy.md names; scripts write down in which order they ran."""
+    both = f'data-gw-purpose="analytics marketing" data-gw-src="{origins.chat}/chat.js"'
+    return (
+        "<script>window.ran = []</script>"
+        '<script type="text/plain" data-gw-purpose="marketing">ran.push("inline")</script>'
+        f'<script type="text/plain" {both}></script>'
+        '<script type="text/plain" data-gw-purpose="analytics" data-gw-type="module">ran.push("module")</script>'
+        '<script type="text/plain" data-gw-purpose="analytics">ran.push("last")</script>'
+        f'<iframe data-gw-purpose="preferences" data-gw-src="{origins.video}/embed/zo-werkt-incasso"></iframe>'
+        "<p><button data-gw-open>Cookies</button></p>"
+    )
+
+
 def starlette_site(origins: ForeignOrigins) -> Starlette:
     """The site as a Starlette app."""
 
@@ -88,12 +102,13 @@ def fastapi() -> ASGIApp:
 
 
 def write_files(folder: Path, origins: ForeignOrigins, script: str, marked: str) -> None:
-    """The site as files: two pages with marked tags, and one (`careless.html`) whose tags nobody marked."""
+    """The site as files: two pages with marked tags, `careless.html` with unmarked ones, `marks.html` with all."""
     folder.mkdir()
     page = PAGE.format(tags=marked_tags(origins, script, marked))
     for name in ("index.html", "contact.html"):
         (folder / name).write_text(page, "utf-8")
     (folder / "careless.html").write_text(PAGE.format(tags=script + careless_tags(origins)), "utf-8")
+    (folder / "marks.html").write_text(PAGE.format(tags=script + marks_of_all_kinds(origins)), "utf-8")
 
 
 def _origins() -> ForeignOrigins:

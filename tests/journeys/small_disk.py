@@ -1,4 +1,4 @@
-"""A disk of a few megabytes that can really be full: a tmpfs in a mount namespace that only this test's processes see."""
+"""A disk of a few megabytes that can really be full: a tmpfs in a mount namespace for this test's processes alone."""
 
 import os
 import shutil

@@ -68,5 +68,7 @@ def find_fault(calls: list[Call], *, answer: str, mark: str, is_file: Callable[[
         return "the answer was sent before anything was written"
     paths = {call.path for call in marked}
     last = max(call.ended for call in stored if call.path in paths)
-    synced = [c for c in calls if c.name in SYNCS and c.path in paths and c.succeeded and c.begun > last and c.ended < sent]
+    synced = [
+        c for c in calls if c.name in SYNCS and c.path in paths and c.succeeded and c.begun > last and c.ended < sent
+    ]
     return "" if synced else "the answer was sent before the file was synced"

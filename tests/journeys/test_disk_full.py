@@ -27,6 +27,7 @@ from tests.journeys.small_disk import Disk, small_disk
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 MEGABYTES = 24
+WITHDRAWALS = 500
 
 
 @contextmanager
@@ -55,19 +56,13 @@ def test_a_full_disk_costs_events_and_nothing_else(tmp_path: Path) -> None:
                 assert_served(anew(stays), newcomer)
             assert leaves.choose("reject_all").status == 200
             assert_withdrawn(front, before)
-            disk.fill()  # now the reserve's room is gone as well
-            refused = stays.choose("reject_all", script=False)
-            assert_refused(refused)
-            assert b"<h1" in refused.body
-            assert_served(anew(stays), newcomer)
-            assert_withdrawn(front, before)
+            assert_refused(anew(stays).report("/lost"))
             disk.free()
             marks |= {wait_until_taken(anew(stays)) for _ in range(4)}
             assert (disk.outside / RESERVE_FILE).exists()
-            assert stays.choose("reject_all").status == 200
             assert wait_for_keeper(disk.outside) == keeper, "the keeper did not live through it"
         end_keeper(disk.outside)
-        assert_kept(disk.copy(tmp_path / "copy"), marks, withdrawals=2)
+        assert_kept(disk.copy(tmp_path / "copy"), marks, withdrawals=1)
 
 
 def test_a_start_on_a_full_disk_serves_pages(tmp_path: Path) -> None:
@@ -81,19 +76,47 @@ def test_a_start_on_a_full_disk_serves_pages(tmp_path: Path) -> None:
         end_keeper(disk.outside)
         disk.fill()
         with run_front(tmp_path, before=disk.before) as front:
-            stays.port = leaves.port = front.port
             before = dict(leaves.cookies)
-            assert_served(stays, front.visitor())
+            assert_served(front.welcome(stays), front.welcome(leaves), front.visitor())
             assert stays.report("/lost").status in (403, 503)
             assert leaves.choose("reject_all").status == 200
             assert_withdrawn(front, before)
             disk.free()
             marks.add(wait_until_taken(stays))
             assert_withdrawn(front, before)
-            stays.close()
-            leaves.close()
         end_keeper(disk.outside)
         assert_kept(disk.copy(tmp_path / "copy"), marks, withdrawals=1)
+
+
+def test_the_reserve_lasts(tmp_path: Path) -> None:
+    """Many withdrawals are taken from the reserve, though the database's log began empty; when there is no room at all
+    a plain page says to come again, pages are served, and what was refused is taken later."""
+    with data_disk(tmp_path) as disk:
+        with run_front(tmp_path, before=disk.before) as front:
+            visitors = [front.visitor() for _ in range(WITHDRAWALS)]
+            assert {hang_up_after(visitor, "accept_all") for visitor in visitors} == {200}
+            crowd, late = visitors[: WITHDRAWALS // 2], visitors[WITHDRAWALS // 2 :]
+        end_keeper(disk.outside)
+        with run_front(tmp_path, before=disk.before) as front:
+            wait_for_keeper(disk.outside)
+            disk.fill()
+            for visitor in visitors:
+                front.welcome(visitor)
+            assert {hang_up_after(visitor, "reject_all") for visitor in crowd} == {200}
+            disk.fill()  # now the reserve's room is gone as well
+            taken = leave_until_refused(late)
+            assert_served(late[taken], late[taken + 1], front.visitor())
+            disk.free()
+            wait_until(lambda: (disk.outside / RESERVE_FILE).exists())
+            assert hang_up_after(late[taken], "reject_all") == 200
+        end_keeper(disk.outside)
+        assert_kept(disk.copy(tmp_path / "copy"), set(), withdrawals=len(crowd) + taken + 1)
+
+
+def hang_up_after(visitor: Guest, choice: str) -> int:
+    """The status of a choice made on a connection of its own."""
+    with closing(visitor):
+        return visitor.choose(choice).status
 
 
 def test_a_first_start_on_a_full_disk_serves_pages(tmp_path: Path) -> None:
@@ -159,6 +182,18 @@ def test_the_store_is_opened_anew_after_a_full_disk(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------------------------------------- steps and checks
+
+
+def leave_until_refused(crowd: list[Guest]) -> int:
+    """How many withdrawals were taken without any room left, in what the database had; then a plain page says no."""
+    for number, visitor in enumerate(crowd):
+        with closing(visitor):
+            answer = visitor.choose("reject_all", script=False)
+        if answer.status != 303:
+            assert_refused(answer)
+            assert b"<h1" in answer.body and answer.cookies == []
+            return number
+    raise AssertionError("the disk was not full")
 
 
 def anew(visitor: Guest) -> Guest:

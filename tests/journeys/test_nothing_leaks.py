@@ -52,9 +52,10 @@ SECRETS = {
     "uuid": "3f2b8c9a-1d4e-4f6a-9b7c-5e8d2a1c4f60",
     "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI4NDczNjI5NTEifQ.c2lnbmF0dXJl",
 }
+KNOWN = (PEER, *ADDRESSES, *CLAIMED)
 WORDS = (
-    PEER, *ADDRESSES, *CLAIMED, *(ip_address(one).exploded for one in (*ADDRESSES, *CLAIMED)), str(int(ip_address(ADDRESSES[0]))),
-    "herkenbaar", *SECRETS.values(), "debiteur.jansen", "voorbeeldpost", SECRETS["uuid"].replace("-", ""),
+    *KNOWN, *(ip_address(one).exploded for one in KNOWN), str(int(ip_address(ADDRESSES[0]))), "herkenbaar",
+    *SECRETS.values(), "debiteur.jansen", "voorbeeldpost", SECRETS["uuid"].replace("-", ""),
     "c2lnbmF0dXJl",
 )  # fmt: skip
 WRITINGS: tuple[Callable[[str], str], ...] = (
@@ -77,7 +78,8 @@ logging.basicConfig(level=logging.DEBUG)
 
 async def page(request):
     topic = escape(unquote(request.query_params.get("onderwerp", "")))
-    text = f"<!doctype html><html lang=nl><title>{topic}</title><meta name=gw-topic content='{topic}'><body><h1>{topic}</h1>"
+    head = f"<!doctype html><html lang=nl><title>{topic}</title><meta name=gw-topic content='{topic}'>"
+    text = f"{head}<body><h1>{topic}</h1>"
     response = HTMLResponse(text + "<script src=https://vreemd.example.org/t.js?d=847362951></script></body></html>")
     response.set_cookie("sessie", request.query_params.get("token", "x"))
     return response
@@ -107,8 +109,8 @@ class Wiretap:
 
 @pytest.mark.slow
 def test_nothing_of_ten_thousand_requests_is_found_again(tmp_path: Path) -> None:
-    """Addresses, agents, file numbers, mail addresses and tokens of 10,000 requests, from visitors who refused, accepted
-    or said nothing, are in no file of the data folder, in no line of any log and in no byte sent to a destination."""
+    """Addresses, agents, file numbers, mail addresses and tokens of 10,000 requests, from visitors who refused,
+    accepted or said nothing, are in no file of the data folder, no line of a log, no byte sent to a destination."""
     with receiving() as (receiver, wiretap, secret, port):
         lay_out(tmp_path, layout(secret, port))
         config = load_config(tmp_path, {})
@@ -116,7 +118,9 @@ def test_nothing_of_ten_thousand_requests_is_found_again(tmp_path: Path) -> None
             hold_keeper(config)  # journals stay until they have been searched
             said = let_in(front)
             in_journals = find_leaks(config.data_folder, WORDS)
-            journals = b"".join(values for path in config.data_folder.rglob("*.journal") for _, values in read_tables(path))
+            journals = b"".join(
+                values for path in config.data_folder.rglob("*.journal") for _, values in read_tables(path)
+            )
             release_keeper(config)
             wait_until_delivered(config)
         end_keeper(config)
@@ -234,7 +238,12 @@ def visit(guest: Guest, chance: random.Random) -> Iterator[int]:
     believed = f"{claimed}, {address}" if not guest.source else claimed
     guest.agent = chance.choice(AGENTS)
     name = chance.choice(("localhost", "zaak-847362951.localhost"))
-    guest.extra = {"Host": f"{name}:{guest.port}", "X-Forwarded-For": believed, "X-Real-IP": claimed, "Forwarded": f'for="[{claimed}]"'}
+    guest.extra = {
+        "Host": f"{name}:{guest.port}",
+        "X-Forwarded-For": believed,
+        "X-Real-IP": claimed,
+        "Forwarded": f'for="[{claimed}]"',
+    }
     guest.extra |= {"Accept-Language": f"nl-{SECRETS['file number']}", "Via": f"1.1 {claimed}"}
     yield guest.get(url(chance), Referer=referrer(chance)).status
     yield from choose(guest, chance)
@@ -249,7 +258,12 @@ def visit(guest: Guest, chance: random.Random) -> Iterator[int]:
 def choose(guest: Guest, chance: random.Random) -> Iterator[int]:
     choice = chance.choice(("", "reject_all", "accept_all", "accept_all"))
     if choice:
-        fields = {"view": f"view-{letters(12)}", "return_to": url(chance), "topic": anything(chance), "referrer": referrer(chance)}
+        fields = {
+            "view": f"view-{letters(12)}",
+            "return_to": url(chance),
+            "topic": anything(chance),
+            "referrer": referrer(chance),
+        }
         form = {name: quote(value, safe="") for name, value in fields.items()}
         yield guest.choose(choice, script=chance.random() < 0.5, **form).status
 
@@ -275,13 +289,25 @@ def written(chance: random.Random) -> str:
 def url(chance: random.Random) -> str:
     """A page's address with secrets in its path, its query and its campaign."""
     path = chance.choice(("/dossier/{}", "/dossier/{}/betalen", "/dossier/zaak-{}/{}", "/dossier/{};v={}"))
-    fields = ("token", "onderwerp", "mail", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "gclid")
+    fields = (
+        "token",
+        "onderwerp",
+        "mail",
+        "utm_source",
+        "utm_medium",
+        "utm_campaign",
+        "utm_term",
+        "utm_content",
+        "gclid",
+    )
     query = "&".join(f"{name}={written(chance)}" for name in chance.sample(fields, 4))
     return path.format(written(chance), written(chance)) + "?" + query
 
 
 def referrer(chance: random.Random) -> str:
-    host = chance.choice(("mail.example.org", "www.google.nl", "localhost", "847362951.example.org", f"{ADDRESSES[0]}:8080"))
+    host = chance.choice(
+        ("mail.example.org", "www.google.nl", "localhost", "847362951.example.org", f"{ADDRESSES[0]}:8080")
+    )
     user = chance.choice(("", "", f"{SECRETS['token']}:x@"))
     return f"https://{user}{host}{url(chance)}"
 
@@ -289,10 +315,12 @@ def referrer(chance: random.Random) -> str:
 def about(chance: random.Random) -> dict[str, object]:
     """The rest of a report: secrets in the topic, the properties' names and values, the event's own name."""
     key = written(chance)
-    props: dict[str, object] = {key if len(key) <= 64 else anything(chance): f"voor {written(chance)} en {anything(chance)}"}
+    props: dict[str, object] = {
+        key if len(key) <= 64 else anything(chance): f"voor {written(chance)} en {anything(chance)}"
+    }
     props |= {"dossier": 847362951, "bedrag": 847362951.25, "wanneer": 8.47362951e25, "ip": chance.choice(ADDRESSES)}
-    kind = chance.choice(({"name": "probe"}, {"name": "probe"}, {"name": "betaald 847362951"}, {"k": "page_view"}))
-    return {"topic": f"Zaak {anything(chance)}", "props": props, "referrer": referrer(chance)} | kind
+    kinds: tuple[dict[str, object], ...] = ({"name": "probe"}, {"name": "betaald 847362951"}, {"k": "page_view"})
+    return {"topic": f"Zaak {anything(chance)}", "props": props, "referrer": referrer(chance)} | chance.choice(kinds)
 
 
 # ------------------------------------------------------------------------------------ the search itself can fail

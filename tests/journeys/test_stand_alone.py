@@ -131,6 +131,29 @@ def test_one_purpose_releases_its_own_tags_only(browser: Browser, world: World) 
     assert (report.totals.page_views, report.consent.partly) == (1, 1)
 
 
+def test_each_way_of_marking_works(browser: Browser, world: World) -> None:
+    """Inline scripts, modules, scripts for two purposes and frames wait for their purposes and then act, in order;
+    what has `data-gw-open` leads to the preferences page and back."""
+    page = open_context(browser).new_page()
+    page.goto(world.url + "/marks")
+    page.get_by_role("button", name="Cookies", exact=True).click()
+    page.locator('input[name="purpose"][value="analytics"]').check()
+    page.get_by_role("button", name="Keuze opslaan").click()
+    page.get_by_role("link", name="Terug").click()
+    assert page.url == world.url + "/marks"
+    page.wait_for_function("ran.includes('module')")
+    assert set(page.evaluate("ran")) == {"module", "last"}
+    assert hosts(world) == set()
+    page.get_by_role("button", name="Cookies", exact=True).click()
+    page.get_by_role("button", name=ACCEPT).click()
+    page.goto(world.url + "/marks")
+    page.wait_for_function("ran.length === 3")
+    assert page.evaluate("ran.filter(name => name !== 'module')") == ["inline", "last"]
+    expect(page.locator("html[data-chat-loaded]")).to_have_count(1)
+    page.wait_for_timeout(500)
+    assert hosts(world) == {"chat", "video"}
+
+
 def test_the_banner_speaks_the_pages_language(browser: Browser, world: World) -> None:
     """A Dutch page asks in Dutch also in an English browser, as it does behind the middleware."""
     page = open_context(browser, language="en-GB").new_page()

@@ -103,8 +103,7 @@ def visiting(
     folder: Path, pages: Callable[..., Any] | None = None, settings: dict[str, Any] | None = None, **site: Any
 ) -> Iterator[Browser]:
     """A browser before the example site behind the gate; data live in `folder/data`."""
-    config = build_config(folder, settings, **site)
-    put_migrated(config.data_folder / "gateway.db")
+    config = ready_config(folder, settings, **site)
     with Browser(ConsentMiddleware(pages or Pages(), config)) as browser:
         yield browser
 
@@ -112,6 +111,13 @@ def visiting(
 def build_config(folder: Path, settings: dict[str, Any] | None = None, **site: Any) -> Config:
     """The example site's configuration, without a reserve of disk."""
     return write_site(folder, {"limits": {"reserve_bytes": 0}, **(settings or {})}, **site)
+
+
+def ready_config(folder: Path, settings: dict[str, Any] | None = None, **site: Any) -> Config:
+    """The same, with a database that is up to date."""
+    config = build_config(folder, settings, **site)
+    put_migrated(config.data_folder / "gateway.db")
+    return config
 
 
 def set_cookies(response: Any) -> dict[str, str]:

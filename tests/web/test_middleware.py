@@ -21,9 +21,9 @@ from tests.web.gated_site import (
     Pages,
     ask,
     body_of,
-    build_config,
     drive,
     has_banner,
+    ready_config,
     set_cookies,
     visiting,
 )
@@ -203,7 +203,7 @@ def test_a_page_before_any_lifespan_is_served(tmp_path: Path) -> None:
     """Under a server without lifespan events the gate opens with the first request."""
 
     async def run() -> bytes:
-        gate = ConsentMiddleware(Pages(), build_config(tmp_path))
+        gate = ConsentMiddleware(Pages(), ready_config(tmp_path))
         call, sent = drive(gate)
         await call
         await asyncio.to_thread(gate._close)

@@ -23,9 +23,9 @@ from tests.web.gated_site import (
     Pages,
     ask,
     body_of,
-    build_config,
     drive,
     has_banner,
+    ready_config,
     set_cookies,
     view_of,
     visiting,
@@ -171,7 +171,7 @@ def test_a_page_leaves_as_it_comes(tmp_path: Path, packed: bool) -> None:
             await more.wait()
             await send({"type": "http.response.body", "body": pack(rest, zlib.Z_FINISH)})
 
-        gate = ConsentMiddleware(app, build_config(tmp_path))
+        gate = ConsentMiddleware(app, ready_config(tmp_path))
         call, sent = drive(gate)
         task = asyncio.ensure_future(call)
         await seen.wait()
@@ -219,7 +219,7 @@ def test_a_file_sent_behind_our_back_is_not_offered(tmp_path: Path) -> None:
     pages = Pages()
 
     async def run() -> None:
-        gate = ConsentMiddleware(pages, build_config(tmp_path))
+        gate = ConsentMiddleware(pages, ready_config(tmp_path))
         call, _ = drive(
             lambda scope, r, s: gate({**scope, "extensions": {"http.response.pathsend": {}, "tls": {}}}, r, s)
         )
@@ -267,7 +267,7 @@ def test_observing_changes_nothing_byte_for_byte(tmp_path: Path) -> None:
     pages = Pages(answers)
 
     async def run() -> dict[str, list[Any]]:
-        gate = ConsentMiddleware(pages, build_config(tmp_path, {"mode": "observe"}))
+        gate = ConsentMiddleware(pages, ready_config(tmp_path, {"mode": "observe"}))
         found = {}
         for path in answers:
             call, found[path] = drive(gate, path, ((b"if-none-match", b'"0"'),))

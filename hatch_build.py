@@ -132,9 +132,7 @@ def npm_script() -> Path:
     return Path(ROOT_DIR) / library / "npm/bin/npm-cli.js"
 
 
-def run_node(
-    arguments: list[str], folder: Path, wanted: str, extra_env: Mapping[str, str] | None = None
-) -> None:
+def run_node(arguments: list[str], folder: Path, wanted: str, extra_env: Mapping[str, str] | None = None) -> None:
     """Run a Node script; on failure raise BuildFailed with `wanted` and the first lines that it printed."""
     node = node_binary()
     path = f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -178,9 +176,7 @@ def bundle_static(root: Path, modules: Path, folder: Path, say: Say) -> None:
         extra_env={"NODE_PATH": str(modules)},
     )
     licence = (modules / "uplot/LICENSE").read_text(encoding="utf-8")
-    (folder / "LICENSES.txt").write_text(
-        f"console.js and uplot.css contain uPlot:\n\n{licence}", encoding="utf-8"
-    )
+    (folder / "LICENSES.txt").write_text(f"console.js and uplot.css contain uPlot:\n\n{licence}", encoding="utf-8")
 
 
 def copy_country_database(modules: Path, folder: Path, say: Say) -> None:

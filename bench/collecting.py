@@ -1,7 +1,8 @@
 """Durable collect against an endpoint that only decodes: rate, tail, and every acknowledged event accounted for."""
 
-import msgspec
 from pathlib import Path
+
+import msgspec
 
 from bench.measure import Load, choose, load, middle, server
 from bench.table import Line, at_least

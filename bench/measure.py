@@ -18,7 +18,9 @@ from urllib.request import Request, urlopen
 
 SERVER_CORE, LOAD_CORE = "0", "1"
 KEY = secrets.token_urlsafe(32)
-AGENT = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+AGENT = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+)
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -86,7 +88,9 @@ def load(
     for header, value in headers.items():
         command += ["-H", f"{header}: {value}"] if value else []
     before = cpu_ticks(process)
-    found = subprocess.run([*command, "-s", str(script), f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True)
+    found = subprocess.run(
+        [*command, "-s", str(script), f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True
+    )
     used = cpu_ticks(process) - before
     return _parse(found.stdout + found.stderr, used)
 

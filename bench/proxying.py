@@ -1,7 +1,6 @@
 """The reverse proxy against a pass-through with the same client, with nginx beside them; memory while a gigabyte streams."""
 
 import asyncio
-import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ def run(folder: Path) -> list[Line]:
     """All three before the same upstream, in turns."""
     (folder / "www").mkdir()
     (folder / "www" / "file.js").write_bytes(PAGE)
-    os.chmod(folder, 0o755)
+    folder.chmod(0o755)
     upstream = free_port()
     with (
         nginx(folder, "site", f"listen 127.0.0.1:{upstream}; root {folder}/www;", LOAD_CORE),
@@ -115,8 +114,9 @@ def endless_site() -> Iterator[int]:
 
     def work() -> None:
         asyncio.set_event_loop(loop)
-        loop.create_task(serve())
+        serving = loop.create_task(serve())
         loop.run_forever()
+        assert serving.done()
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()

@@ -1,16 +1,16 @@
 """Every error the gateway raises by name.
 
-    GatewayError
-    ├── ConfigError          an operator's configuration is wrong: file, key, value, what is wanted
-    ├── ResourceMissing      a file that the package should carry is not there
-    ├── BadRequest           a visitor's or operator's request cannot be accepted (carries the status)
-    ├── QueryError           a report's question has faults (carries all of them)
-    ├── JournalFull          the disk has no room for an event: answer 503, try later
-    ├── LedgerBroken         the chain of consent records does not verify
-    ├── DatabaseUnusable     the schema of ledger and outbox cannot be brought up to date
-    ├── StoreError           the event store cannot answer
-    ├── DestinationError     a delivery cannot be built (permanent: the event is set aside)
-    └── KeeperUnreachable    no keeper answers on the local socket
+GatewayError
+├── ConfigError          an operator's configuration is wrong: file, key, value, what is wanted
+├── ResourceMissing      a file that the package should carry is not there
+├── BadRequest           a visitor's or operator's request cannot be accepted (carries the status)
+├── QueryError           a report's question has faults (carries all of them)
+├── JournalFull          the disk has no room for an event: answer 503, try later
+├── LedgerBroken         the chain of consent records does not verify
+├── DatabaseUnusable     the schema of ledger and outbox cannot be brought up to date
+├── StoreError           the event store cannot answer
+├── DestinationError     a delivery cannot be built (permanent: the event is set aside)
+└── KeeperUnreachable    no keeper answers on the local socket
 """
 
 

@@ -72,18 +72,14 @@ def verify(engine: Engine) -> int:
             raise LedgerBroken(sequence, f"is missing; the next one found is {entry.sequence}")
         if entry.previous != previous:
             raise LedgerBroken(sequence, "does not follow from the entry before it")
-        found = _digest(
-            entry.sequence, entry.at, entry.site, entry.kind, entry.consent_id, entry.body, previous
-        )
+        found = _digest(entry.sequence, entry.at, entry.site, entry.kind, entry.consent_id, entry.body, previous)
         if found != entry.hash:
             raise LedgerBroken(sequence, "was changed after it was written")
         previous = entry.hash
     return sequence
 
 
-def _digest(
-    sequence: int, at: float, site: str, kind: str, consent_id: str | None, body: str, previous: str
-) -> str:
+def _digest(sequence: int, at: float, site: str, kind: str, consent_id: str | None, body: str, previous: str) -> str:
     content = msgspec.json.encode([sequence, at, site, kind, consent_id, body, previous])
     return hashlib.sha256(content).hexdigest()
 

@@ -195,8 +195,15 @@ def _cookies(parsed: PolicyFile) -> tuple[dict[str, str], tuple[tuple[str, str],
 def _scope_hash(parsed: PolicyFile, purpose: Purpose) -> str:
     """What a grant of this purpose covers; texts are left out, names of cookies and receivers are in."""
     services = [
-        [s.id, s.provider, s.country, sorted(s.hosts), sorted(c.name for c in s.cookies)]
-        + [sorted(s.recipients), s.retention]
+        [
+            s.id,
+            s.provider,
+            s.country,
+            sorted(s.hosts),
+            sorted(c.name for c in s.cookies),
+            sorted(s.recipients),
+            s.retention,
+        ]
         for s in sorted(parsed.services, key=lambda s: s.id)
         if s.purpose == purpose.id
     ]

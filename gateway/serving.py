@@ -16,9 +16,7 @@ def build_app() -> ConsentMiddleware:
     proxy = config.settings.proxy
     if not proxy.upstream:
         return ConsentMiddleware(not_found, config)
-    inner = ReverseProxy(
-        proxy.upstream, connect_seconds=proxy.connect_seconds, read_seconds=proxy.read_seconds
-    )
+    inner = ReverseProxy(proxy.upstream, connect_seconds=proxy.connect_seconds, read_seconds=proxy.read_seconds)
     return ConsentMiddleware(inner, config)
 
 

@@ -48,3 +48,28 @@ def empty_tables(engine: Engine) -> None:
     with transaction(engine) as connection:
         for table in reversed(METADATA.sorted_tables):
             connection.execute(table.delete())
+
+
+# Quick tests are for working: what starts servers, hashes passwords or runs on PostgreSQL is left to `make test`.
+SLOW = (
+    "tests/demo/",
+    "tests/journeys/",
+    "tests/analytics/test_store_orders.py",
+    "tests/destinations/test_outbox_races.py",
+    "tests/destinations/test_outbox_states.py",
+    "tests/flows/test_deliver.py",
+    "tests/test_hatch_build.py",
+    "tests/test_operators.py",
+    "tests/test_wheel.py",
+    "tests/web/test_console.py",
+    "tests/web/test_proxy",
+    "tests/web/test_report_api.py",
+    "tests/web/test_signin.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make quick` leaves out."""
+    for item in items:
+        if item.nodeid.startswith(SLOW) or "postgres" in item.name:
+            item.add_marker(pytest.mark.slow)

@@ -29,13 +29,9 @@ def test_wheel_holds_package_and_bundle(wheel: Path) -> None:
     """Code, migrations, templates, configuration, scripts, country database and licences are inside."""
     names = set(zipfile.ZipFile(wheel).namelist())
     needed = ["__init__.py", "py.typed", "migrations/env.py"]
-    bundled = [
-        path.relative_to(ROOT) for folder in ("templates", "config") for path in (ROOT / folder).rglob("*.*")
-    ]
+    bundled = [path.relative_to(ROOT) for folder in ("templates", "config") for path in (ROOT / folder).rglob("*.*")]
     needed += [f"_bundle/{path}" for path in bundled]
-    needed += [
-        f"_bundle/static/{name}" for name in ("consent.js", "collect.js", "console.js", "LICENSES.txt")
-    ]
+    needed += [f"_bundle/static/{name}" for name in ("consent.js", "collect.js", "console.js", "LICENSES.txt")]
     needed += ["_bundle/geo/country.mmdb", "_bundle/geo/LICENSE.txt"]
     assert {f"gateway/{name}" for name in needed} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -74,9 +74,7 @@ class _Agent(UserAgent):  # type: ignore[misc]
         self.os = parse_operating_system(
             system.family if system else "", system and system.major, system and system.minor
         )
-        self.device = parse_device(
-            device.family if device else "", device and device.brand, device and device.model
-        )
+        self.device = parse_device(device.family if device else "", device and device.brand, device and device.model)
 
 
 @cache

@@ -290,7 +290,9 @@ class DuckDBStore:
         try:
             yield
         except duckdb.Error as error:
-            if isinstance(error, duckdb.FatalException):  # such as a full disk: nothing is answered until it is reopened
+            if isinstance(
+                error, duckdb.FatalException
+            ):  # such as a full disk: nothing is answered until it is reopened
                 self._let_go()
             raise StoreError(f"the event store cannot answer: {error}") from error
 

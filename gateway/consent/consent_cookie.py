@@ -36,9 +36,7 @@ def cookie_name(base: str, *, secure: bool, domain: str) -> str:
 
 def encode_choice(choice: Choice, signer: TokenSigner) -> str:
     """The cookie's value for a choice."""
-    payload = _Payload(
-        VERSION, choice.site, choice.answers, choice.decided_at, choice.consent_id, choice.revision
-    )
+    payload = _Payload(VERSION, choice.site, choice.answers, choice.decided_at, choice.consent_id, choice.revision)
     return signer.sign(urlsafe_b64encode(msgspec.json.encode(payload)).rstrip(b"="))
 
 
@@ -55,14 +53,10 @@ def read_choice(value: str, signer: TokenSigner) -> Choice | None:
         return None
     if payload.version != VERSION:
         return None
-    return Choice(
-        payload.site, payload.answers, payload.decided_at, payload.consent_id, payload.revision
-    )
+    return Choice(payload.site, payload.answers, payload.decided_at, payload.consent_id, payload.revision)
 
 
-def build_set_cookie(
-    name: str, value: str, *, max_age: int = LIFETIME_SECONDS, secure: bool, domain: str = ""
-) -> str:
+def build_set_cookie(name: str, value: str, *, max_age: int = LIFETIME_SECONDS, secure: bool, domain: str = "") -> str:
     """A Set-Cookie header's value: HttpOnly, SameSite=Lax, the whole site, Secure on https."""
     parts = [f"{name}={value}", f"Max-Age={max_age}", "Path=/", "HttpOnly", "SameSite=Lax"]
     if secure:

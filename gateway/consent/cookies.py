@@ -29,7 +29,7 @@ def find_refused(headers: Iterable[Header], policy: Policy, decision: Decision) 
 
 def expire_cookies(names: Iterable[str], host: str, *, secure: bool) -> list[str]:
     """Set-Cookie values that delete cookies from this host and from each of its parent domains."""
-    domains = [""] + _parents(host)
+    domains = ["", *_parents(host)]
     tail = "; Secure" if secure else ""
     return [
         f"{name}=; Max-Age=0; Path=/{f'; Domain={domain}' if domain else ''}{tail}"

@@ -126,7 +126,8 @@ class TagGate:
 class PageRewriter:
     """Rewrites one HTML page as it streams by: `feed` chunks, then `finish`; both return bytes to send.
 
-    `enforce=False` only lists; `noscript=False` is for a page known to have no such element. The snippet is asked for when its place comes, once, with the page's language and topic.
+    `enforce=False` only lists; `noscript=False` is for a page known to have no such element. The snippet is asked for
+    when its place comes, once, with the page's language and topic.
     """
 
     def __init__(
@@ -283,9 +284,7 @@ def rewrite_page(body: bytes, gate: TagGate, *, enforce: bool) -> Rewritten:
     finally:
         rewriter.close()
     before, found, after = text.rpartition(_MARK_BYTES) if rewriter.document else (text, b"", b"")
-    return Rewritten(
-        before, after, bool(found), rewriter.language, rewriter.topic, tuple(rewriter.held)
-    )
+    return Rewritten(before, after, bool(found), rewriter.language, rewriter.topic, tuple(rewriter.held))
 
 
 def _candidates(srcset: str | None) -> list[str]:

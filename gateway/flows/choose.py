@@ -168,9 +168,7 @@ def _append(
         "channel": said.channel,
         "revision": revision if consent_id else 0,
     }
-    ledger.append(
-        connection, at=now, site=site.id, kind="choice", consent_id=consent_id or None, body=body
-    )
+    ledger.append(connection, at=now, site=site.id, kind="choice", consent_id=consent_id or None, body=body)
 
 
 def _choice(wanted: frozenset[str], consent_id: str, revision: int, site: Site, now: float) -> Choice:

@@ -36,8 +36,20 @@ NO_VIEW = PageView("")
 WHOLE_BYTES = 262_144  # up to this announced length a streamed page is gathered, so that it can be remembered
 # Headers that speak of bytes we are going to change, or let caches keep what was made for one visitor.
 REPLACED = frozenset(
-    (b"content-length", b"etag", b"last-modified", b"accept-ranges", b"expires", b"age", b"cache-control")
-    + (b"content-md5", b"digest", b"content-digest", b"repr-digest", b"content-encoding")
+    (
+        b"content-length",
+        b"etag",
+        b"last-modified",
+        b"accept-ranges",
+        b"expires",
+        b"age",
+        b"cache-control",
+        b"content-md5",
+        b"digest",
+        b"content-digest",
+        b"repr-digest",
+        b"content-encoding",
+    )
 )
 # For a page that we must not touch but cannot pass as it is: nothing foreign is loaded at all.
 CLOSED = (

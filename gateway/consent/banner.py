@@ -1,11 +1,12 @@
 """What banner and preferences page say: texts and purposes in the visitor's language, as plain values."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 
 import msgspec
 
 from gateway.consent.decision import Decision
+from gateway.errors import ConfigError
 from gateway.policy import NECESSARY, Policy, Service, Wording
 
 RIGHT_TO_LEFT = frozenset(("ar", "fa", "he", "ur"))
@@ -76,6 +77,15 @@ def _weight(parameters: str) -> float:
         return min(max(float(value), 0.0), 1.0)
     except ValueError:
         return 0.0
+
+
+def offered_languages(policy: Policy, texts: Collection[str]) -> tuple[str, ...]:
+    """The languages that both the policy and the texts have, in the policy's order. Raises ConfigError for none."""
+    offered = tuple(language for language in policy.file.languages if language in texts)
+    if not offered:
+        wanted = f"has no language that there are texts for; there are: {', '.join(sorted(texts))}"
+        raise ConfigError("policy.toml", "languages", ", ".join(policy.file.languages), wanted)
+    return offered
 
 
 def direction(language: str) -> str:

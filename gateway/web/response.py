@@ -11,7 +11,7 @@ from typing import Any
 from gateway.analytics.visit import NAME as VISIT
 from gateway.analytics.visit import new_id
 from gateway.config import Site
-from gateway.consent.banner import choose_language
+from gateway.consent.banner import choose_language, offered_languages
 from gateway.consent.consent_cookie import cookie_name
 from gateway.consent.cookies import find_refused
 from gateway.consent.decision import Decision
@@ -69,7 +69,7 @@ class Desk:
         self.cache = PageCache(limits.cached_pages, limits.cached_bytes)
         self.enforce = parts.config.settings.mode == "enforce"
         self.page_bytes = limits.page_bytes
-        self.languages = {site.id: self._languages(site) for site in parts.config.sites}
+        self.languages = {site.id: offered_languages(site.policy, snippets.texts) for site in parts.config.sites}
         self._gates: dict[tuple[str, str, str], TagGate] = {}
 
     def cookie_name(self, base: str, request: VisitorRequest, site: Site) -> str:
@@ -86,10 +86,6 @@ class Desk:
             gate = TagGate(site.policy, decision, frozenset((host, *site.config.hosts)))
             self._gates[key] = gate
         return gate
-
-    def _languages(self, site: Site) -> tuple[str, ...]:
-        """The languages that both the policy and the texts have, in the policy's order."""
-        return tuple(language for language in site.policy.file.languages if language in self.snippets.texts)
 
 
 class GatedResponse:

@@ -4,8 +4,10 @@ import time
 
 import pytest
 
-from gateway.consent.banner import choose_language, direction, pick, purpose_texts
+from gateway.consent.banner import choose_language, direction, offered_languages, pick, purpose_texts
 from gateway.consent.decision import UNDECIDED, decide
+from gateway.errors import ConfigError
+from gateway.policy import parse_policy
 from tests.example_site import NOW, make_choice, read_policy
 
 OFFERED = ("nl", "en")
@@ -74,3 +76,13 @@ def test_every_purpose_is_said_with_its_services_and_the_present_answer() -> Non
     assert [service.name for service in found[2].services] == ["Voorbeeld Video"]
     assert found[2].services[0].hosts == ("video.example.net", "*.advert.example.net")
     assert [p.granted for p in purpose_texts(policy, UNDECIDED, "nl", {})] == [True, False, False]
+
+
+def test_a_policy_in_languages_without_texts_never_starts() -> None:
+    """What the policy offers and the texts know is offered, in the policy's order; nothing in common is refused."""
+    policy = parse_policy(
+        {"version": "1", "controller": {"name": "Voorbeeld"}, "purposes": [], "languages": ["de", "en", "nl"]}
+    )
+    assert offered_languages(policy, {"nl", "en"}) == ("en", "nl")
+    with pytest.raises(ConfigError, match="languages"):
+        offered_languages(policy, {"fr"})

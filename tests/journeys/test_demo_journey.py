@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from gateway.analytics.journal import LINGER_SECONDS
 from gateway.analytics.results import Report, Row
 from gateway.demo.stage import Stage, open_stage
 from gateway.report_client import fetch_report
@@ -36,7 +37,8 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 def report_of(stage: Stage) -> Report:
-    """Everything counted up to now."""
+    """Everything counted up to now: views may gather for a moment before they are written down."""
+    time.sleep(3 * LINGER_SECONDS)
     call_keeper(stage.config.data_folder, "POST", "/drain")
     return fetch_report(stage.config, {"period": "today", "limit": "100"})
 

@@ -10,11 +10,11 @@ from typing import Any
 from gateway.analytics.query import Query
 from gateway.analytics.results import ConsentFigures, CountRow, Period, Point, QueueState, Report, Row, Totals
 from gateway.config import Config, build_config
-from gateway.database import open_database
 from gateway.operators import add_operator
 from gateway.resources import Asset, build_asset
 from gateway.web.console import ConsoleParts
 from gateway.web.pages import Pages
+from tests.migrated import open_migrated
 
 NOW = datetime(2026, 11, 23, 13, 20, tzinfo=UTC).timestamp()
 NAME, PASSWORD = "anke", "stapel kaas met bieslook"
@@ -151,7 +151,7 @@ def build_parts(
     settings: dict[str, Any] | None = None,
 ) -> ConsoleParts:
     """Parts over a fresh database in `folder`, with one operator: NAME, PASSWORD."""
-    engine = open_database(f"sqlite:///{folder / 'gateway.db'}")
+    engine = open_migrated(folder / "gateway.db")
     add_operator(engine, NAME, PASSWORD, NOW)
     return ConsoleParts(
         config=build_test_config(folder, settings or {}),

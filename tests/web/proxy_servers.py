@@ -56,11 +56,11 @@ class Upstream:
         self._listener.close()
 
 
-def read_until(connection: socket.socket, end: bytes) -> bytes:
-    got = b""
-    while not got.endswith(end) and (byte := connection.recv(1)):
-        got += byte
-    return got
+def read_until(connection: socket.socket, end: bytes, at_once: int = 1) -> bytes:
+    got = bytearray()
+    while not got.endswith(end) and (some := connection.recv(at_once)):
+        got += some
+    return bytes(got)
 
 
 def read_head(connection: socket.socket) -> bytes:
@@ -69,7 +69,7 @@ def read_head(connection: socket.socket) -> bytes:
 
 def read_body(connection: socket.socket, head: bytes) -> bytes:
     if b"Transfer-Encoding: chunked" in head:
-        return read_until(connection, b"0\r\n\r\n")
+        return read_until(connection, b"0\r\n\r\n", 65_536)
     fields = [line.split(b": ") for line in head.split(b"\r\n") if line.startswith(b"Content-Length: ")]
     missing, got = int(fields[0][1]) if fields else 0, b""
     while len(got) < missing and (chunk := connection.recv(missing - len(got))):

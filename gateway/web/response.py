@@ -121,7 +121,8 @@ class GatedResponse:
         await self._mode(message)
 
     def close(self) -> None:
-        """The exchange is over, however it ended."""
+        """The exchange is over, however it ended. What would refer to itself is let go, so that no collector has to."""
+        self._mode = self._send
         if self._rewriter is not None:
             self._rewriter.close()
             self._rewriter = None

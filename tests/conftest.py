@@ -14,7 +14,7 @@ from tests.migrated import open_migrated
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """The URL of a PostgreSQL server of this session's own; its database is empty at first."""
+    """The URL of a PostgreSQL server started for these tests alone; its database is empty at first."""
     # Not in pytest's own folder: run by root, the server is another user's, whom every further pytest shuts out there.
     with TemporaryDirectory(prefix="gateway-postgres-", ignore_cleanup_errors=True) as folder:
         server = get_server(Path(folder) / "data", cleanup_mode="delete")

@@ -6,9 +6,11 @@ import re
 from collections.abc import Sequence
 
 from itsdangerous import BadSignature, Signer
+from itsdangerous.signer import SigningAlgorithm
 
 MIN_KEY_BYTES = 32
 REMEMBERED = 8192
+Prepared = tuple["hashlib._Hash", "hashlib._Hash"]
 # 32 bytes in base64url without padding: 43 letters, of which the last carries four bits and ends in 00.
 _SIGNATURE = re.compile(r"[^.]*\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\Z")
 
@@ -16,6 +18,31 @@ _SIGNATURE = re.compile(r"[^.]*\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\Z")
 def derive_key(key: bytes, salt: str) -> bytes:
     """The key for one use: HMAC-SHA256(key, salt). A token made for one use never verifies for another."""
     return hmac.digest(key, b"gateway:" + salt.encode(), "sha256")
+
+
+class PreparedHmac(SigningAlgorithm):
+    """HMAC-SHA256 (RFC 2104) with the hashing of each key's two pads done once: half of the work for a short text.
+
+    Not `hmac.digest`: it lets go of the interpreter's lock even for a few bytes, and beside a busy journal thread each
+    call then waits for its turn.
+    """
+
+    def __init__(self) -> None:
+        self._prepared: dict[bytes, Prepared] = {}
+
+    def get_signature(self, key: bytes, value: bytes) -> bytes:
+        """The 32 bytes of HMAC-SHA256(key, value)."""
+        inner, outer = self._prepared.get(key) or self._prepare(key)
+        inner, outer = inner.copy(), outer.copy()
+        inner.update(value)
+        outer.update(inner.digest())
+        return outer.digest()
+
+    def _prepare(self, key: bytes) -> Prepared:
+        block = (key if len(key) <= 64 else hashlib.sha256(key).digest()).ljust(64, b"\0")
+        prepared = tuple(hashlib.sha256(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
+        self._prepared[key] = (prepared[0], prepared[1])
+        return self._prepared[key]
 
 
 class TokenSigner:
@@ -28,10 +55,8 @@ class TokenSigner:
 
     def __init__(self, keys: Sequence[bytes], salt: str) -> None:
         # itsdangerous wants the newest key last; the keys are derived once, here, so none per token.
-        # Not `hmac.digest` for the signatures: it lets go of the interpreter's lock even for a few bytes, and beside a busy
-        # journal thread each call then waits for its turn.
         derived = [derive_key(key, salt) for key in reversed(keys)]
-        self._signer = Signer(derived, salt=salt, sep=".", key_derivation="none", digest_method=hashlib.sha256)
+        self._signer = Signer(derived, salt=salt, sep=".", key_derivation="none", algorithm=PreparedHmac())
         self._verified: dict[str, bytes] = {}
 
     def sign(self, payload: bytes) -> str:

@@ -13,7 +13,7 @@ from gateway.signing import TokenSigner
 
 NAME = "gw_visit"
 LIFETIME_SECONDS = 86_400
-_FORM = re.compile(rb"^1~([a-z0-9_-]{1,32})~([A-Za-z0-9_-]{22})~(\d{1,12})~(\d{1,12})~([A-Za-z0-9_-]{0,22})$")
+_FORM = re.compile(r"1~([a-z0-9_-]{1,32})~([A-Za-z0-9_-]{22})~([0-9]{1,12})~([0-9]{1,12})~([A-Za-z0-9_-]{0,22})\Z")
 
 
 class Visit(msgspec.Struct, frozen=True):
@@ -51,8 +51,8 @@ def encode_visit(visit: Visit, signer: TokenSigner) -> str:
 def read_visit(value: str, signer: TokenSigner) -> Visit | None:
     """The visit in a cookie that we signed, or None for anything else."""
     payload = signer.read(value) if value and len(value) < 300 else None
-    match = _FORM.match(payload) if payload else None
+    match = _FORM.match(payload.decode()) if payload else None
     if match is None:
         return None
-    site, visit_id, started, last, pending = (part.decode() for part in match.groups())
+    site, visit_id, started, last, pending = match.groups()
     return Visit(site, visit_id, int(started), int(last), pending)

@@ -58,9 +58,7 @@ def read_choice(value: str, signer: TokenSigner) -> Choice | None:
 
 def build_set_cookie(name: str, value: str, *, max_age: int = LIFETIME_SECONDS, secure: bool, domain: str = "") -> str:
     """A Set-Cookie header's value: HttpOnly, SameSite=Lax, the whole site, Secure on https."""
-    parts = [f"{name}={value}", f"Max-Age={max_age}", "Path=/", "HttpOnly", "SameSite=Lax"]
-    if secure:
-        parts.append("Secure")
+    flags = "; Secure" if secure else ""
     if domain:
-        parts.append(f"Domain={domain}")
-    return "; ".join(parts)
+        flags += f"; Domain={domain}"
+    return f"{name}={value}; Max-Age={max_age}; Path=/; HttpOnly; SameSite=Lax{flags}"

@@ -7,9 +7,10 @@ Default deny: a host that no service of the policy names is held too, and never 
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from html import unescape
-from typing import Any, Protocol
+from typing import Any
 
 import lolhtml
 import msgspec
@@ -20,12 +21,16 @@ from gateway.policy import UNKNOWN, Policy
 # Stands where our snippet goes. No page can hold it by chance or on purpose: it is made anew in each process.
 MARK = f"<!--gw-{secrets.token_hex(12)}-->"
 _MARK_BYTES = MARK.encode()
-_NOSCRIPT = re.compile(rb"<noscript", re.IGNORECASE)
 _SCHEME = re.compile(r"^([a-z][a-z0-9+.\-]*):", re.IGNORECASE)
 _IGNORED = str.maketrans("", "", "\t\n\r")  # the URL parser of browsers drops these anywhere
 _NETWORK_SCHEMES = frozenset(("http", "https", "ws", "wss", "ftp"))
 OWN = "self"
 LOADING = "script, iframe[src], img"
+# Elements that few pages have, by tag: left out for a whole page without any, since the parser's time grows with the
+# number of selectors more than with what they match.
+RARE = {"base": "base[href]", "meta": 'meta[name="gw-topic"]', "iframe": "iframe[src]", "noscript": "noscript"}
+_RARE_TAG = re.compile(rb"<(base|meta|iframe|noscript)", re.IGNORECASE)
+_OF_THE_PAGE = frozenset(("html", "body", "base", "meta"))
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -54,17 +59,19 @@ class Rewritten(msgspec.Struct, frozen=True):
     held: tuple[Held, ...]
 
 
-class _Attributes(Protocol):
-    """The part of lolhtml's Element that is used here."""
+class Verdict(msgspec.Struct, frozen=True):
+    """What becomes of a refused tag: attributes that are put on it, and names taken off, as often as they stand there."""
 
-    def get_attribute(self, name: str) -> str | None: ...
-    def has_attribute(self, name: str) -> bool: ...
-    def set_attribute(self, name: str, value: str) -> None: ...
-    def remove_attribute(self, name: str) -> None: ...
+    held: Held
+    put: tuple[tuple[str, str], ...]
+    taken: tuple[str, ...]
 
 
-MAX_REMEMBERED_URL = 400
-MAX_REMEMBERED = 4096
+Attributes = Sequence[tuple[str, str]]
+Key = tuple[Sequence[str], ...]
+MAX_REMEMBERED = 1024  # tags of one gate
+MAX_REMEMBERED_LETTERS = 600  # of one tag
+_NEW = Verdict(Held("", "", ""), (), ())
 
 
 def find_host(url: str) -> str:
@@ -92,46 +99,94 @@ def _authority(text: str) -> str:
 class TagGate:
     """Which tags may act: the policy and the grants of a decision, seen from the page's own hosts.
 
-    One gate serves all pages under the same policy, grants and hosts; it remembers what it said of an address.
+    One gate serves all pages under the same policy, grants and hosts; it remembers what it said of a tag.
     """
 
     def __init__(self, policy: Policy, decision: Decision, own_hosts: frozenset[str]) -> None:
         self._policy, self._decision, self._own = policy, decision, own_hosts
-        self._judged: dict[str, tuple[str, str]] = {}
+        self._verdicts: dict[Key, Verdict | None] = {}
 
-    def judge(self, url: str) -> tuple[str, str]:
-        """(host, refused purpose) of a `src` as it stands in the page; the purpose is empty when it may act."""
-        known = self._judged.get(url)
-        if known is None:
+    def judge(self, tag: str, base: str, attributes: Attributes) -> Verdict | None:
+        """What becomes of a tag with these attributes (raw, as in the page); None when it may act as it is.
+
+        `base` is the host that relative addresses lead to.
+        """
+        key = (tag, base, *attributes)
+        verdict = self._verdicts.get(key, _NEW)
+        if verdict is _NEW:
+            verdict = self._judge(tag, base, attributes)
+            self._remember(key, verdict, attributes)
+        return verdict
+
+    def _judge(self, tag: str, base: str, attributes: Attributes) -> Verdict | None:
+        values: dict[str, str] = {}
+        for name, value in attributes:
+            values.setdefault(name, value)  # given twice, the first counts
+        for url in _addresses(tag, values):
             host = find_host(url)
-            known = (host, self.find_refused(host))
-            if len(url) <= MAX_REMEMBERED_URL:
-                if len(self._judged) >= MAX_REMEMBERED:
-                    self._judged.clear()
-                self._judged[url] = known
-        return known
+            host = base if host == OWN else host
+            if purpose := self._find_refused(host):
+                return _disarm(Held(tag, host, purpose), attributes, values)
+        marked = values.get("data-purpose", "") if tag == "script" else ""
+        if marked and not self._decision.allows(marked):
+            return _disarm(Held(tag, "inline", marked), attributes, values)
+        return None
 
-    def find_refused(self, host: str) -> str:
+    def _find_refused(self, host: str) -> str:
         """The purpose for whose sake a host may not be contacted now; empty when it may."""
         if host == OWN or host in self._own:
             return ""
         purpose = self._policy.purpose_of_host(host) if host else UNKNOWN
         return "" if self._decision.allows(purpose) else purpose
 
-    def allows(self, purpose: str) -> bool:
-        """Whether this purpose is granted (unknown never is)."""
-        return self._decision.allows(purpose)
+    def _remember(self, key: Key, verdict: Verdict | None, attributes: Attributes) -> None:
+        letters = sum(len(name) + len(value) for name, value in attributes)
+        if letters > MAX_REMEMBERED_LETTERS or any(name == "nonce" for name, _ in attributes):
+            return  # a nonce is another one in each page
+        if len(self._verdicts) >= MAX_REMEMBERED:
+            self._verdicts.clear()
+        self._verdicts[key] = verdict
+
+
+def _addresses(tag: str, values: Mapping[str, str]) -> Iterator[str]:
+    """Every address that a tag would have the browser load, raw."""
+    if src := values.get("src"):
+        yield src
+    if tag == "img":
+        for part in unescape(values.get("srcset", "")).split(","):
+            if part.strip():
+                yield part.split()[0]
+    elif tag == "script":
+        for name in ("href", "xlink:href"):  # in SVG these are a script's address
+            if url := values.get(name):
+                yield url
+
+
+def _disarm(held: Held, attributes: Attributes, values: Mapping[str, str]) -> Verdict:
+    """Rename what makes the browser act; everything else of the tag stays as it was."""
+    acting = [name for name in ("src", "srcset") if name in values]
+    put = [(f"data-gw-{name}", values[name]) for name in acting]
+    if held.tag == "script":
+        put += [("data-gw-type", values.get("type", "")), ("type", "text/plain")]
+    put.append(("data-gw-purpose", held.purpose))
+    # Taken as often as given: the second would act once the first is gone.
+    return Verdict(held, tuple(put), tuple(name for name, _ in attributes if name in acting))
 
 
 class PageRewriter:
     """Rewrites one HTML page as it streams by: `feed` chunks, then `finish`; both return bytes to send.
 
-    `enforce=False` only lists; `noscript=False` is for a page known to have no such element. The snippet is asked for
-    when its place comes, once, with the page's language and topic.
+    `enforce=False` only lists; `rare` are the tags of RARE that the page may have. The snippet is asked for when its
+    place comes, once, with the page's language and topic.
     """
 
     def __init__(
-        self, gate: TagGate, snippet: Callable[["PageRewriter"], bytes], *, enforce: bool, noscript: bool = True
+        self,
+        gate: TagGate,
+        snippet: Callable[["PageRewriter"], bytes],
+        *,
+        enforce: bool,
+        rare: frozenset[str] = frozenset(RARE),
     ) -> None:
         self._gate, self._snippet, self._enforce = gate, snippet, enforce
         self._out: list[Any] = []
@@ -144,15 +199,8 @@ class PageRewriter:
         self.held: list[Held] = []
         self._rewriter = lolhtml.HTMLRewriter(self._out.append)
         self._began = False
-        self._about = {
-            "html": self._on_html,
-            "body": self._on_body,
-            "base": self._on_base,
-            "meta": self._on_topic,
-        }
-        # One selector list: the cost of a page grows with the number of selectors more than with what they match.
-        self._rewriter.on(f'html, body, base[href], meta[name="gw-topic"], {LOADING}', _Handler(element=self._on_any))
-        if noscript:
+        self._rewriter.on(_selectors(rare), _Handler(element=self._on_element))
+        if "noscript" in rare:
             self._rewriter.on("noscript", _Handler(text=self._on_noscript))
 
     def feed(self, chunk: bytes) -> bytes:
@@ -185,58 +233,29 @@ class PageRewriter:
         self._inserted = True
         return self._snippet(self)
 
-    def _on_any(self, element: lolhtml.Element) -> None:
+    def _on_element(self, element: lolhtml.Element) -> None:
         tag = element.tag_name
-        about = self._about.get(tag)
-        if about is None:
-            self._on_tag(element, tag)
-        else:
-            about(element)
-
-    def _on_html(self, element: lolhtml.Element) -> None:
-        self.document = True
-        self.language = self.language or (element.get_attribute("lang") or "")
-
-    def _on_body(self, element: lolhtml.Element) -> None:
-        self.document = True
-        if not self._body_seen:
-            self._body_seen = True
-            element.append(MARK, lolhtml.ContentType.HTML)
-
-    def _on_topic(self, element: lolhtml.Element) -> None:
-        self.topic = self.topic or unescape(element.get_attribute("content") or "")
-
-    def _on_base(self, element: lolhtml.Element) -> None:
-        if self._base == OWN:
-            self._base = find_host(element.get_attribute("href") or "")
-
-    def _on_tag(self, element: lolhtml.Element, tag: str) -> None:
-        src = element.get_attribute("src")
-        if src and self._hold_if_refused(tag, element, src):
+        if tag in _OF_THE_PAGE:
+            self._on_page(element, tag)
             return
-        if tag == "img":
-            for url in _candidates(element.get_attribute("srcset")):
-                if self._hold_if_refused(tag, element, url):
-                    return
-        elif tag == "script":
-            self._on_script(element)
+        verdict = self._gate.judge(tag, self._base, element.attributes)
+        if verdict is not None:
+            self._hold(element, verdict)
 
-    def _on_script(self, element: lolhtml.Element) -> None:
-        for name in ("href", "xlink:href"):  # in SVG these are a script's address
-            url = element.get_attribute(name)
-            if url and self._hold_if_refused("script", element, url):
-                return
-        marked = element.get_attribute("data-purpose")
-        if marked and not self._gate.allows(marked):
-            self._hold("script", element, "inline", marked)
-
-    def _hold_if_refused(self, tag: str, element: lolhtml.Element, url: str) -> bool:
-        host, purpose = self._gate.judge(url)
-        if host == OWN and self._base != OWN:
-            host, purpose = self._base, self._gate.find_refused(self._base)
-        if purpose:
-            self._hold(tag, element, host, purpose)
-        return bool(purpose)
+    def _on_page(self, element: lolhtml.Element, tag: str) -> None:
+        """What a page says of itself."""
+        if tag == "meta":
+            self.topic = self.topic or unescape(element.get_attribute("content") or "")
+        elif tag == "base":
+            if self._base == OWN:
+                self._base = find_host(element.get_attribute("href") or "")
+        else:
+            self.document = True
+            if tag == "html":
+                self.language = self.language or (element.get_attribute("lang") or "")
+            elif not self._body_seen:
+                self._body_seen = True
+                element.append(MARK, lolhtml.ContentType.HTML)
 
     def _on_noscript(self, chunk: lolhtml.TextChunk) -> None:
         """Text to browsers that run scripts, and so to lolhtml; to others elements like any, pixels above all."""
@@ -250,35 +269,24 @@ class PageRewriter:
     def _rewrite_inside(self, text: str) -> str:
         out: list[Any] = []
         inner = lolhtml.HTMLRewriter(out.append)
-        inner.on(LOADING, _Handler(element=self._on_any))
+        inner.on(LOADING, _Handler(element=self._on_element))
         inner.write(text.encode())
         inner.end()
         return b"".join(out).decode()
 
-    def _hold(self, tag: str, element: lolhtml.Element, host: str, purpose: str) -> None:
-        self.held.append(Held(tag, host, purpose))
+    def _hold(self, element: lolhtml.Element, verdict: Verdict) -> None:
+        self.held.append(verdict.held)
         if self._enforce:
-            disarm(tag, element, purpose)
-
-
-def disarm(tag: str, element: _Attributes, purpose: str) -> None:
-    """Rename what makes the browser act; everything else of the tag stays as it was."""
-    for name in ("src", "srcset"):
-        value = element.get_attribute(name)
-        if value is not None:
-            element.set_attribute(f"data-gw-{name}", value)
-            while element.has_attribute(name):  # given twice, the second would act once the first is gone
+            for name, value in verdict.put:
+                element.set_attribute(name, value)
+            for name in verdict.taken:
                 element.remove_attribute(name)
-    if tag == "script":
-        element.set_attribute("data-gw-type", element.get_attribute("type") or "")
-        element.set_attribute("type", "text/plain")
-    element.set_attribute("data-gw-purpose", purpose)
 
 
 def rewrite_page(body: bytes, gate: TagGate, *, enforce: bool) -> Rewritten:
     """Rewrite a whole page for the cache: the snippet's place is left open between `before` and `after`."""
-    noscript = _NOSCRIPT.search(body) is not None
-    rewriter = PageRewriter(gate, lambda _: _MARK_BYTES, enforce=enforce, noscript=noscript)
+    rare = frozenset(tag.lower().decode() for tag in _RARE_TAG.findall(body))
+    rewriter = PageRewriter(gate, lambda _: _MARK_BYTES, enforce=enforce, rare=rare)
     try:
         text = rewriter.feed(body) + rewriter.finish()
     finally:
@@ -287,11 +295,9 @@ def rewrite_page(body: bytes, gate: TagGate, *, enforce: bool) -> Rewritten:
     return Rewritten(before, after, bool(found), rewriter.language, rewriter.topic, tuple(rewriter.held))
 
 
-def _candidates(srcset: str | None) -> list[str]:
-    """Every address of a srcset attribute."""
-    if not srcset:
-        return []
-    return [part.split()[0] for part in unescape(srcset).split(",") if part.strip()]
+@lru_cache(maxsize=64)
+def _selectors(rare: frozenset[str]) -> str:
+    return ", ".join(("html", "body", "script", "img", *(RARE[tag] for tag in sorted(rare) if tag != "noscript")))
 
 
 class _Handler:

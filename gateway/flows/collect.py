@@ -40,8 +40,7 @@ def collect(
 def record(hit: Hit, decision: Decision, visit: Visit, site: Site, parts: Parts, done: Done | None = None) -> Event:
     """Write down a hit for which there is no reason not to. Raises JournalFull when the journal takes nothing."""
     event = build_event(hit, decision, visit, site, parts)
-    recorded = Recorded(event, decision.consent_id, decision.revision, tuple(sorted(decision.granted)))
-    parts.journal.append(recorded, done)
+    parts.journal.append(Recorded(event, decision.consent_id, decision.revision, decision.purposes), done)
     return event
 
 

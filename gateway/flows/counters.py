@@ -4,7 +4,7 @@ They know nothing of any visitor. Each key has a bounded number of names, so tha
 """
 
 import threading
-from collections import Counter
+from collections.abc import Iterable
 
 from gateway.event import Counted
 
@@ -19,17 +19,24 @@ class Counters:
     """Counts per (site, hour, kind, name, detail); `take` empties them."""
 
     def __init__(self) -> None:
-        self._counts: Counter[Key] = Counter()
+        self._counts: dict[Key, int] = {}
         self._lock = threading.Lock()
 
     def add(self, at: float, site: str, kind: str, name: str, detail: str = "", count: int = 1) -> None:
         """Add to one counter of the hour that `at` (epoch seconds) lies in."""
-        key = (site, int(at) // 3600 * 3600, kind, name, detail)
+        self.add_each(at, site, kind, ((name, detail),), count)
+
+    def add_each(self, at: float, site: str, kind: str, names: Iterable[tuple[str, str]], count: int = 1) -> None:
+        """Add to several counters of one kind, each by name and detail."""
+        hour = int(at) // 3600 * 3600
         with self._lock:
-            if key in self._counts:
-                self._counts[key] += count
-            else:
-                self._begin(key, count)
+            counts = self._counts
+            for name, detail in names:
+                key = (site, hour, kind, name, detail)
+                if key in counts:
+                    counts[key] += count
+                else:
+                    self._begin(key, count)
 
     def put_back(self, counted: Counted) -> None:
         """Take in again what could not be written down."""
@@ -41,12 +48,12 @@ class Counters:
         key = (site, hour, kind, name[:MAX_LENGTH], detail[:MAX_LENGTH])
         if key not in self._counts and len(self._counts) >= MAX_KEYS:
             key = (site, hour, kind, OTHER, "")
-        self._counts[key] += count
+        self._counts[key] = self._counts.get(key, 0) + count
 
     def take(self) -> list[Counted]:
         """What has gathered since the last call, as journal entries."""
         with self._lock:
-            counts, self._counts = self._counts, Counter()
+            counts, self._counts = self._counts, {}
         grouped: dict[tuple[str, int], list[tuple[str, str, str, int]]] = {}
         for (site, hour, kind, name, detail), count in counts.items():
             grouped.setdefault((site, hour), []).append((kind, name, detail, count))

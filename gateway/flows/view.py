@@ -6,7 +6,7 @@ a view is opened first and recorded later.
 
 import msgspec
 
-from gateway.analytics.visit import LIFETIME_SECONDS, Visit, continue_visit, encode_visit, new_id, read_visit
+from gateway.analytics.visit import LIFETIME_SECONDS, Visit, continue_visit, encode_visit, read_visit
 from gateway.config import Site
 from gateway.consent.consent_cookie import build_set_cookie
 from gateway.consent.decision import Decision
@@ -32,7 +32,7 @@ def open_view(
 ) -> PageView:
     """Open the view of a page that is about to be shown to a visitor who granted analytics.
 
-    `cookie` is the visit cookie's value, if any.
+    `hit` has an id for the view, `cookie` is the visit cookie's value, if any.
     """
     before = read_visit(cookie, parts.signers.visit)
     visit = continue_visit(before, site.id, hit.at, parts.config.settings.analytics.visit_minutes * 60)
@@ -40,20 +40,20 @@ def open_view(
     if reason is not None:
         parts.counters.add(hit.at, hit.site, "dropped", reason.value)
         # A page fetched ahead may be shown later without our knowing: without an id its script reports it then.
-        return PageView("" if reason is DropReason.PREFETCH else new_id())
+        return PageView("" if reason is DropReason.PREFETCH else hit.view_id)
     set_cookie = visit_cookie(visit, cookie_name, site, parts, secure=secure)
     if before and before.id == visit.id and before.pending and hit.at - before.last_at <= PENDING_SECONDS:
         return PageView(before.pending, set_cookie=set_cookie)  # counted already, when the form was posted
-    view_id = new_id()
-    return PageView(view_id, msgspec.structs.replace(hit, view_id=view_id), visit, set_cookie)
+    return PageView(hit.view_id, hit, visit, set_cookie)
 
 
 def record_view(view: PageView, topic: str, decision: Decision, site: Site, parts: Parts) -> None:
     """Count an opened view; a journal that takes nothing costs the count, never the page."""
     if view.hit is None or view.visit is None:
         return
+    hit = msgspec.structs.replace(view.hit, topic=topic) if topic else view.hit
     try:
-        record(msgspec.structs.replace(view.hit, topic=topic), decision, view.visit, site, parts)
+        record(hit, decision, view.visit, site, parts)
     except JournalFull:
         parts.counters.add(view.hit.at, site.id, "dropped", DropReason.FAULT.value)
 

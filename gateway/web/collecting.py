@@ -114,14 +114,20 @@ def _decode(body: bytes) -> Report:
 
 
 def _hit(report: Report, request: VisitorRequest, site: Site, now: float) -> Hit:
-    return msgspec.structs.replace(
-        request.hit(site.id, now),
+    return Hit(
+        at=now,
+        site=site.id,
+        host=request.host,
         url=report.url,
+        ip=request.client,
+        user_agent=request.user_agent,
         referrer=report.referrer,
+        language=request.languages,
         kind=report.name if report.k == "event" else report.k,
         view_id=report.view,
         topic=report.topic,
         sequence=report.seq,
         engaged_ms=report.engaged,
         props={name: str(value) for name, value in report.props.items()},
+        prefetch=request.prefetch,
     )

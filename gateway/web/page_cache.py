@@ -27,6 +27,8 @@ class PageCache:
 
     def find(self, key: Key) -> Rewritten | None:
         """The rewritten page, if it is remembered."""
+        if not self._max_pages:
+            return None  # and no hashing of the page
         with self._lock:
             page = self._pages.get(key)
             if page is not None:
@@ -36,7 +38,7 @@ class PageCache:
     def add(self, key: Key, page: Rewritten) -> None:
         """Remember a page; the longest unused go when there is no room."""
         size = _size(key, page)
-        if size > self._max_bytes // 4 or not self._max_pages:
+        if not self._max_pages or size > self._max_bytes // 4:
             return
         with self._lock:
             replaced = self._pages.pop(key, None)

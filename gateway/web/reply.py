@@ -39,6 +39,7 @@ async def reply(
         head.append((b"content-type", content_type))
     if content_type is HTML:
         head += PAGE
-    head += [(b"set-cookie", cookie.encode("latin-1")) for cookie in cookies]
+    for cookie in cookies:
+        head.append((b"set-cookie", cookie.encode("latin-1")))
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})

@@ -23,6 +23,7 @@ class VisitorRequest(msgspec.Struct, frozen=True):
     """One request as the gateway sees it.
 
     `client` is the believed address; `headers` have lower-case names; `path` is percent-decoded, `raw_path` is not.
+    `secure` is whether cookies can be Secure: https, or anything that is not plain-http loopback.
     """
 
     host: str
@@ -33,6 +34,7 @@ class VisitorRequest(msgspec.Struct, frozen=True):
     client: str
     method: str
     headers: Headers
+    secure: bool
 
     def header(self, name: bytes) -> str:
         """A header's value, or the empty string."""
@@ -48,11 +50,6 @@ class VisitorRequest(msgspec.Struct, frozen=True):
     def languages(self) -> str:
         """The Accept-Language header, as far as anybody looks at it."""
         return self.header(b"accept-language")[:MAX_LANGUAGES]
-
-    @property
-    def secure(self) -> bool:
-        """Whether cookies can be Secure: https, or anything that is not plain-http loopback."""
-        return self.scheme == "https" or not is_loopback(self.host)
 
     @property
     def url(self) -> str:
@@ -99,7 +96,7 @@ class VisitorRequest(msgspec.Struct, frozen=True):
         header = self.header(b"cookie")
         return [part.partition("=")[0].strip() for part in header.split(";") if "=" in part]
 
-    def hit(self, site: str, at: float) -> Hit:
+    def hit(self, site: str, at: float, view_id: str = "") -> Hit:
         """The hit of a page view."""
         return Hit(
             at=at,
@@ -110,6 +107,7 @@ class VisitorRequest(msgspec.Struct, frozen=True):
             user_agent=self.user_agent,
             referrer=self.header(b"referer"),
             language=self.languages,
+            view_id=view_id,
             prefetch=self.prefetch,
         )
 
@@ -117,19 +115,21 @@ class VisitorRequest(msgspec.Struct, frozen=True):
 def find_cookie(header: bytes, name: str) -> str:
     """The value of one cookie in a Cookie header. Two different ones are an attack or an accident: neither counts."""
     wanted = name.encode() + b"="
-    times = header.count(wanted)
-    if times == 0:
+    start = header.find(wanted)
+    if start < 0:
         return ""
-    if times == 1:
-        start = header.find(wanted)
-        before = header[:start].rstrip(b" \t")
-        if before and not before.endswith(b";"):
-            return ""  # the end of a longer name, or a part of a value
-        return header[start + len(wanted) :].partition(b";")[0].strip().decode("latin-1")
-    values = {part.strip()[len(wanted) :] for part in header.split(b";") if part.strip().startswith(wanted)}
-    return values.pop().strip().decode("latin-1") if len(values) == 1 else ""
+    if header.find(wanted, start + 1) >= 0:
+        values = {part.strip()[len(wanted) :] for part in header.split(b";") if part.strip().startswith(wanted)}
+        return values.pop().strip().decode("latin-1") if len(values) == 1 else ""
+    before = header[:start].rstrip(b" \t")
+    if before and not before.endswith(b";"):
+        return ""  # the end of a longer name, or a part of a value
+    end = header.find(b";", start)
+    value = header[start + len(wanted) :] if end < 0 else header[start + len(wanted) : end]
+    return value.strip().decode("latin-1")
 
 
+@lru_cache(maxsize=4096)
 def is_loopback(host: str) -> bool:
     """Whether a host name can only be this machine."""
     return host in LOOPBACK or host.endswith(".localhost") or host.startswith("127.")
@@ -153,15 +153,18 @@ class RequestReader:
         scheme = scope.get("scheme", "http")
         if self._networks and self._trusts(client):
             client, scheme = self._forwarded(client, scheme, headers)
+        host = host_name(headers.get(b"host", b"")[:MAX_HOST])
+        scheme = "https" if scheme in ("https", "wss") else "http"
         return VisitorRequest(
-            host=host_name(headers.get(b"host", b"")[:MAX_HOST]),
+            host=host,
             path=scope["path"],
             raw_path=(scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1"),
             query=scope.get("query_string", b"").decode("latin-1"),
-            scheme="https" if scheme in ("https", "wss") else "http",
+            scheme=scheme,
             client=client,
             method=scope.get("method", "GET"),
             headers=headers,
+            secure=scheme == "https" or not is_loopback(host),
         )
 
     def _forwarded(self, client: str, scheme: str, headers: Headers) -> tuple[str, str]:

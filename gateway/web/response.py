@@ -5,13 +5,14 @@ HTML that comes whole or is small: rewritten once and remembered by its content.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from gateway.analytics.visit import NAME as VISIT
 from gateway.analytics.visit import new_id
 from gateway.config import Site
 from gateway.consent.banner import choose_language, offered_languages
+from gateway.consent.consent_cookie import NAME as CONSENT
 from gateway.consent.consent_cookie import cookie_name
 from gateway.consent.cookies import find_refused
 from gateway.consent.decision import Decision
@@ -71,10 +72,16 @@ class Desk:
         self.page_bytes = limits.page_bytes
         self.languages = {site.id: offered_languages(site.policy, snippets.texts) for site in parts.config.sites}
         self._gates: dict[tuple[str, str, str], TagGate] = {}
+        self._names = {
+            (base, site.id, secure): cookie_name(base, secure=secure, domain=site.config.cookie_domain)
+            for base in (CONSENT, VISIT)
+            for site in parts.config.sites
+            for secure in (True, False)
+        }
 
     def cookie_name(self, base: str, request: VisitorRequest, site: Site) -> str:
         """The full name of one of our cookies for this request's scheme and the site's cookie domain."""
-        return cookie_name(base, secure=request.secure, domain=site.config.cookie_domain)
+        return self._names[base, site.id, request.secure]
 
     def tag_gate(self, site: Site, host: str, decision: Decision) -> TagGate:
         """The gate for pages of a site seen under a host with these grants."""
@@ -116,9 +123,9 @@ class GatedResponse:
         self._gathered: list[bytes] = []
         self._rewriter: PageRewriter | None = None
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         """An ASGI `send` that lets through what may pass."""
-        await self._mode(message)
+        return self._mode(message)
 
     def close(self) -> None:
         """The exchange is over, however it ended. What would refer to itself is let go, so that no collector has to."""
@@ -134,32 +141,24 @@ class GatedResponse:
         # Apps may write names in any case, leave headers out, and send the very same message to everybody.
         headers = [(name.lower(), value) for name, value in message.get("headers", ())]
         message = {**message, "headers": headers}
-        content_type = self._judge_cookies(message)
-        if not content_type.startswith(HTML):
+        values = dict(headers)
+        if b"set-cookie" in values:
+            self._judge_cookies(message)
+        if values.get(b"content-type", b"").lower().startswith(HTML):
+            await self._start_page(message, values)
+        else:
             self._mode = self._send
             await self._send(message)
-        else:
-            await self._start_page(message)
 
-    def _judge_cookies(self, message: Message) -> bytes:
-        """Take refused cookies out of the head; returns the content type, lower case."""
-        content_type, has_cookies = b"", False
-        for name, value in message["headers"]:
-            if name == b"content-type":
-                content_type = value
-            elif name == b"set-cookie":
-                has_cookies = True
-        if has_cookies:
-            refused = find_refused(message["headers"], self._site.policy, self._decision)
-            for _, name, purpose in refused:
-                self._count_held(Held("cookie", name, purpose))
-            if refused and self._desk.enforce:
-                gone = [header for header, _, _ in refused]
-                message["headers"] = [header for header in message["headers"] if header not in gone]
-        return content_type.lower()
+    def _judge_cookies(self, message: Message) -> None:
+        """Take refused cookies out of the head."""
+        refused = find_refused(message["headers"], self._site.policy, self._decision)
+        self._count_held([Held("cookie", name, purpose) for _, name, purpose in refused])
+        if refused and self._desk.enforce:
+            gone = [header for header, _, _ in refused]
+            message["headers"] = [header for header in message["headers"] if header not in gone]
 
-    async def _start_page(self, message: Message) -> None:
-        headers = dict(message["headers"])
+    async def _start_page(self, message: Message, headers: dict[bytes, bytes]) -> None:
         status = message["status"]
         if self._request.method == "HEAD" or status in (204, 304):
             if self._desk.enforce:
@@ -200,7 +199,7 @@ class GatedResponse:
         head = self._start
         try:
             page = self._rewrite(self._undo.feed(sent))
-            self._count_all(page.held)
+            self._count_held(page.held)
             if self._desk.enforce:
                 sent, headers = self._compose(page)
                 head = {**head, "headers": headers}
@@ -214,7 +213,7 @@ class GatedResponse:
         """The page with our snippet in it, and its head."""
         self._view = self._open_view() if page.document else NO_VIEW
         snippet = self._snippet(page.language, page.topic) if page.document else b""
-        content = page.before + snippet + page.after
+        content = b"".join((page.before, snippet, page.after))
         if self._packer:
             content = self._packer.feed(content, last=True)
         headers = self._page_headers()
@@ -255,7 +254,7 @@ class GatedResponse:
         out = self._rewriter.feed(self._undo.feed(sent))
         if not more:
             out += self._rewriter.finish()
-            self._count_all(self._rewriter.held)
+            self._count_held(self._rewriter.held)
         return self._packer.feed(out, last=not more) if self._packer else out
 
     def _look_at(self, sent: bytes, more: bool) -> bytes:
@@ -265,7 +264,7 @@ class GatedResponse:
             self._rewriter.feed(self._undo.feed(sent))
             if not more:
                 self._rewriter.finish()
-                self._count_all(self._rewriter.held)
+                self._count_held(self._rewriter.held)
         except Exception:  # the edge: whatever fails here must not take the site down
             log.exception("a page cannot be read and is not looked at any further")
             self._mode = self._send
@@ -295,7 +294,7 @@ class GatedResponse:
         if not (request.method == "GET" and 200 <= self._start["status"] < 300 and request.is_document):
             return PageView(new_id())
         name = desk.cookie_name(VISIT, request, self._site)
-        hit = request.hit(self._site.id, self._now)
+        hit = request.hit(self._site.id, self._now, new_id())
         cookie = request.cookie(name)
         return open_view(hit, self._decision, cookie, name, self._site, desk.parts, secure=request.secure)
 
@@ -321,17 +320,17 @@ class GatedResponse:
     def _tag_gate(self) -> TagGate:
         return self._desk.tag_gate(self._site, self._request.host, self._decision)
 
-    def _count_all(self, held: tuple[Held, ...] | list[Held]) -> None:
-        for one in held:
-            self._count_held(one)
-
-    def _count_held(self, held: Held) -> None:
+    def _count_held(self, held: Sequence[Held]) -> None:
+        if not held:
+            return
         parts = self._desk.parts
         if self._desk.enforce:
-            parts.counters.add(self._now, self._site.id, "held", held.host, held.detail)
+            names = [(one.host, one.detail) for one in held]
+            parts.counters.add_each(self._now, self._site.id, "held", names)
         else:
             path = parts.masker.path(self._request.path)
-            parts.counters.add(self._now, self._site.id, "would_hold", held.host, f"{held.detail} {path}")
+            names = [(one.host, f"{one.detail} {path}") for one in held]
+            parts.counters.add_each(self._now, self._site.id, "would_hold", names)
 
 
 def _touched(headers: Headers, *, store: bool) -> Headers:

@@ -7,6 +7,7 @@ that they are right in a page of any encoding.
 
 import re
 import tomllib
+from collections.abc import Callable
 from functools import lru_cache
 from html import escape
 from typing import Any
@@ -21,6 +22,7 @@ from gateway.policy import ANALYTICS
 from gateway.resources import Asset, text_file, texts
 from gateway.web.pages import Pages
 
+MAX_REMEMBERED = 500  # letters of an address
 TOKEN = re.compile(r"%%GW_([A-Z_]+)%%")
 
 
@@ -39,7 +41,7 @@ class Snippets:
     def __init__(self, config: Config, pages: Pages, assets: dict[str, Asset]) -> None:
         self._config, self.pages, self._assets = config, pages, assets
         self.texts = load_texts()
-        self._rendered: dict[tuple[str, str, str, bool], list[str]] = {}
+        self._rendered: dict[tuple[str, str, str, bool], Template] = {}
 
     def asset_url(self, name: str) -> str:
         """The address of a script or style; it changes with the content."""
@@ -48,15 +50,15 @@ class Snippets:
     def build(self, site: Site, language: str, decision: Decision, view: View) -> bytes:
         """The snippet for one page view."""
         key = (site.id, language, decision.key, decision.chosen)
-        pieces = self._rendered.get(key)
-        if pieces is None:
-            pieces = TOKEN.split(self._render(site, language, decision))
-            self._rendered[key] = pieces
-        return _fill(pieces, view).encode("ascii", "xmlcharrefreplace")
+        template = self._rendered.get(key)
+        if template is None:
+            template = Template(self._render(site, language, decision))
+            self._rendered[key] = template
+        return template.fill(view)
 
     def build_fragment(self, site: Site, language: str, decision: Decision, view: View) -> str:
         """Banner and settings link alone, for a page that embeds the script."""
-        return _fill(TOKEN.split(self._banner(site, language, decision)), view)
+        return Template(self._banner(site, language, decision)).fill(view).decode("ascii")
 
     def banner_parts(self, site: Site, language: str, decision: Decision) -> dict[str, Any]:
         """The names that the templates use."""
@@ -99,19 +101,44 @@ def load_texts() -> dict[str, dict[str, Any]]:
     return {language: tomllib.loads(text_file(language).read_text("utf-8")) for language in texts()}
 
 
-def _fill(pieces: list[str], view: View) -> str:
-    """Every other piece is the name of a value."""
-    return "".join(_value(piece, view) if odd % 2 else piece for odd, piece in enumerate(pieces))
+def _ascii(text: str) -> bytes:
+    return text.encode("ascii", "xmlcharrefreplace")
 
 
-def _value(name: str, view: View) -> str:
-    if name == "VIEW":
-        return view.view_id
-    if name == "RETURN_TO_URL":
-        return _quoted(view.url)
-    return escape({"RETURN_TO": view.url, "TOPIC": view.topic}.get(name, view.referrer))
+# How each place is filled.
+VALUES: dict[str, Callable[[View], bytes]] = {
+    "VIEW": lambda view: view.view_id.encode(),
+    "RETURN_TO": lambda view: _escaped(view.url),
+    "RETURN_TO_URL": lambda view: _quoted(view.url),
+    "REFERRER": lambda view: _escaped(view.referrer),
+    "TOPIC": lambda view: _escaped(view.topic),
+}
+
+
+class Template:
+    """A rendered snippet as ASCII bytes, cut at its places."""
+
+    def __init__(self, text: str) -> None:
+        pieces = TOKEN.split(text)  # every other piece is the name of a value
+        self._pieces = [_ascii(piece) for piece in pieces]
+        self._places = [(at, VALUES[pieces[at]]) for at in range(1, len(pieces), 2)]
+
+    def fill(self, view: View) -> bytes:
+        """The snippet with the values of one view."""
+        pieces = self._pieces.copy()
+        for at, value in self._places:
+            pieces[at] = value(view)
+        return b"".join(pieces)
+
+
+def _escaped(text: str) -> bytes:
+    return _ascii(escape(text))
+
+
+def _quoted(url: str) -> bytes:
+    return _remembered(url) if len(url) <= MAX_REMEMBERED else quote(url, safe="").encode()
 
 
 @lru_cache(maxsize=2048)
-def _quoted(url: str) -> str:
-    return quote(url, safe="")
+def _remembered(url: str) -> bytes:
+    return quote(url, safe="").encode()

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.analytics.visit import Visit, encode_visit, read_visit
+from gateway.analytics.visit import Visit, encode_visit, new_id, read_visit
 from gateway.event import Hit
 from gateway.flows.parts import Parts
 from gateway.flows.view import PENDING_SECONDS, PageView, open_view, record_view
@@ -27,7 +27,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
 def open_one(parts: Parts, visit: Visit | None = None, **changes: Any) -> PageView:
     site = parts.config.sites[0]
     values: dict[str, Any] = {"at": NOW, "site": "main", "host": "www.example.org", "url": "/a", "ip": "192.0.2.9"}
-    hit = Hit(**(values | {"user_agent": AGENT} | changes))
+    hit = Hit(**(values | {"user_agent": AGENT, "view_id": new_id()} | changes))
     cookie = encode_visit(visit, parts.signers.visit) if visit else ""
     return open_view(hit, make_decision(site, "analytics"), cookie, NAME, site, parts, secure=True)
 

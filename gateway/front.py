@@ -5,6 +5,7 @@ the worker process, when it starts or with its first request, never at import.
 """
 
 import asyncio
+import gc
 import logging
 import threading
 import time
@@ -154,6 +155,7 @@ class Front:
         self.parts = open_parts(config, time.time)
         self.parts.journal.call_in_loop = loop.call_soon_threadsafe
         self.gate = build_gate(self.parts, app)
+        _spare_the_collector()
         self._chores: dict[str, Callable[[], None]] = {
             "counters": self._flush,
             "withdrawals": self.parts.tombstones.refresh,
@@ -224,6 +226,13 @@ class Front:
         for site in self._config.sites:
             for at in (now, now + AHEAD_SECONDS):
                 self.parts.visitors.prepare(site.id, site.config.timezone, at)
+
+
+def _spare_the_collector() -> None:
+    """What a worker has when it opens, modules above all, stays for good: the garbage collector need not go through it
+    again and again, which costs some requests fifty milliseconds."""
+    gc.collect()
+    gc.freeze()
 
 
 def open_parts(config: Config, clock: Callable[[], float]) -> Parts:

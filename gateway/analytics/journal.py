@@ -7,6 +7,7 @@ removes those that are closed and drained. A segment is closed when its writer h
 holds a file lock for as long as it lives.
 """
 
+import asyncio
 import logging
 import os
 import secrets
@@ -14,7 +15,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO
 
@@ -38,7 +39,7 @@ CREATE = "CREATE TABLE IF NOT EXISTS batches (last INTEGER PRIMARY KEY, body BLO
 APPEND = "INSERT INTO batches (last, body) VALUES (?, ?)"
 READ = "SELECT last, body FROM batches WHERE last > ? ORDER BY last"
 
-Done = Callable[[JournalFull | None], None]
+Done = Callable[[JournalFull | None], object]
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Entry)
 
@@ -80,7 +81,8 @@ class Journal:
         """Hand an entry over; one without `done` is on disk within a tenth of a second.
 
         `done(None)` is called once it is on disk, `done(JournalFull)` when it could not be written: in the loop when
-        `call_in_loop` is set, else in the journal's thread. Raises JournalFull when too much is waiting.
+        `call_in_loop` is set, else in the journal's thread. A future's `set_result` will do, also when nobody waits for
+        it any more. Raises JournalFull when too much is waiting.
         """
         row = (_encoder.encode(entry), done)
         with self._wake:
@@ -220,7 +222,8 @@ def _delete_files(path: Path) -> None:
 
 def _acknowledge(waiting: list[Done], fault: JournalFull | None) -> None:
     for done in waiting:
-        done(fault)
+        with suppress(asyncio.InvalidStateError):  # the client went away, and its future with it
+            done(fault)
 
 
 def find_segments(folder: Path) -> list[Segment]:

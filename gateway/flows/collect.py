@@ -19,7 +19,7 @@ DIRECT_SOURCE = Source(source=DIRECT, channel=DIRECT)
 SLACK_MS = 5_000
 OWN_KINDS = (PAGE_VIEW, ENGAGEMENT)
 
-Done = Callable[[JournalFull | None], None]
+Done = Callable[[JournalFull | None], object]
 
 
 def collect(

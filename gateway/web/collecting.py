@@ -17,7 +17,7 @@ from gateway.flows.collect import collect
 from gateway.flows.view import visit_cookie
 from gateway.policy import ANALYTICS
 from gateway.web.body import media_type, read_body
-from gateway.web.reply import reply
+from gateway.web.reply import acknowledge, reply
 from gateway.web.request import VisitorRequest
 from gateway.web.response import Desk
 
@@ -71,11 +71,11 @@ class Collecting:
         report = _decode(body)
         name = self._desk.cookie_name(VISIT, request, site)
         visit = self._visit(report, read_visit(request.cookie(name), self._parts.signers.visit), site, now)
-        if await self._record(_hit(report, request, site, now), decision, visit, site):
-            cookie = visit_cookie(visit, name, site, self._parts, secure=request.secure) if visit else ""
-            await reply(send, 202, cookies=[cookie] if cookie else [])
+        if await self._record(_hit(report, request, site, now), decision, visit, site) and visit is not None:
+            cookie = visit_cookie(visit, name, site, self._parts, secure=request.secure)
+            await acknowledge(send, (b"set-cookie", cookie.encode("latin-1")))
         else:
-            await reply(send, 202, headers=[(b"x-gateway-dropped", b"1")])
+            await acknowledge(send, (b"x-gateway-dropped", b"1"))
 
     def _visit(self, report: Report, before: Visit | None, site: Site, now: float) -> Visit | None:
         """Views and events open or continue a visit; engagement only ever continues one."""
@@ -88,18 +88,15 @@ class Collecting:
 
     async def _record(self, hit: Hit, decision: Decision, visit: Visit | None, site: Site) -> bool:
         """Wait until the event is on disk; False when it was dropped. Raises BadRequest 503 when it cannot be."""
-        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def done(fault: JournalFull | None) -> None:
-            if not stored.done():
-                stored.set_result(None) if fault is None else stored.set_exception(fault)
-
+        stored: asyncio.Future[JournalFull | None] = asyncio.get_running_loop().create_future()
         try:
-            if not isinstance(collect(hit, decision, visit, site, self._parts, done), Event):
+            if not isinstance(collect(hit, decision, visit, site, self._parts, stored.set_result), Event):
                 return False
-            await stored
+            fault = await stored
         except JournalFull as error:
-            raise BadRequest(503, "journal_full", "events cannot be stored at the moment") from error
+            fault = error
+        if fault is not None:
+            raise BadRequest(503, "journal_full", "events cannot be stored at the moment") from fault
         return True
 
 

@@ -89,7 +89,8 @@ class VisitorRequest(msgspec.Struct, frozen=True):
 
     def cookie(self, name: str) -> str:
         """A cookie's value; the empty string when it is not there, or there twice with different values."""
-        return find_cookie(self.headers.get(b"cookie", b""), name)
+        header = self.headers.get(b"cookie")
+        return find_cookie(header, name) if header else ""
 
     def cookie_names(self) -> list[str]:
         """Names of all cookies sent, in order."""

@@ -155,7 +155,6 @@ class Front:
         self.parts = open_parts(config, time.time)
         self.parts.journal.call_in_loop = loop.call_soon_threadsafe
         self.gate = build_gate(self.parts, app)
-        _spare_the_collector()
         self._chores: dict[str, Callable[[], None]] = {
             "counters": self._flush,
             "withdrawals": self.parts.tombstones.refresh,
@@ -179,8 +178,7 @@ class Front:
 
     def _look_after(self) -> None:
         """Every second: counters to the journal, withdrawals, reserve and salts looked after, a keeper kept running."""
-        parse_agent(WARM_UP_AGENT)  # the first parse compiles its rules for half a second: not in a visitor's request
-        is_bot(WARM_UP_AGENT)
+        _warm_up()
         while True:
             for name, chore in self._chores.items():
                 self._do(name, chore)
@@ -228,9 +226,15 @@ class Front:
                 self.parts.visitors.prepare(site.id, site.config.timezone, at)
 
 
-def _spare_the_collector() -> None:
-    """What a worker has when it opens, modules above all, stays for good: the garbage collector need not go through it
-    again and again, which costs some requests fifty milliseconds."""
+def _warm_up() -> None:
+    """What would otherwise fall into somebody's request.
+
+    The first parse of an agent string compiles its rules for half a second. And what a worker has by then, modules and
+    rules above all, stays for good: the garbage collector need not go through it again and again, fifty milliseconds at
+    a time.
+    """
+    parse_agent(WARM_UP_AGENT)
+    is_bot(WARM_UP_AGENT)
     gc.collect()
     gc.freeze()
 

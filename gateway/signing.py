@@ -1,4 +1,4 @@
-"""Sign and read tokens: HMAC-SHA256, one salt per use, several keys for rotation. The only user of itsdangerous."""
+"""Sign and read tokens: keyed BLAKE2b, a key per use, several keys for rotation. The only user of itsdangerous."""
 
 import hashlib
 import hmac
@@ -10,7 +10,6 @@ from itsdangerous.signer import SigningAlgorithm
 
 MIN_KEY_BYTES = 32
 REMEMBERED = 8192
-Prepared = tuple["hashlib._Hash", "hashlib._Hash"]
 # 32 bytes in base64url without padding: 43 letters, of which the last carries four bits and ends in 00.
 _SIGNATURE = re.compile(r"[^.]*\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\Z")
 
@@ -20,29 +19,16 @@ def derive_key(key: bytes, salt: str) -> bytes:
     return hmac.digest(key, b"gateway:" + salt.encode(), "sha256")
 
 
-class PreparedHmac(SigningAlgorithm):
-    """HMAC-SHA256 (RFC 2104) with the hashing of each key's two pads done once: half of the work for a short text.
+class KeyedBlake2(SigningAlgorithm):
+    """BLAKE2b with a key, 32 bytes (RFC 7693, section 2.9): made to authenticate without HMAC's second hashing.
 
-    Not `hmac.digest`: it lets go of the interpreter's lock even for a few bytes, and beside a busy journal thread each
-    call then waits for its turn.
+    One call of the standard library's own code, where HMAC-SHA256 takes six through OpenSSL; on a page with a signed
+    cookie that is a twelfth of our time. Nor does it let go of the interpreter's lock, as `hmac.digest` does.
     """
 
-    def __init__(self) -> None:
-        self._prepared: dict[bytes, Prepared] = {}
-
     def get_signature(self, key: bytes, value: bytes) -> bytes:
-        """The 32 bytes of HMAC-SHA256(key, value)."""
-        inner, outer = self._prepared.get(key) or self._prepare(key)
-        inner, outer = inner.copy(), outer.copy()
-        inner.update(value)
-        outer.update(inner.digest())
-        return outer.digest()
-
-    def _prepare(self, key: bytes) -> Prepared:
-        block = (key if len(key) <= 64 else hashlib.sha256(key).digest()).ljust(64, b"\0")
-        prepared = tuple(hashlib.sha256(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
-        self._prepared[key] = (prepared[0], prepared[1])
-        return self._prepared[key]
+        """The 32 bytes for a value."""
+        return hashlib.blake2b(value, key=key, digest_size=32).digest()
 
 
 class TokenSigner:
@@ -56,7 +42,7 @@ class TokenSigner:
     def __init__(self, keys: Sequence[bytes], salt: str) -> None:
         # itsdangerous wants the newest key last; the keys are derived once, here, so none per token.
         derived = [derive_key(key, salt) for key in reversed(keys)]
-        self._signer = Signer(derived, salt=salt, sep=".", key_derivation="none", algorithm=PreparedHmac())
+        self._signer = Signer(derived, salt=salt, sep=".", key_derivation="none", algorithm=KeyedBlake2())
         self._verified: dict[str, bytes] = {}
 
     def sign(self, payload: bytes) -> str:

@@ -14,7 +14,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO
@@ -70,9 +70,10 @@ class Journal:
         self._rows = 0
         self._lost = 0  # since when writing began to fail
         self._connection: sqlite3.Connection | None = None
-        self._waiting: list[tuple[bytes, Done | None]] = []
-        self._urgent = False  # whether somebody waits for what is in `_waiting`
-        self._wake = threading.Condition()
+        self._lines: list[bytes] = []  # what is to be written next, and whoever waits for it
+        self._waiting: list[Done] = []
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
@@ -84,14 +85,14 @@ class Journal:
         `call_in_loop` is set, else in the journal's thread. A future's `set_result` will do, also when nobody waits for
         it any more. Raises JournalFull when too much is waiting.
         """
-        row = (_encoder.encode(entry), done)
-        with self._wake:
-            if len(self._waiting) >= MAX_WAITING or self._stopping:
+        line = _encoder.encode(entry)
+        with self._lock:
+            if len(self._lines) >= MAX_WAITING or self._stopping:
                 raise JournalFull("the journal cannot keep up")
-            self._waiting.append(row)
-            urgent = done is not None and not self._urgent
-            self._urgent = self._urgent or done is not None
-            if urgent or len(self._waiting) == 1:
+            self._lines.append(line)
+            if done is not None:
+                self._waiting.append(done)
+            if len(self._lines) == 1 or (done is not None and len(self._waiting) == 1):
                 self._wake.notify()
 
     def close(self) -> None:
@@ -105,26 +106,26 @@ class Journal:
     def _run(self) -> None:
         while True:
             with self._wake:
-                if not self._waiting and not self._stopping:
+                if not self._lines and not self._stopping:
                     self._wake.wait(SEGMENT_SECONDS)
-                if self._waiting and not self._urgent and not self._stopping:
+                if self._lines and not self._waiting and not self._stopping:
                     self._wake.wait(LINGER_SECONDS)  # nobody waits for these: let some more gather
-                batch, self._waiting, self._urgent = self._waiting, [], False
-            if batch:
-                self._commit(batch)
+                lines, self._lines = self._lines, []
+                waiting, self._waiting = self._waiting, []
+            if lines:
+                self._commit(lines, waiting)
             elif self._stopping:
                 break
             self._rotate_if_due()
         self._close_segment()
 
-    def _commit(self, batch: Sequence[tuple[bytes, Done | None]]) -> None:
+    def _commit(self, lines: list[bytes], waiting: list[Done]) -> None:
         fault: JournalFull | None = None
         try:
-            self._write([body for body, _ in batch])
+            self._write(lines)
         except Exception as error:  # a worker loop: it has to go on, and whoever waits has to hear of it
             fault = JournalFull(str(error))
-        self._log_change(fault, len(batch))
-        waiting = [done for _, done in batch if done is not None]
+        self._log_change(fault, len(lines))
         if self.call_in_loop is None:
             _acknowledge(waiting, fault)
         elif waiting:

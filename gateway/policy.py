@@ -43,7 +43,10 @@ class Cookie(PolicyPart, frozen=True):
 
 
 class Service(PolicyPart, frozen=True):
-    """One tool or vendor under a purpose: what it contacts, what it stores, who receives data."""
+    """One tool or vendor under a purpose: what it contacts, what it stores, who receives data.
+
+    `inline` are signatures: short pieces of code by which scripts that stand in the page itself are known as its own.
+    """
 
     id: Identifier
     purpose: Identifier
@@ -54,15 +57,26 @@ class Service(PolicyPart, frozen=True):
     cookies: tuple[Cookie, ...] = ()
     recipients: tuple[str, ...] = ()
     retention: str = ""
+    inline: tuple[Annotated[str, Meta(min_length=4)], ...] = ()
 
 
 class Purpose(PolicyPart, frozen=True):
-    """One reason for which data are used, as a visitor reads it and decides on it."""
+    """One reason for which data are used, as a visitor reads it and decides on it.
+
+    `gpc` is whether a browser's Global Privacy Control speaks against it; unless said otherwise it does, but for
+    `analytics`, which sells and shares nothing.
+    """
 
     id: Identifier
     title: Wording
     description: Wording = {}
     ground: str = "consent"
+    gpc: bool | None = None
+
+    @property
+    def yields_to_gpc(self) -> bool:
+        """Whether Global Privacy Control speaks against this purpose."""
+        return self.id != ANALYTICS if self.gpc is None else self.gpc
 
 
 class PolicyFile(PolicyPart, frozen=True):
@@ -78,18 +92,21 @@ class PolicyFile(PolicyPart, frozen=True):
 class Policy(msgspec.Struct, frozen=True):
     """A checked policy with what the hot path needs worked out once.
 
-    `scopes` maps each optional purpose to its scope hash; `hosts` and `cookies` map exact names to purposes, and the
-    `*_patterns` hold the wildcard ones as (suffix or prefix, purpose).
+    `gpc` are the purposes that Global Privacy Control speaks against. `scopes` maps each optional purpose to its scope
+    hash; `hosts` and `cookies` map exact names to purposes, and the `*_patterns` hold the wildcard ones as (suffix or
+    prefix, purpose).
     """
 
     file: PolicyFile
     optional: tuple[Purpose, ...]
+    gpc: frozenset[str]
     scopes: dict[str, str]
     wording: str
     hosts: dict[str, str]
     host_suffixes: tuple[tuple[str, str], ...]
     cookies: dict[str, str]
     cookie_prefixes: tuple[tuple[str, str], ...]
+    inline: tuple[tuple[str, str], ...] = ()
 
     @property
     def controller(self) -> Controller:
@@ -140,12 +157,14 @@ def parse_policy(raw: dict[str, Any], file: str = "policy.toml") -> Policy:
     return Policy(
         file=parsed,
         optional=optional,
+        gpc=frozenset(purpose.id for purpose in optional if purpose.yields_to_gpc),
         scopes={purpose.id: _scope_hash(parsed, purpose) for purpose in optional},
-        wording=_hash([parsed.controller, parsed.purposes, parsed.services, parsed.languages]),
+        wording=_hash([parsed.controller, parsed.purposes, _shown(parsed), parsed.languages]),
         hosts=hosts,
         host_suffixes=suffixes,
         cookies=cookies,
         cookie_prefixes=prefixes,
+        inline=tuple((signature, service.purpose) for service in parsed.services for signature in service.inline),
     )
 
 
@@ -203,11 +222,17 @@ def _scope_hash(parsed: PolicyFile, purpose: Purpose) -> str:
             sorted(c.name for c in s.cookies),
             sorted(s.recipients),
             s.retention,
+            *([sorted(s.inline)] if s.inline else []),
         ]
         for s in sorted(parsed.services, key=lambda s: s.id)
         if s.purpose == purpose.id
     ]
     return _hash([purpose.id, purpose.ground, services])
+
+
+def _shown(parsed: PolicyFile) -> list[dict[str, Any]]:
+    """The services as visitors read them: signatures are for us alone."""
+    return [{k: v for k, v in msgspec.structs.asdict(s).items() if k != "inline"} for s in parsed.services]
 
 
 def _hash(value: object) -> str:

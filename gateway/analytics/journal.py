@@ -102,6 +102,8 @@ class Journal:
             self._wake.notify()
         self._thread.join()
         self._lock_file.close()
+        if not any(self._folder.glob(f"{self._writer}-*{SUFFIX}")):
+            self._lock_path.unlink(missing_ok=True)  # else whoever removes the last segment does it
 
     def _run(self) -> None:
         while True:

@@ -14,7 +14,7 @@ NAME = "gw_consent"
 
 
 class _Payload(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """The cookie's content, in a fixed order: version, site, answers, decided at, consent id, revision."""
+    """The cookie's content, in a fixed order: version, site, answers, decided at, consent id, revision, GPC."""
 
     version: int
     site: str
@@ -22,6 +22,7 @@ class _Payload(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     decided_at: int
     consent_id: str
     revision: int
+    gpc: bool = False
 
 
 _decoder = msgspec.json.Decoder(_Payload, strict=True)
@@ -36,7 +37,7 @@ def cookie_name(base: str, *, secure: bool, domain: str) -> str:
 
 def encode_choice(choice: Choice, signer: TokenSigner) -> str:
     """The cookie's value for a choice."""
-    payload = _Payload(VERSION, choice.site, choice.answers, choice.decided_at, choice.consent_id, choice.revision)
+    payload = _Payload(VERSION, *msgspec.structs.astuple(choice))
     return signer.sign(urlsafe_b64encode(msgspec.json.encode(payload)).rstrip(b"="))
 
 
@@ -53,7 +54,7 @@ def read_choice(value: str, signer: TokenSigner) -> Choice | None:
         return None
     if payload.version != VERSION:
         return None
-    return Choice(payload.site, payload.answers, payload.decided_at, payload.consent_id, payload.revision)
+    return Choice(*msgspec.structs.astuple(payload)[1:])
 
 
 def build_set_cookie(name: str, value: str, *, max_age: int = LIFETIME_SECONDS, secure: bool, domain: str = "") -> str:

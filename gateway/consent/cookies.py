@@ -1,11 +1,14 @@
 """The cookie firewall: which cookies of a response may reach the browser."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from gateway.consent.decision import Decision
 from gateway.policy import UNKNOWN, Policy
 
 Header = tuple[bytes, bytes]
+# They are between the browser and us.
+OWN = frozenset(prefix + name for prefix in (b"", b"__Host-", b"__Secure-") for name in (b"gw_consent", b"gw_visit"))
 
 
 def cookie_of(value: bytes) -> str:
@@ -25,6 +28,32 @@ def find_refused(headers: Iterable[Header], policy: Policy, decision: Decision) 
         if not decision.allows(purpose):
             refused.append((header, name, purpose))
     return refused
+
+
+@lru_cache(maxsize=64)
+def stated_consent(purposes: tuple[str, ...]) -> bytes:
+    """What the site's server is told of a decision: the purposes granted, `analytics, marketing`, or `none`."""
+    return ", ".join(purposes).encode() or b"none"
+
+
+def find_kept(
+    header: bytes, policy: Policy, decision: Decision, *, enforce: bool
+) -> tuple[bytes, list[tuple[str, str]]]:
+    """What is left of a Cookie header when our own cookies are taken out, and with `enforce` those without consent; and
+    the latter by name and purpose. Bytes of what is kept stay as they are."""
+    kept, refused = [], []
+    for part in header.split(b";"):
+        raw = part.partition(b"=")[0].strip()
+        if raw in OWN or not raw:
+            continue
+        name = raw.decode("latin-1")
+        purpose = policy.purpose_of_cookie(name)
+        allowed = decision.allows(purpose)
+        if not allowed:
+            refused.append((name, purpose))
+        if allowed or not enforce:
+            kept.append(part)
+    return b";".join(kept).strip(), refused
 
 
 def expire_cookies(names: Iterable[str], host: str, *, secure: bool) -> list[str]:

@@ -14,7 +14,8 @@ class Choice(msgspec.Struct, frozen=True):
     """What a visitor said, as a cookie that we signed carries it.
 
     `answers` maps each purpose asked to (scope hash, yes or no). `consent_id` and `revision` are there only
-    when something was granted: a refusal carries no identifier.
+    when something was granted: a refusal carries no identifier. `gpc` says that the browser's Global Privacy Control
+    was on when something was granted nevertheless.
     """
 
     site: str
@@ -22,6 +23,7 @@ class Choice(msgspec.Struct, frozen=True):
     decided_at: int
     consent_id: str = ""
     revision: int = 0
+    gpc: bool = False
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -44,13 +46,18 @@ class Decision(msgspec.Struct, frozen=True):
                 return False
         return True
 
+    def has(self, purpose: str) -> bool:
+        """The same for one purpose, for a site's own templates and views."""
+        return self.allows(purpose)
+
 
 UNDECIDED = Decision(frozenset(), chosen=False)
 
 
-def decide(choice: Choice | None, site: str, policy: Policy, now: float) -> Decision:
+def decide(choice: Choice | None, site: str, policy: Policy, now: float, *, gpc: bool = False) -> Decision:
     """The decision from a verified choice; whatever is missing, expired, foreign or outdated means no.
 
+    With Global Privacy Control (`gpc`), purposes that it speaks against need a yes that was given in its presence.
     Withdrawal is not seen here: the caller compares `revision` with the tombstones.
     """
     if choice is None or choice.site != site:
@@ -59,6 +66,8 @@ def decide(choice: Choice | None, site: str, policy: Policy, now: float) -> Deci
     if age > LIFETIME_SECONDS or age < -CLOCK_SKEW_SECONDS:
         return UNDECIDED
     granted = frozenset(p for p, scope in policy.scopes.items() if choice.answers.get(p) == (scope, True))
+    if gpc and not choice.gpc:
+        granted -= policy.gpc
     chosen = all(_answered(choice.answers, p, scope) for p, scope in policy.scopes.items())
     if granted and not (choice.consent_id and choice.revision >= 1):
         return UNDECIDED

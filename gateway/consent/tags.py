@@ -1,48 +1,50 @@
 """Holding back: tags to hosts without consent are disarmed in the HTML before its bytes leave. The only user of lolhtml.
 
-A held tag keeps its place and its attributes; only what makes the browser act is renamed (`src` to `data-gw-src`,
-`srcset` likewise, a script's `type` to `text/plain`), so that it can be released on the page when consent comes.
-Default deny: a host that no service of the policy names is held too, and never released.
+A held tag keeps its place and its attributes; only what makes the browser act is renamed (`src` to `data-gw-src`, and so
+on), and a script's `type` becomes `text/plain`, so that it can be released on the page when consent comes.
 """
 
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from functools import lru_cache
-from html import unescape
+from html import escape, unescape
 from typing import Any
 
 import lolhtml
 import msgspec
 
-from gateway.consent.decision import Decision
-from gateway.policy import UNKNOWN, Policy
+from gateway.consent.tag_addresses import OWN, find_host, read_data
+from gateway.consent.tag_gate import DEPENDS, Attributes, Held, TagGate, Verdict, disarm
+from gateway.policy import UNKNOWN
 
 # Stands where our snippet goes. No page can hold it by chance or on purpose: it is made anew in each process.
 MARK = f"<!--gw-{secrets.token_hex(12)}-->"
 _MARK_BYTES = MARK.encode()
-_SCHEME = re.compile(r"^([a-z][a-z0-9+.\-]*):", re.IGNORECASE)
-_IGNORED = str.maketrans("", "", "\t\n\r")  # the URL parser of browsers drops these anywhere
-_NETWORK_SCHEMES = frozenset(("http", "https", "ws", "wss", "ftp"))
-OWN = "self"
-LOADING = "script, iframe[src], img"
+_META = 'meta[name="gw-topic"], meta[http-equiv]'
+_ALWAYS = ("iframe", "video", "source", "object", "image", "use", "feimage", "applet", "param", "set", "animate")
 # Elements that few pages have, by tag: left out for a whole page without any, since the parser's time grows with the
 # number of selectors more than with what they match.
-RARE = {"base": "base[href]", "meta": 'meta[name="gw-topic"]', "iframe": "iframe[src]", "noscript": "noscript"}
-_RARE_TAG = re.compile(rb"<(base|meta|iframe|noscript)", re.IGNORECASE)
-_OF_THE_PAGE = frozenset(("html", "body", "base", "meta"))
+RARE = {
+    **{tag: f"{tag}[src]" for tag in ("embed", "audio", "track", "input", "frame", "portal", "bgsound")},
+    **{tag: tag for tag in _ALWAYS},
+    "base": "base[href]",
+    "link": "link[rel]",
+    "meta": _META,
+    "noscript": "noscript",
+    **dict.fromkeys(("table", "td", "th", "tr", "tbody", "tfoot"), "[background]"),
+    "ping": "[ping]",
+    "attributionsrc": "[attributionsrc]",
+}
+_ATTRIBUTES = {"ping": re.compile(rb"ping[\s=]"), "attributionsrc": re.compile(rb"attributionsrc[\s=]")}
+# What every page is full of is stepped over first: half of the time.
+_RARE_TAG = re.compile(rb"<(?!/|p>|img|script)(%s)" % "|".join(tag for tag in RARE if tag not in _ATTRIBUTES).encode())
+_OF_THE_PAGE = frozenset(("html", "body", "meta"))
+_FRAMES = {"iframe": "src", "frame": "src", "embed": "src", "object": "data"}
+MAX_DEPTH = 8  # of pages inside of pages
+_LONGEST_END = 16  # bytes, more than "</script>" has: as many without text after a script's start mean that it is empty
 
-
-class Held(msgspec.Struct, frozen=True):
-    """One tag that was (or in observe mode: would be) held back; `detail` is its tag and purpose, for counting."""
-
-    tag: str
-    host: str
-    purpose: str
-    detail: str = ""
-
-    def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "detail", f"{self.tag} {self.purpose}")
+Refused = dict[int, dict[str, str]]  # inline scripts that may not act: number in the page -> purpose -> "inline"
 
 
 class Rewritten(msgspec.Struct, frozen=True):
@@ -59,125 +61,153 @@ class Rewritten(msgspec.Struct, frozen=True):
     held: tuple[Held, ...]
 
 
-class Verdict(msgspec.Struct, frozen=True):
-    """What becomes of a refused tag: attributes that are put on it, and names taken off, as often as they stand there."""
+class ScriptScout:
+    """Reads ahead of the parser that rewrites, which has sent a script's tag before it sees the text: `refused` are the
+    inline scripts that may not act. Its own output is thrown away, since to see text is to change it in pages that are
+    no UTF-8."""
 
-    held: Held
-    put: tuple[tuple[str, str], ...]
-    taken: tuple[str, ...]
+    def __init__(self, gate: TagGate) -> None:
+        self.refused: Refused = {}
+        self._gate, self._number, self._unheard = gate, -1, 0
+        self._open: Attributes | None = None
+        self._text: list[str] = []
+        self._rewriter = lolhtml.HTMLRewriter(_drop)
+        self._rewriter.on("script", _Handler(element=self._on_script, text=self._on_text))
 
+    def read(self, chunk: bytes) -> bool:
+        """Read the next bytes; whether all scripts that have begun are judged."""
+        number = self._number
+        self._rewriter.write(chunk)
+        if self._open is not None and not self._text and number == self._number:
+            self._unheard += len(chunk)
+            if self._unheard > _LONGEST_END:
+                self._open = None
+        return self._open is None
 
-Attributes = Sequence[tuple[str, str]]
-Key = tuple[Sequence[str], ...]
-MAX_REMEMBERED = 1024  # tags of one gate
-MAX_REMEMBERED_LETTERS = 600  # of one tag
-_NEW = Verdict(Held("", "", ""), (), ())
+    def end(self) -> None:
+        """There is no more. A script without an end never runs."""
+        self._rewriter.end()
 
+    def close(self) -> None:
+        """Let the parser go, for the reason that PageRewriter does."""
+        del self._rewriter
 
-def find_host(url: str) -> str:
-    """The host that a browser would contact for an attribute's raw value; `self` for a relative address.
+    def _on_script(self, element: lolhtml.Element) -> None:
+        self._number += 1
+        self._unheard = 0
+        self._text.clear()
+        attributes = element.attributes
+        self._open = attributes if self._gate.watches(attributes) else None
 
-    Follows the WHATWG URL parser where tricks live: character references, dropped tabs and line ends, back slashes,
-    missing or surplus slashes, user info, ports, upper case, a final dot. Empty when it cannot be told.
-    """
-    text = unescape(url).strip("\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r\x0e\x0f \x1f")
-    text = text.translate(_IGNORED).replace("\\", "/")
-    scheme = _SCHEME.match(text)
-    if scheme:
-        if scheme.group(1).lower() not in _NETWORK_SCHEMES:
-            return OWN  # data:, blob:, about:, javascript: contact no other host by themselves
-        return _authority(text[scheme.end() :].lstrip("/"))
-    return _authority(text.lstrip("/")) if text.startswith("//") else OWN
-
-
-def _authority(text: str) -> str:
-    authority = re.split(r"[/?#]", text, maxsplit=1)[0].rpartition("@")[2]
-    host = authority if authority.endswith("]") else re.sub(r":\d*$", "", authority)
-    return host.lower().rstrip(".")
-
-
-class TagGate:
-    """Which tags may act: the policy and the grants of a decision, seen from the page's own hosts.
-
-    One gate serves all pages under the same policy, grants and hosts; it remembers what it said of a tag.
-    """
-
-    def __init__(self, policy: Policy, decision: Decision, own_hosts: frozenset[str]) -> None:
-        self._policy, self._decision, self._own = policy, decision, own_hosts
-        self._verdicts: dict[Key, Verdict | None] = {}
-
-    def judge(self, tag: str, base: str, attributes: Attributes) -> Verdict | None:
-        """What becomes of a tag with these attributes (raw, as in the page); None when it may act as it is.
-
-        `base` is the host that relative addresses lead to.
-        """
-        key = (tag, base, *attributes)
-        verdict = self._verdicts.get(key, _NEW)
-        if verdict is _NEW:
-            verdict = self._judge(tag, base, attributes)
-            self._remember(key, verdict, attributes)
-        return verdict
-
-    def _judge(self, tag: str, base: str, attributes: Attributes) -> Verdict | None:
-        values: dict[str, str] = {}
-        for name, value in attributes:
-            values.setdefault(name, value)  # given twice, the first counts
-        for url in _addresses(tag, values):
-            host = find_host(url)
-            host = base if host == OWN else host
-            if purpose := self._find_refused(host):
-                return _disarm(Held(tag, host, purpose), attributes, values)
-        marked = values.get("data-purpose", "") if tag == "script" else ""
-        if marked and not self._decision.allows(marked):
-            return _disarm(Held(tag, "inline", marked), attributes, values)
-        return None
-
-    def _find_refused(self, host: str) -> str:
-        """The purpose for whose sake a host may not be contacted now; empty when it may."""
-        if host == OWN or host in self._own:
-            return ""
-        purpose = self._policy.purpose_of_host(host) if host else UNKNOWN
-        return "" if self._decision.allows(purpose) else purpose
-
-    def _remember(self, key: Key, verdict: Verdict | None, attributes: Attributes) -> None:
-        letters = sum(len(name) + len(value) for name, value in attributes)
-        if letters > MAX_REMEMBERED_LETTERS or any(name == "nonce" for name, _ in attributes):
-            return  # a nonce is another one in each page
-        if len(self._verdicts) >= MAX_REMEMBERED:
-            self._verdicts.clear()
-        self._verdicts[key] = verdict
+    def _on_text(self, chunk: lolhtml.TextChunk) -> None:
+        if self._open is None:
+            return
+        self._text.append(chunk.text)
+        if chunk.last_in_text_node:
+            purposes = self._gate.judge_script(self._open, "".join(self._text))
+            if purposes:
+                self.refused[self._number] = dict.fromkeys(purposes, "inline")
+            self._open = None
 
 
-def _addresses(tag: str, values: Mapping[str, str]) -> Iterator[str]:
-    """Every address that a tag would have the browser load, raw."""
-    if src := values.get("src"):
-        yield src
-    if tag == "img":
-        for part in unescape(values.get("srcset", "")).split(","):
-            if part.strip():
-                yield part.split()[0]
-    elif tag == "script":
-        for name in ("href", "xlink:href"):  # in SVG these are a script's address
-            if url := values.get(name):
-                yield url
+class TagHolder:
+    """Holds back what is refused in one piece of HTML: the page, what stands in a `noscript`, the page of a frame."""
 
+    __slots__ = (
+        "_base",
+        "_based",
+        "_depth",
+        "_enforce",
+        "_gate",
+        "_noscript",
+        "_number",
+        "_scripts",
+        "depends",
+        "held",
+    )
 
-def _disarm(held: Held, attributes: Attributes, values: Mapping[str, str]) -> Verdict:
-    """Rename what makes the browser act; everything else of the tag stays as it was."""
-    acting = [name for name in ("src", "srcset") if name in values]
-    put = [(f"data-gw-{name}", values[name]) for name in acting]
-    if held.tag == "script":
-        put += [("data-gw-type", values.get("type", "")), ("type", "text/plain")]
-    put.append(("data-gw-purpose", held.purpose))
-    # Taken as often as given: the second would act once the first is gone.
-    return Verdict(held, tuple(put), tuple(name for name, _ in attributes if name in acting))
+    def __init__(self, gate: TagGate, scripts: Refused, *, enforce: bool, depth: int = 0, base: str = OWN) -> None:
+        self._gate, self._scripts, self._enforce, self._depth = gate, scripts, enforce, depth
+        self._base, self._based = base, False
+        self._number = -1
+        self._noscript: list[str] = []
+        self.held: list[Held] = []
+        self.depends = False  # whether there are scripts of which the text decides
+
+    def look(self, element: lolhtml.Element, tag: str) -> None:
+        """Judge one tag, and hold it back when it is refused."""
+        attributes = element.attributes
+        verdict = self._gate.judge(tag, self._base, attributes)
+        if tag == "script":
+            self._number += 1
+            if verdict is None or verdict is DEPENDS:
+                verdict = self._look_at_script(attributes, verdict)
+        elif tag != "img" and (tag in _FRAMES or tag == "base"):
+            self._look_further(element, tag, attributes, judged=verdict is not None)
+        if verdict is not None:
+            self.held.append(verdict.held)
+            if self._enforce:
+                _put(element, verdict.put, verdict.taken)
+
+    def on_element(self, element: lolhtml.Element) -> None:
+        """The same as a callback of lolhtml."""
+        self.look(element, element.tag_name)
+
+    def on_noscript(self, chunk: lolhtml.TextChunk) -> None:
+        """Text to browsers that run scripts, and so to lolhtml; to others elements like any, pixels above all."""
+        self._noscript.append(chunk.text)
+        chunk.remove()
+        if chunk.last_in_text_node:
+            text = "".join(self._noscript).encode()
+            self._noscript.clear()
+            text, held = self._rewrite_inside(text, self._base)
+            self.held += held
+            chunk.after(text.decode(), lolhtml.ContentType.HTML)
+
+    def _look_at_script(self, attributes: Attributes, verdict: Verdict | None) -> Verdict | None:
+        self.depends = self.depends or verdict is DEPENDS
+        refused = self._scripts.get(self._number)
+        return disarm("script", attributes, (), refused) if refused else None
+
+    def _look_further(self, element: lolhtml.Element, tag: str, attributes: Attributes, *, judged: bool) -> None:
+        """Where relative addresses lead from here; a frame's page, when the tag itself holds it."""
+        values = dict(reversed(attributes))
+        if tag == "base":
+            self._base = self._base if self._based else find_host(values.get("href", "")) or OWN
+            self._based = True
+            return
+        name = _FRAMES[tag]
+        content = None if judged else read_data(values.get(name, ""))
+        if content is not None:
+            _, held = self._rewrite_inside(content, OWN)
+            if held:
+                refused = {one.purpose: one.host for one in held}
+                verdict = disarm(tag, attributes, (name,), refused)
+                self.held.append(verdict.held)
+                if self._enforce:
+                    _put(element, verdict.put, verdict.taken)
+        if tag == "iframe" and "srcdoc" in values:
+            text, held = self._rewrite_inside(unescape(values["srcdoc"]).encode("utf-8", "replace"), self._base)
+            self.held += held
+            if held and self._enforce:
+                element.set_attribute("srcdoc", escape(text.decode(), quote=True))
+
+    def _rewrite_inside(self, text: bytes, base: str) -> tuple[bytes, list[Held]]:
+        """HTML that stands inside of this; when it cannot be read, nothing of it is left."""
+        if self._depth >= MAX_DEPTH:
+            return b"", [Held("iframe", "inside", UNKNOWN)]
+        try:
+            return rewrite_part(text, self._gate, base=base, enforce=self._enforce, depth=self._depth + 1)
+        except RuntimeError:  # lolhtml: mark-up that browsers read in different ways
+            return (b"" if self._enforce else text), [Held("iframe", "inside", UNKNOWN)]
 
 
 class PageRewriter:
     """Rewrites one HTML page as it streams by: `feed` chunks, then `finish`; both return bytes to send.
 
-    `enforce=False` only lists; `rare` are the tags of RARE that the page may have. The snippet is asked for when its
-    place comes, once, with the page's language and topic.
+    `enforce=False` only lists; `rare` are the tags of RARE that the page may have. `scripts` are the inline scripts that
+    are known to be refused; without it they are found on the way. The snippet is asked for when its place comes, once,
+    with the page's language and topic.
     """
 
     def __init__(
@@ -187,40 +217,60 @@ class PageRewriter:
         *,
         enforce: bool,
         rare: frozenset[str] = frozenset(RARE),
+        scripts: Refused | None = None,
     ) -> None:
-        self._gate, self._snippet, self._enforce = gate, snippet, enforce
+        self._snippet = snippet
         self._out: list[Any] = []
-        self._base = OWN
-        self._noscript: list[str] = []
         self._inserted = False
         self._body_seen = False
         self.document = False
         self.language = self.topic = ""
-        self.held: list[Held] = []
+        self._scout = ScriptScout(gate) if scripts is None else None
+        self._waiting: list[bytes] = []
+        holder = TagHolder(gate, self._scout.refused if self._scout else scripts or {}, enforce=enforce)
+        self._holder, self.held = holder, holder.held
+        self._look = holder.look
         self._rewriter = lolhtml.HTMLRewriter(self._out.append)
         self._began = False
-        self._rewriter.on(_selectors(rare), _Handler(element=self._on_element))
+        self._rewriter.on(_selectors(rare, page=True), _Handler(element=self._on_element))
         if "noscript" in rare:
-            self._rewriter.on("noscript", _Handler(text=self._on_noscript))
+            self._rewriter.on("noscript", _Handler(text=holder.on_noscript))
 
     def feed(self, chunk: bytes) -> bytes:
-        """Rewrite the next bytes of the page; may hold some back until the tag they belong to is complete."""
+        """Rewrite the next bytes of the page; may hold some back until the tag or script they belong to is complete."""
         if not self._began and chunk.strip():
             self._began = True
             self.document = chunk.lstrip(b"\xef\xbb\xbf \t\r\n\f")[:9].lower() == b"<!doctype"
+        if self._scout:
+            self._waiting.append(chunk)
+            if not self._scout.read(chunk):
+                return b""
+            chunk = b"".join(self._waiting)
+            self._waiting.clear()
         self._rewriter.write(chunk)
         return self._take()
 
     def finish(self) -> bytes:
         """The rest of the page; the snippet goes last when the page never closed its body."""
+        if self._scout:
+            self._scout.end()
+            self._rewriter.write(b"".join(self._waiting))
+            self._waiting.clear()
         self._rewriter.end()
         rest = self._take()
         return rest if self._inserted or not self.document else rest + self._insert()
+
+    @property
+    def depends(self) -> bool:
+        """Whether the page has scripts of which the text decides."""
+        return self._holder.depends
 
     def close(self) -> None:
         """Let the parser go, in the thread that made it: it refers to us as we do to it, and the garbage collector
         would find the pair in whichever thread it happens to run."""
         del self._rewriter
+        if self._scout:
+            self._scout.close()
 
     def _take(self) -> bytes:
         taken = b"".join(self._out)
@@ -235,69 +285,102 @@ class PageRewriter:
 
     def _on_element(self, element: lolhtml.Element) -> None:
         tag = element.tag_name
-        if tag in _OF_THE_PAGE:
+        if tag not in _OF_THE_PAGE:
+            self._look(element, tag)
+        elif tag == "meta":
+            if element.has_attribute("http-equiv"):
+                self._look(element, tag)
+            elif not self.topic:
+                self.topic = unescape(element.get_attribute("content") or "")
+        else:
             self._on_page(element, tag)
-            return
-        verdict = self._gate.judge(tag, self._base, element.attributes)
-        if verdict is not None:
-            self._hold(element, verdict)
 
     def _on_page(self, element: lolhtml.Element, tag: str) -> None:
-        """What a page says of itself."""
-        if tag == "meta":
-            self.topic = self.topic or unescape(element.get_attribute("content") or "")
-        elif tag == "base":
-            if self._base == OWN:
-                self._base = find_host(element.get_attribute("href") or "")
-        else:
-            self.document = True
-            if tag == "html":
-                self.language = self.language or (element.get_attribute("lang") or "")
-            elif not self._body_seen:
-                self._body_seen = True
-                element.append(MARK, lolhtml.ContentType.HTML)
-
-    def _on_noscript(self, chunk: lolhtml.TextChunk) -> None:
-        """Text to browsers that run scripts, and so to lolhtml; to others elements like any, pixels above all."""
-        self._noscript.append(chunk.text)
-        chunk.remove()
-        if chunk.last_in_text_node:
-            text = "".join(self._noscript)
-            self._noscript.clear()
-            chunk.after(self._rewrite_inside(text), lolhtml.ContentType.HTML)
-
-    def _rewrite_inside(self, text: str) -> str:
-        out: list[Any] = []
-        inner = lolhtml.HTMLRewriter(out.append)
-        inner.on(LOADING, _Handler(element=self._on_element))
-        inner.write(text.encode())
-        inner.end()
-        return b"".join(out).decode()
-
-    def _hold(self, element: lolhtml.Element, verdict: Verdict) -> None:
-        self.held.append(verdict.held)
-        if self._enforce:
-            for name, value in verdict.put:
-                element.set_attribute(name, value)
-            for name in verdict.taken:
-                element.remove_attribute(name)
+        """The page's own frame: its language, and where its body ends."""
+        self.document = True
+        if tag == "html":
+            self.language = self.language or (element.get_attribute("lang") or "")
+            return
+        if element.has_attribute("background"):
+            self._look(element, tag)
+        if not self._body_seen:
+            self._body_seen = True
+            element.append(MARK, lolhtml.ContentType.HTML)
 
 
 def rewrite_page(body: bytes, gate: TagGate, *, enforce: bool) -> Rewritten:
     """Rewrite a whole page for the cache: the snippet's place is left open between `before` and `after`."""
-    rare = frozenset(tag.lower().decode() for tag in _RARE_TAG.findall(body))
-    rewriter = PageRewriter(gate, lambda _: _MARK_BYTES, enforce=enforce, rare=rare)
+    scripts = _find_scripts(body, gate) if gate.may_know(body) else None
+    page, depends = _rewrite_page(body, gate, scripts or {}, enforce=enforce)
+    if depends and scripts is None and (scripts := _find_scripts(body, gate)):
+        page, _ = _rewrite_page(body, gate, scripts, enforce=enforce)
+    return page
+
+
+def _rewrite_page(body: bytes, gate: TagGate, scripts: Refused, *, enforce: bool) -> tuple[Rewritten, bool]:
+    """The page, and whether it has scripts of which the text decides."""
+    rewriter = PageRewriter(gate, lambda _: _MARK_BYTES, enforce=enforce, rare=_find_rare(body), scripts=scripts)
     try:
         text = rewriter.feed(body) + rewriter.finish()
     finally:
         rewriter.close()
     before, found, after = text.rpartition(_MARK_BYTES) if rewriter.document else (text, b"", b"")
-    return Rewritten(before, after, bool(found), rewriter.language, rewriter.topic, tuple(rewriter.held))
+    held = tuple(rewriter.held)
+    return Rewritten(before, after, bool(found), rewriter.language, rewriter.topic, held), rewriter.depends
 
 
-@lru_cache(maxsize=64)
-def _selectors(rare: frozenset[str]) -> str:
-    return ", ".join(("html", "body", "script", "img", *(RARE[tag] for tag in sorted(rare) if tag != "noscript")))
+def rewrite_part(
+    text: bytes, gate: TagGate, *, base: str = OWN, enforce: bool = True, depth: int = 0
+) -> tuple[bytes, list[Held]]:
+    """Rewrite HTML that is no page by itself. Raises RuntimeError for mark-up that browsers read in different ways."""
+    holder = TagHolder(gate, _find_scripts(text, gate), enforce=enforce, depth=depth, base=base)
+    rare = _find_rare(text)
+    out: list[Any] = []
+    rewriter = lolhtml.HTMLRewriter(out.append)
+    rewriter.on(_selectors(rare, page=False), _Handler(element=holder.on_element))
+    if "noscript" in rare:
+        rewriter.on("noscript", _Handler(text=holder.on_noscript))
+    rewriter.write(text)
+    rewriter.end()
+    return b"".join(out), holder.held
+
+
+def _find_rare(body: bytes) -> frozenset[str]:
+    """What a page may have of RARE."""
+    lowered = body.lower()
+    rare = {tag.decode() for tag in _RARE_TAG.findall(lowered)}
+    for name, pattern in _ATTRIBUTES.items():
+        if pattern.search(lowered):
+            rare.add(name)
+    return frozenset(rare)
+
+
+def _find_scripts(body: bytes, gate: TagGate) -> Refused:
+    """The inline scripts of a page that may not act."""
+    scout = ScriptScout(gate)
+    try:
+        scout.read(body)
+        scout.end()
+    finally:
+        scout.close()
+    return scout.refused
+
+
+@lru_cache(maxsize=256)
+def _selectors(rare: frozenset[str], *, page: bool) -> str:
+    names = ("html", "body", "script", "img") if page else ("script", "img")
+    return ", ".join((*names, *sorted({RARE[tag] for tag in rare if tag != "noscript"})))
+
+
+def _put(element: lolhtml.Element, put: tuple[tuple[str, str], ...], taken: tuple[str, ...]) -> None:
+    for name, value in put:
+        element.set_attribute(name, value)
+    for name in taken:
+        element.remove_attribute(name)
+
+
+def _drop(_output: object) -> None:
+    """What a scout would send."""
 
 
 class _Handler:

@@ -37,12 +37,14 @@ _grants = msgspec.json.Decoder(Grants)
 
 
 class Said(msgspec.Struct, frozen=True):
-    """What a visitor said in one post: the button, the purposes switched on, and under which words."""
+    """What a visitor said in one post: the button, the purposes switched on, under which words, and whether the browser
+    sent Global Privacy Control with it."""
 
     choice: str
     purposes: frozenset[str]
     language: str
     channel: str
+    gpc: bool = False
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -60,7 +62,7 @@ def choose(said: Said, before: Choice | None, site: Site, config: Config, engine
     `before` is the choice in the visitor's verified cookie, if any. When the disk is full, the reserve is given up for
     it. Raises sqlalchemy's DBAPIError when the database cannot be written: then nothing has changed.
     """
-    wanted = _wanted(said, site.policy)
+    wanted = find_wanted(said, site.policy)
     try:
         chosen = _commit(said, wanted, before, site, config, engine, now)
     except DBAPIError as error:
@@ -74,7 +76,8 @@ def choose(said: Said, before: Choice | None, site: Site, config: Config, engine
     return chosen
 
 
-def _wanted(said: Said, policy: Policy) -> frozenset[str]:
+def find_wanted(said: Said, policy: Policy) -> frozenset[str]:
+    """The purposes that a visitor said yes to."""
     if said.choice == ACCEPT_ALL:
         return frozenset(policy.scopes)
     return said.purposes & frozenset(policy.scopes) if said.choice == SAVE else frozenset()
@@ -105,7 +108,7 @@ def _commit(
             outbox.withdraw(connection, consent_id, _destinations_of(config, ended), now)
         outcome = _outcome(wanted, old, site.policy)
         _append(connection, said, wanted, withdrawn, outcome, consent_id, revision, site, now)
-    choice = _choice(wanted, consent_id, revision, site, now)
+    choice = _choice(wanted, consent_id, revision, site, now, gpc=said.gpc)
     return Chosen(choice, wanted, outcome, withdrawn)
 
 
@@ -166,18 +169,19 @@ def _append(
         "policy": site.policy.file.version,
         "language": said.language,
         "channel": said.channel,
+        "signals": {"gpc": said.gpc},
         "revision": revision if consent_id else 0,
     }
     ledger.append(connection, at=now, site=site.id, kind="choice", consent_id=consent_id or None, body=body)
 
 
-def _choice(wanted: frozenset[str], consent_id: str, revision: int, site: Site, now: float) -> Choice:
+def _choice(wanted: frozenset[str], consent_id: str, revision: int, site: Site, now: float, *, gpc: bool) -> Choice:
     """What the cookie says; a refusal is the same for everybody and names nobody."""
     answers = {purpose: (scope, purpose in wanted) for purpose, scope in site.policy.scopes.items()}
     if not wanted:
         # To the hour: a moment in seconds would tell refusers apart.
         return Choice(site.id, answers, int(now) // 3600 * 3600)
-    return Choice(site.id, answers, int(now), consent_id, revision)
+    return Choice(site.id, answers, int(now), consent_id, revision, gpc)
 
 
 def _destinations_of(config: Config, ended: tuple[str, ...]) -> list[str]:

@@ -6,6 +6,7 @@ from gateway.consent.decision import UNDECIDED, Choice, Decision, decide
 from gateway.flows.parts import Parts
 
 REMEMBERED = 4096
+Key = tuple[str, str, int, bool]
 
 
 class Decider:
@@ -16,19 +17,19 @@ class Decider:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._remembered: dict[tuple[str, str, int], Decision] = {}
+        self._remembered: dict[Key, Decision] = {}
 
-    def decide(self, cookie: str, site: Site, now: float) -> Decision:
-        """The decision for a consent cookie's value ("" when there is none)."""
+    def decide(self, cookie: str, site: Site, now: float, *, gpc: bool = False) -> Decision:
+        """The decision for a consent cookie's value ("" when there is none), with or without Global Privacy Control."""
         if not cookie:
             return UNDECIDED
-        key = (site.id, cookie, int(now) // 900)
+        key = (site.id, cookie, int(now) // 900, gpc)
         decision = self._remembered.get(key)
         if decision is None:
             choice = self.read(cookie)
             if choice is None:  # not remembered: whatever a visitor invents must not fill the memory
                 return UNDECIDED
-            decision = decide(choice, site.id, site.policy, now)
+            decision = decide(choice, site.id, site.policy, now, gpc=gpc)
             self._remember(key, decision)
         if decision.granted and self._parts.tombstones.floor(decision.consent_id) > decision.revision:
             return UNDECIDED
@@ -38,7 +39,7 @@ class Decider:
         """The choice in a cookie, whatever has become of it since."""
         return read_choice(cookie, self._parts.signers.consent)
 
-    def _remember(self, key: tuple[str, str, int], decision: Decision) -> None:
+    def _remember(self, key: Key, decision: Decision) -> None:
         if len(self._remembered) >= REMEMBERED:
             self._remembered.clear()
         self._remembered[key] = decision

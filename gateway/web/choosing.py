@@ -19,7 +19,7 @@ from gateway.consent.cookies import expire_cookies
 from gateway.consent.decision import Choice, Decision, decide
 from gateway.errors import BadRequest, JournalFull
 from gateway.event import Event, Hit
-from gateway.flows.choose import CHOICES, Chosen, Said, choose
+from gateway.flows.choose import CHOICES, Chosen, Said, choose, find_wanted
 from gateway.flows.collect import collect
 from gateway.flows.decide import Decider
 from gateway.flows.view import visit_cookie
@@ -70,10 +70,10 @@ class Choosing:
         post = parse_post(body, request, site)
         name = self._desk.cookie_name(CONSENT, request, site)
         before = self._decider.read(request.cookie(name))
-        # Whoever has something to take back is never kept waiting.
-        if not (before and before.consent_id) and not self._limit_rate.allow(request.client, now):
+        said = self._said(post, request, site)
+        if not self._takes_back(said, before, site) and not self._limit_rate.allow(request.client, now):
             raise BadRequest(429, "too_many", "too many choices from this network; wait a minute")
-        chosen = await self._commit(post, before, request, site, now)
+        chosen = await self._commit(said, before, site, now)
         by_script = b"application/json" in request.headers.get(b"accept", b"")
         cookies = [self._cookie(name, chosen.choice, request, site)]
         cookies += self._expired(chosen, request, site)
@@ -84,12 +84,19 @@ class Choosing:
             location = post.return_to or "/"
             await reply(send, 303, headers=[(b"location", location.encode("latin-1"))], cookies=cookies)
 
-    async def _commit(
-        self, post: Post, before: Choice | None, request: VisitorRequest, site: Site, now: float
-    ) -> Chosen:
-        language = self._language(request, site)
+    def _said(self, post: Post, request: VisitorRequest, site: Site) -> Said:
         channel = "preferences" if post.choice == "save" else "banner"
-        said = Said(post.choice, post.purposes, language, channel)
+        return Said(post.choice, post.purposes, self._language(request, site), channel, request.gpc)
+
+    def _takes_back(self, said: Said, before: Choice | None, site: Site) -> bool:
+        """Whether something that still holds is taken back. That is never kept waiting, and nobody can do it over and
+        over: with it the cookie that it was said with is worth nothing any more."""
+        if before is None or self._parts.tombstones.floor(before.consent_id) > before.revision:
+            return False
+        granted = {purpose for purpose, (_, yes) in before.answers.items() if yes}
+        return not granted <= find_wanted(said, site.policy)
+
+    async def _commit(self, said: Said, before: Choice | None, site: Site, now: float) -> Chosen:
         parts = self._parts
         try:
             return await asyncio.to_thread(choose, said, before, site, parts.config, parts.engine, now)
@@ -137,7 +144,7 @@ class Choosing:
         """Count the page on which analytics was accepted, with its true source; returns the visit's cookie."""
         if not post.view or ANALYTICS not in chosen.granted or decision.allows(ANALYTICS):
             return []
-        granted = decide(chosen.choice, site.id, site.policy, now)
+        granted = decide(chosen.choice, site.id, site.policy, now, gpc=request.gpc)
         visit = continue_visit(None, site.id, now, 1)
         hit = _accepting_hit(post, request, site, now)
         try:

@@ -12,9 +12,9 @@ from gateway.config import Config, Site
 from gateway.consent.consent_cookie import NAME as CONSENT
 from gateway.consent.decision import UNDECIDED, Decision
 from gateway.flows.decide import Decider
-from gateway.web.encoding import readable_encodings
-from gateway.web.public import Public
-from gateway.web.request import Headers, RequestReader, VisitorRequest
+from gateway.web.onward import pass_on
+from gateway.web.public import GPC_PATH, Public
+from gateway.web.request import RequestReader, VisitorRequest
 from gateway.web.response import Desk, GatedResponse
 
 log = logging.getLogger("gateway.middleware")
@@ -25,10 +25,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# A page that we are going to change must come whole and readable: no "you have it already", no part of it.
-CONDITIONAL = frozenset((b"if-none-match", b"if-modified-since", b"if-range", b"range"))
-# Ways by which an app has the server send a file that we never see.
-SHORT_CUTS = frozenset(("http.response.pathsend", "http.response.zerocopysend"))
+# Ways by which an app has the server send what we never see: files, hints before the head, pushed responses.
+SHORT_CUTS = frozenset(f"http.response.{way}" for way in ("pathsend", "zerocopysend", "early_hint", "push"))
 
 
 class ConsentGate:
@@ -46,18 +44,20 @@ class ConsentGate:
         request = self._reader.read(scope)
         scope["gateway.client"] = request.client
         scope["gateway.scheme"] = request.scheme
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         site = self._config.find_site(request.host) or self._config.sites[0]
         now = self._desk.parts.clock()
         decision = self._decide(request, site, now)
-        if request.path.startswith(self._prefix):
+        scope["gateway.consent"] = decision
+        if scope["type"] == "websocket":
+            await self._app(self._onward(scope, request, site, decision, now), receive, send)
+            return
+        if request.path.startswith(self._prefix) or request.path == GPC_PATH:
             await self._public.answer(request, site, decision, now, receive, send)
             return
-        scope["gateway.consent"] = decision
-        if self._enforce and _hinders(request.headers):
-            scope = _for_page(scope)
+        scope = self._onward(scope, request, site, decision, now)
         if not SHORT_CUTS.isdisjoint(scope.get("extensions") or ()):
             scope = _without_short_cuts(scope)
         gated = GatedResponse(self._desk, request, site, decision, now, send)
@@ -66,34 +66,23 @@ class ConsentGate:
         finally:
             gated.close()
 
+    def _onward(self, scope: Scope, request: VisitorRequest, site: Site, decision: Decision, now: float) -> Scope:
+        """The scope for the inner app. Cookies without consent are listed while observing: later they do not arrive."""
+        policy = site.policy
+        headers, refused = pass_on(scope["headers"], request.headers, policy, decision, enforce=self._enforce)
+        if refused and not self._enforce:
+            names = [(name, f"cookie {purpose}") for name, purpose in refused]
+            self._desk.parts.counters.add_each(now, site.id, "would_hold", names)
+        return {**scope, "headers": headers}
+
     def _decide(self, request: VisitorRequest, site: Site, now: float) -> Decision:
         """The decision for this request. When it cannot be made, nothing optional happens and the page is served."""
         name = self._desk.cookie_name(CONSENT, request, site)
         try:
-            return self._decider.decide(request.cookie(name), site, now)
+            return self._decider.decide(request.cookie(name), site, now, gpc=request.gpc)
         except Exception:  # the edge: whatever fails here must not take the site down
             log.exception("no decision could be made; serving without anything optional")
             return UNDECIDED
-
-
-def _hinders(headers: Headers) -> bool:
-    """Whether a page is asked for in a way that would make it come in parts, unreadable, or not at all."""
-    if b"text/html" not in headers.get(b"accept", b"text/html"):
-        return False
-    encodings = headers.get(b"accept-encoding")
-    if encodings is not None and readable_encodings(encodings) != encodings:
-        return True
-    return not CONDITIONAL.isdisjoint(headers)
-
-
-def _for_page(scope: Scope) -> Scope:
-    """The scope with those request headers taken out or reduced to what can be read."""
-    headers = [
-        (name, readable_encodings(value) if name == b"accept-encoding" else value)
-        for name, value in scope["headers"]
-        if name not in CONDITIONAL
-    ]
-    return {**scope, "headers": headers}
 
 
 def _without_short_cuts(scope: Scope) -> Scope:

@@ -67,6 +67,11 @@ class VisitorRequest(msgspec.Struct, frozen=True):
         return b"prefetch" in purpose or b"prerender" in purpose or b"x-moz" in self.headers
 
     @property
+    def gpc(self) -> bool:
+        """Whether the browser sends Global Privacy Control: exactly `1`, once at least."""
+        return self.headers.get(b"sec-gpc") == b"1"
+
+    @property
     def is_document(self) -> bool:
         """Whether a page is asked for to be looked at: a navigation, not a fragment, frame or fetch."""
         destination = self.headers.get(b"sec-fetch-dest")
@@ -214,13 +219,15 @@ def _address(entry: str) -> str:
 
 
 def _merge(raw: Sequence[tuple[bytes, bytes]]) -> Headers:
-    """Headers sent more than once: cookies and lists joined, of all others the first."""
+    """Headers sent more than once: cookies and lists joined, a signal that was once given, of all others the first."""
     joined: Headers = {}
     for name, value in raw:
         if name == b"cookie" and name in joined:
             joined[name] += b"; " + value
         elif name == b"x-forwarded-for" and name in joined:
             joined[name] += b", " + value
+        elif name == b"sec-gpc" and value == b"1":
+            joined[name] = value  # whatever else was said of it
         else:
             joined.setdefault(name, value)
     return joined

@@ -16,7 +16,9 @@ from gateway.consent.consent_cookie import NAME as CONSENT
 from gateway.consent.consent_cookie import cookie_name
 from gateway.consent.cookies import find_refused
 from gateway.consent.decision import Decision
-from gateway.consent.tags import Held, PageRewriter, Rewritten, TagGate, rewrite_page
+from gateway.consent.links import LEADING, hold_links
+from gateway.consent.tag_gate import Held, TagGate
+from gateway.consent.tags import PageRewriter, Rewritten, rewrite_page
 from gateway.flows.parts import Parts
 from gateway.flows.view import PageView, open_view, record_view
 from gateway.policy import ANALYTICS
@@ -144,6 +146,8 @@ class GatedResponse:
         values = dict(headers)
         if b"set-cookie" in values:
             self._judge_cookies(message)
+        if not LEADING.isdisjoint(values):
+            self._judge_links(message)
         if values.get(b"content-type", b"").lower().startswith(HTML):
             await self._start_page(message, values)
         else:
@@ -157,6 +161,13 @@ class GatedResponse:
         if refused and self._desk.enforce:
             gone = [header for header, _, _ in refused]
             message["headers"] = [header for header in message["headers"] if header not in gone]
+
+    def _judge_links(self, message: Message) -> None:
+        """Take out of the head what leads the browser to a refused host."""
+        kept, held = hold_links(message["headers"], self._tag_gate())
+        self._count_held(held)
+        if held and self._desk.enforce:
+            message["headers"] = kept
 
     async def _start_page(self, message: Message, headers: dict[bytes, bytes]) -> None:
         status = message["status"]

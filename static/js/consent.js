@@ -54,8 +54,18 @@ function closeBanner() {
   if (!banner) return;
   const hadFocus = banner.contains(document.activeElement);
   banner.remove();
-  const next = lastFocus?.isConnected ? lastFocus : document.getElementById("gw-settings");
-  if (hadFocus) next?.focus({ preventScroll: true });
+  if (hadFocus) focusPage(lastFocus);
+}
+
+/** Back to where the visitor was; who began in the banner begins at the page's start. */
+function focusPage(last) {
+  if (last?.isConnected) return last.focus({ preventScroll: true });
+  const { body } = document;
+  const was = body.getAttribute("tabindex");
+  body.tabIndex = -1;
+  body.focus({ preventScroll: true });
+  if (was === null) body.removeAttribute("tabindex");
+  else body.setAttribute("tabindex", was);
 }
 
 /** Say it where assistive technology listens. */
@@ -163,6 +173,8 @@ function listen() {
   document.addEventListener("focusin", ({ target }) => {
     if (!findBanner()?.contains(target)) lastFocus = target;
   });
+  // A frame whose page stands in this page, with tags that are held: it may load when the choice is long made.
+  document.addEventListener("load", ({ target }) => target.srcdoc && letGo(), true);
   addEventListener("pageshow", ({ persisted }) => persisted && catchUp());
   if (isRevisit()) catchUp();
   watchBanner();

@@ -334,3 +334,17 @@ def test_a_full_disk_refuses_and_keeps_what_it_took(tmp_path: Path) -> None:
         [sys.executable, "-c", FULL, str(tmp_path / "journal")], check=False, capture_output=True, text=True
     )
     assert (done.stdout, done.returncode) == ("whole\n", 0), done.stderr
+
+
+def test_a_journal_that_wrote_nothing_leaves_nothing(tmp_path: Path) -> None:
+    """A worker that saw nothing leaves no file behind; one that did leaves its segment and the lock that goes with it."""
+    folder = tmp_path / "idle"
+    Journal(folder).close()
+    assert list(folder.iterdir()) == []
+    busy = Writer(folder)
+    busy.append(make_entry(1))
+    busy.journal.close()
+    assert sorted(path.suffix for path in folder.iterdir() if path.suffix in (".journal", ".lock")) == [
+        ".journal",
+        ".lock",
+    ]

@@ -46,7 +46,7 @@ def test_a_refusal_names_nobody() -> None:
     """The cookie of a refusal holds no identifier, and two who refuse carry the very same one."""
     value = encode_choice(make_choice(POLICY), SIGNER)
     payload = msgspec.json.decode(base64.urlsafe_b64decode(value.split(".")[0] + "=="))
-    assert payload[4:] == ["", 0]
+    assert payload[4:] == ["", 0, False]
     assert value == encode_choice(make_choice(POLICY), SIGNER)
 
 

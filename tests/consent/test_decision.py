@@ -118,3 +118,20 @@ def test_a_grant_always_has_all_its_grounds(choice: Choice) -> None:
         assert -120 <= NOW - choice.decided_at <= LIFETIME_SECONDS
         assert choice.consent_id
         assert choice.revision >= 1
+
+
+SIGNALS = [
+    (False, False, ["analytics", "marketing"]),
+    (True, False, ["analytics"]),
+    (True, True, ["analytics", "marketing"]),
+    (False, True, ["analytics", "marketing"]),
+]
+
+
+@pytest.mark.parametrize(("sent", "known", "holds"), SIGNALS)
+def test_global_privacy_control_only_takes_away(sent: bool, known: bool, holds: list[str]) -> None:
+    """R22: the signal suspends what it speaks against, unless the yes was given in its presence; it never grants."""
+    choice = make_choice(POLICY, "analytics", "marketing", gpc=known)
+    found = decide(choice, "main", POLICY, NOW, gpc=sent)
+    assert (sorted(found.granted), found.chosen) == (holds, True)
+    assert decide(None, "main", POLICY, NOW, gpc=sent) is UNDECIDED

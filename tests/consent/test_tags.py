@@ -6,7 +6,9 @@ from itertools import pairwise
 import pytest
 
 from gateway.consent.decision import UNDECIDED, Decision, decide
-from gateway.consent.tags import OWN, PageRewriter, TagGate, find_host, rewrite_page
+from gateway.consent.tag_addresses import OWN, find_host
+from gateway.consent.tag_gate import TagGate
+from gateway.consent.tags import PageRewriter, rewrite_page
 from tests.example_site import NOW, make_choice, read_policy
 
 POLICY = read_policy()
@@ -131,7 +133,7 @@ HELD = [
     (f'<img src="{EVIL}" src="{EVIL}2" SRC=3>', f'<img data-gw-src="{EVIL}" data-gw-purpose="unknown">'),
     (
         f'<svg><script href="{EVIL}"></script></svg>',
-        f'<svg><script href="{EVIL}" data-gw-type="" type="text/plain" data-gw-purpose="unknown"></script></svg>',
+        f'<svg><script data-gw-href="{EVIL}" data-gw-type="" type="text/plain" data-gw-purpose="unknown"></script></svg>',
     ),
     (
         f'<noscript><img height=1 src="{EVIL}"></noscript>',
@@ -143,7 +145,8 @@ HELD = [
     ),
     (
         '<base href="//evil.example/"><img src="a.png">',
-        '<base href="//evil.example/"><img data-gw-src="a.png" data-gw-purpose="unknown">',
+        '<base data-gw-href="//evil.example/" data-gw-purpose="unknown">'
+        '<img data-gw-src="a.png" data-gw-purpose="unknown">',
     ),
     (
         '<script data-purpose="analytics">count()</script>',

@@ -81,3 +81,10 @@ def test_memory_is_bounded_and_takes_no_rubbish(parts: Parts, site: Site) -> Non
     for number in range(REMEMBERED + 5):
         decider.decide(cookie(parts, "analytics", at=NOW - number), site, NOW)
     assert 0 < len(decider._remembered) <= REMEMBERED
+
+
+def test_a_remembered_decision_knows_the_signal(parts: Parts, site: Site) -> None:
+    """The same cookie with and without Global Privacy Control has two decisions, in whatever order they are asked for."""
+    decider, value = Decider(parts), cookie(parts, "analytics", "marketing")
+    asked = [len(decider.decide(value, site, NOW, gpc=gpc).granted) for gpc in (False, True, False, True)]
+    assert asked == [2, 1, 2, 1]

@@ -258,7 +258,11 @@ def test_a_network_cannot_fill_the_ledger(tmp_path: Path) -> None:
         late = browser.choose("reject_all")
         assert (late.status_code, "retry-after" in late.headers) == (429, True)
         browser.carry(granted)
+        assert browser.choose("accept_all").status_code == 429  # a yes of long ago is no free pass
+        browser.carry(granted)
         assert browser.choose("reject_all").status_code == 303
+        browser.carry(granted)
+        assert browser.choose("reject_all").status_code == 429  # nothing is left to be taken back
     assert count_records(tmp_path / "data") == 4
 
 

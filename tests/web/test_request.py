@@ -295,3 +295,22 @@ def test_no_random_forwarding_reaches_past_a_trusted_proxy() -> None:
         ours = [f"10.1.1.{dice.randrange(256)}" for _ in range(dice.randrange(4))]
         chain = ", ".join([*invented, "198.51.100.7", *ours]).encode()
         assert read((b"x-forwarded-for", chain), trusted=TRUSTED, client=("10.0.0.1", 1)).client == "198.51.100.7"
+
+
+GPC = [
+    ((b"1",), True),
+    ((), False),
+    ((b"0",), False),
+    ((b"true",), False),
+    ((b"1, 1",), False),
+    ((b"11",), False),
+    ((b"0", b"1"), True),
+    ((b"1", b"0"), True),
+    ((b"1", b"1"), True),
+]
+
+
+@pytest.mark.parametrize(("values", "given"), GPC)
+def test_global_privacy_control_is_exactly_one(values: tuple[bytes, ...], given: bool) -> None:
+    """R21: `1` is the signal, nothing else is; of several headers one is enough."""
+    assert read(*((b"sec-gpc", value) for value in values)).gpc is given

@@ -1,6 +1,6 @@
 /**
- * Held tags: a script, iframe or image whose address waits in `data-gw-src` (or `data-gw-srcset`) until every purpose in
- * its `data-gw-purpose` is granted; a script also has type="text/plain", its own type waits in `data-gw-type`.
+ * Held tags: what would make a tag act waits under the same name with `data-gw-` before it (`data-gw-src`) until every
+ * purpose in its `data-gw-purpose` is granted; a script also has type="text/plain", its own type waits in `data-gw-type`.
  */
 
 // A page that requires trusted types lets us through by this name; one that forbids new names makes `release` throw.
@@ -15,25 +15,36 @@ export const scriptUrl = (url) => trusted.createScriptURL(url);
 let turn = Promise.resolve();
 
 /**
- * Let go of every tag whose purposes are all granted: once, in document order, without a reload.
+ * Let go of every tag whose purposes are all granted: once, in document order, without a reload; also of those that
+ * wait in templates and in frames whose page stands in the page.
  * Throws TypeError when the page's trusted types policy refuses our scripts.
  */
-export function release(granted) {
-  for (const tag of document.querySelectorAll("[data-gw-purpose]")) {
-    if (!tag.dataset.gwPurpose.split(" ").every((purpose) => granted.includes(purpose))) continue;
+export function release(granted, root = document) {
+  for (const tag of root.querySelectorAll("[data-gw-purpose],template,iframe[srcdoc]")) {
+    const inside = tag.localName === "template" ? tag.content : tag.srcdoc && tag.contentDocument;
+    if (inside) release(granted, inside);
+    const purposes = tag.dataset.gwPurpose;
+    if (purposes == null || !purposes.split(" ").every((purpose) => granted.includes(purpose))) continue;
     if (tag.localName === "script") releaseScript(tag);
     else releaseElement(tag);
     tag.removeAttribute("data-gw-purpose");
   }
 }
 
+// Only these attributes and no javascript: addresses, so that a site's visitors cannot smuggle in code of theirs.
+const NAMES = ("imagesrcset srcset src xlink:href href data poster background ping attributionsrc lowsrc codebase archive "
+  + "code content value values from by to").split(" ");
+
 function releaseElement(tag) {
-  for (const name of ["srcset", "src"]) {
+  for (const name of NAMES) {
     const url = tag.getAttribute("data-gw-" + name);
-    // Only these two attributes and no javascript: addresses, so that a site's visitors cannot smuggle in code of theirs.
-    if (url !== null && !/^\W*javascript:/i.test(url)) tag.setAttribute(name, url);
     tag.removeAttribute("data-gw-" + name);
+    if (url === null || /javascript:/i.test(url.replace(/\s/g, ""))) continue;
+    tag.setAttribute(name.replace("xlink:", ""), url);
   }
+  // A film that has found no source yet does not look again by itself.
+  const film = tag.localName === "source" && tag.parentNode;
+  if (film && !film.currentSrc) film.load?.();
 }
 
 /** A script that was parsed as text never runs: a new one takes its place. */
@@ -42,13 +53,14 @@ function releaseScript(held) {
   for (const { name, value } of held.attributes) {
     if (name !== "type" && name !== "src" && !name.startsWith("data-gw-")) script.setAttribute(name, value);
   }
-  const { gwType, gwSrc } = held.dataset;
+  const { gwType, gwSrc, gwHref } = held.dataset;
   if (gwType) script.type = gwType;
   script.nonce = held.nonce;
-  const url = gwSrc ?? held.getAttribute("src");
-  if (url === null) script.text = trusted.createScript(held.text);
+  const url = gwSrc ?? gwHref ?? held.getAttribute("data-gw-xlink:href") ?? held.getAttribute("src");
+  if (url === null) script.text = trusted.createScript(held.textContent);
   else script.src = scriptUrl(url);
-  if (held.hasAttribute("async")) held.replaceWith(script);
+  // In a template nothing loads, so there is nothing to wait for.
+  if (held.hasAttribute("async") || !held.isConnected) held.replaceWith(script);
   else turn = turn.then(() => run(held, script));
 }
 

@@ -1,0 +1,84 @@
+"""Headers by which a response has the browser go somewhere: `Link`, `Refresh`, `Speculation-Rules`. Refused parts go."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from gateway.consent.tag_addresses import OWN, contacts, host_of, read_refresh, read_srcset
+from gateway.consent.tag_gate import Held, TagGate
+
+Header = tuple[bytes, bytes]
+_MEMBER = re.compile(r'(?:[^,"<]|"(?:[^"\\]|\\.)*"?|<[^>]*>?)+', re.DOTALL)
+_PARAMETER = re.compile(r';\s*([^\s=;,"]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;,"]*)))?')
+
+
+def _link_addresses(member: str) -> list[str]:
+    """Where one member of a `Link` header has the browser go. What is no link as the standard has it counts as one, since
+    browsers are lenient."""
+    target, closed, rest = member.strip().removeprefix("<").partition(">")
+    if not closed or not member.strip().startswith("<"):
+        return ["//"] if "/" in member else []
+    given: dict[str, str] = {}
+    for name, quoted, bare in _PARAMETER.findall(rest):
+        given.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) or bare)
+    if not contacts(given.get("rel", "")):
+        return []
+    return [target, *read_srcset(given.get("imagesrcset", ""))]
+
+
+def _rule_addresses(member: str) -> list[str]:
+    return [member.strip().strip('"')] if member.strip() else []
+
+
+def _members(value: str) -> list[str]:
+    return _MEMBER.findall(value)
+
+
+def _whole(value: str) -> list[str]:
+    return [value]
+
+
+# name -> (how its value falls into parts, the addresses of a part)
+_JUDGED: dict[bytes, tuple[Callable[[str], list[str]], Callable[[str], list[str]]]] = {
+    b"link": (_members, _link_addresses),
+    b"refresh": (_whole, read_refresh),
+    b"speculation-rules": (_members, _rule_addresses),
+}
+LEADING = frozenset(_JUDGED)
+
+
+def hold_links(headers: Sequence[Header], gate: TagGate) -> tuple[list[Header], list[Held]]:
+    """The headers (names in lower case) without what leads to a refused host, and what was held.
+
+    A `Link` list keeps its other members; a header of which nothing is refused keeps every byte.
+    """
+    kept: list[Header] = []
+    held: list[Held] = []
+    for name, value in headers:
+        refused = _judge(name, value, gate, held) if name in LEADING else None
+        if refused is None:
+            kept.append((name, value))
+        elif refused:
+            kept.append((name, refused))
+    return kept, held
+
+
+def _judge(name: bytes, value: bytes, gate: TagGate, held: list[Held]) -> bytes | None:
+    """What is left of a header's value; None when nothing of it is refused."""
+    split, find = _JUDGED[name]
+    allowed: list[str] = []
+    before = len(held)
+    for part in split(value.decode("latin-1")):
+        refused = next((one for one in (_refuse(url, gate) for url in find(part)) if one), None)
+        if refused is None:
+            allowed.append(part.strip())
+        else:
+            held.append(Held(name.decode(), *refused))
+    if len(held) == before:
+        return None
+    return ", ".join(part for part in allowed if part).encode("latin-1")
+
+
+def _refuse(url: str, gate: TagGate) -> tuple[str, str] | None:
+    host = host_of(url)
+    purpose = gate.find_refused(host) if host != OWN else ""
+    return (host, purpose) if purpose else None

@@ -1,0 +1,147 @@
+"""Which tags may act now: by the hosts they lead to, by what they are marked with, by what stands in a script.
+
+Default deny: a host that no service of the policy names is refused too, and never released.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from gateway.consent.decision import Decision
+from gateway.consent.script_rules import RULES, make_signature, read_kind, read_rules
+from gateway.consent.tag_addresses import OWN, find_addresses, host_of
+from gateway.policy import UNKNOWN, Policy
+
+
+class Held(msgspec.Struct, frozen=True):
+    """One tag that was (or in observe mode: would be) held back; `detail` is its tag and purpose, for counting."""
+
+    tag: str
+    host: str
+    purpose: str
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "detail", f"{self.tag} {self.purpose}")
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What becomes of a refused tag: attributes that are put on it, and names taken off, as often as they stand there."""
+
+    held: Held
+    put: tuple[tuple[str, str], ...]
+    taken: tuple[str, ...]
+
+
+Attributes = Sequence[tuple[str, str]]
+Key = tuple[Sequence[str], ...]
+MAX_REMEMBERED = 1024  # tags of one gate
+MAX_REMEMBERED_LETTERS = 600  # of one tag
+_NEW = Verdict(Held("", "", ""), (), ())
+DEPENDS = Verdict(Held("script", "inline", ""), (), ())  # rules for the browser: what they say decides
+
+
+class TagGate:
+    """Which tags may act: the policy and the grants of a decision, seen from the page's own hosts.
+
+    One gate serves all pages under the same policy, grants and hosts; it remembers what it said of a tag.
+    """
+
+    def __init__(self, policy: Policy, decision: Decision, own_hosts: frozenset[str]) -> None:
+        self._policy, self._decision, self._own = policy, decision, own_hosts
+        self._verdicts: dict[Key, Verdict | None] = {}
+        refused = [(text, purpose) for text, purpose in policy.inline if not decision.allows(purpose)]
+        self._signatures = tuple(make_signature(text, purpose) for text, purpose in refused)
+        self._words = tuple({signature.word for signature in self._signatures})
+
+    def judge(self, tag: str, base: str, attributes: Attributes) -> Verdict | None:
+        """What becomes of a tag with these attributes (raw, as in the page); None when it may act as it is, DEPENDS when
+        `judge_script` has to say.
+
+        `base` is the host that relative addresses lead to.
+        """
+        key = (tag, base, *attributes)
+        verdict = self._verdicts.get(key, _NEW)
+        if verdict is _NEW:
+            verdict = self._judge(tag, base, attributes)
+            self._remember(key, verdict, attributes)
+        return verdict
+
+    def find_refused(self, host: str) -> str:
+        """The purpose for whose sake a host may not be contacted now; empty when it may."""
+        if host == OWN or host in self._own:
+            return ""
+        purpose = self._policy.purpose_of_host(host) if host else UNKNOWN
+        return "" if self._decision.allows(purpose) else purpose
+
+    def may_know(self, body: bytes) -> bool:
+        """Whether a page can hold an inline script with a refused signature: a quick look at its bytes."""
+        for word in self._words:  # noqa: SIM110 - each page asks this, and a generator costs more than the search
+            if word in body:
+                return True
+        return False
+
+    def watches(self, attributes: Attributes) -> bool:
+        """Whether it depends on its text if an inline script with these attributes may act."""
+        values = dict(reversed(attributes))
+        kind = "" if "src" in values else read_kind(values.get("type", ""))
+        return kind in RULES or (kind == "code" and bool(self._signatures))
+
+    def judge_script(self, attributes: Attributes, text: str) -> tuple[str, ...]:
+        """The purposes for whose sake an inline script may not act; none when it may."""
+        kind = read_kind(dict(reversed(attributes)).get("type", ""))
+        if kind in RULES:
+            refused = (self.find_refused(host_of(url)) for url in read_rules(kind, text))
+        else:
+            refused = (one.purpose for one in self._signatures if one.pattern.search(text))
+        return tuple(dict.fromkeys(purpose for purpose in refused if purpose))
+
+    def _judge(self, tag: str, base: str, attributes: Attributes) -> Verdict | None:
+        values = dict(reversed(attributes))  # given twice, the first counts
+        acting: list[str] = []
+        refused: dict[str, str] = {}  # purpose -> host
+        for names, addresses in find_addresses(tag, values):
+            found = self._refuse(addresses, base)
+            if found:
+                acting += names
+                refused |= {purpose: host for purpose, host in found.items() if purpose not in refused}
+        marked = values.get("data-purpose", "") if tag == "script" else ""
+        if marked and not self._decision.allows(marked):
+            refused.setdefault(marked, "inline")
+        if refused:
+            return disarm(tag, attributes, acting, refused)
+        return DEPENDS if tag == "script" and _is_rules(values) else None
+
+    def _refuse(self, addresses: Iterable[str], base: str) -> dict[str, str]:
+        refused: dict[str, str] = {}
+        for address in addresses:
+            host = host_of(address)
+            host = base if host == OWN else host
+            if purpose := self.find_refused(host):
+                refused.setdefault(purpose, host)
+        return refused
+
+    def _remember(self, key: Key, verdict: Verdict | None, attributes: Attributes) -> None:
+        letters = sum(len(name) + len(value) for name, value in attributes)
+        if letters > MAX_REMEMBERED_LETTERS or any(name == "nonce" for name, _ in attributes):
+            return  # a nonce is another one in each page
+        if len(self._verdicts) >= MAX_REMEMBERED:
+            self._verdicts.clear()
+        self._verdicts[key] = verdict
+
+
+def _is_rules(values: Mapping[str, str]) -> bool:
+    return "src" not in values and read_kind(values.get("type", "")) in RULES
+
+
+def disarm(tag: str, attributes: Attributes, acting: Sequence[str], refused: dict[str, str]) -> Verdict:
+    """Rename what makes the browser act (`acting`); everything else of the tag stays as it was. `refused` maps each
+    purpose that has to be granted before to a host; the first one is counted."""
+    values = dict(reversed(attributes))
+    put = [(f"data-gw-{name}", values[name]) for name in acting]
+    if tag == "script":
+        put += [("data-gw-type", values.get("type", "")), ("type", "text/plain")]
+    put.append(("data-gw-purpose", " ".join(refused)))
+    purpose, host = next(iter(refused.items()))
+    # Taken as often as given: the second would act once the first is gone.
+    return Verdict(Held(tag, host, purpose), tuple(put), tuple(name for name, _ in attributes if name in acting))

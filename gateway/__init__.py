@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gateway.config import load_config
     from gateway.front import ConsentMiddleware
+    from gateway.wsgi_front import WSGIConsentMiddleware
 
 __version__ = "0.1.0"
-__all__ = ["ConsentMiddleware", "__version__", "load_config"]
+__all__ = ["ConsentMiddleware", "WSGIConsentMiddleware", "__version__", "load_config"]
 
-_HOMES = {"ConsentMiddleware": "gateway.front", "load_config": "gateway.config"}
+_HOMES = {
+    "ConsentMiddleware": "gateway.front",
+    "WSGIConsentMiddleware": "gateway.wsgi_front",
+    "load_config": "gateway.config",
+}
 
 
 def __getattr__(name: str) -> Any:

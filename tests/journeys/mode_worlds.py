@@ -1,4 +1,4 @@
-"""The three ways of running, each with real servers: site, gateway, keeper, foreign hosts, webhook receiver."""
+"""The ways of running, each with real servers: site, gateway, keeper, foreign hosts, webhook receiver."""
 
 import base64
 import os
@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 
 import msgspec
@@ -28,13 +29,18 @@ from gateway.report_client import fetch_report
 from gateway.resources import config_file
 from gateway.socket_client import call_keeper
 from tests.journeys.cluster import end_keeper, free_port, wait_until_up
-from tests.journeys.mode_site import COOKIES, ORIGINS, starlette_site, write_files
+from tests.journeys.mode_site import COOKIES, ORIGINS, careless_tags, starlette_site, write_files
+from tests.journeys.wsgi_sites import write_django, write_flask
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / "docs" / "modes.md"
 LOG = "gateway.log"
 # Each kind of world by the column of the table in docs/modes.md that it stands for.
-KINDS = {"middleware": ("starlette", "fastapi"), "proxy": ("proxy",), "stand-alone": ("stand-alone",)}
+KINDS = {
+    "middleware": ("starlette", "fastapi", "django", "flask"),
+    "proxy": ("proxy",),
+    "stand-alone": ("stand-alone",),
+}
 NGINX = """daemon off; pid nginx.pid; error_log stderr; user {user};
 events {{}}
 http {{
@@ -97,6 +103,7 @@ class World:
     def start_again(self) -> None:
         """Start the gateway anew after `kill_all`."""
         self.front.start()
+        wait_until_open(self.port)
         wait_until_up(self.port, self.config)
 
 
@@ -153,8 +160,26 @@ def open_world(kind: str, folder: Path) -> Iterator[World]:
         config = write_config(folder, secret, f"http://{LOOPBACK}:{hook.port}{HOOK_PATH}")
         stack.callback(end_keeper, config)
         front, port = _OPENERS[kind](folder, foreign, stack)
+        wait_until_open(port)
         wait_until_up(port, config)
         yield World(kind, f"http://{LOOPBACK}:{port}", config, foreign, receiver, front)
+
+
+def wait_until_open(port: int) -> None:
+    """Returns when the gateway has answered: a WSGI worker opens its parts, and starts a keeper, with its first request.
+    Raises TimeoutError."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        connection = HTTPConnection(LOOPBACK, port, timeout=10)
+        try:
+            connection.request("GET", "/_gw/state")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            time.sleep(0.1)
+        finally:
+            connection.close()
+    raise TimeoutError("the gateway did not answer")
 
 
 def write_config(folder: Path, secret: str, hook: str) -> Config:
@@ -202,6 +227,18 @@ def _open_host(name: str, folder: Path, foreign: Foreign, stack: ExitStack) -> t
     return _start(command, folder, stack, **{ORIGINS: origins}), port
 
 
+def _open_django(folder: Path, foreign: Foreign, stack: ExitStack) -> tuple[Server, int]:
+    port = free_port()
+    command = [sys.executable, *write_django(folder, careless_tags(foreign.origins)), str(port)]
+    return _start(command, folder, stack), port
+
+
+def _open_flask(folder: Path, foreign: Foreign, stack: ExitStack) -> tuple[Server, int]:
+    port = free_port()
+    command = [sys.executable, *write_flask(folder, careless_tags(foreign.origins)), str(port)]
+    return _start(command, folder, stack), port
+
+
 def _open_proxy(folder: Path, foreign: Foreign, stack: ExitStack) -> tuple[Server, int]:
     site = _serve(LoopbackServer(starlette_site(foreign.origins)), stack)
     port = free_port()
@@ -236,6 +273,8 @@ def documented(language: str) -> str:
 _OPENERS = {
     "starlette": _open_starlette,
     "fastapi": _open_fastapi,
+    "django": _open_django,
+    "flask": _open_flask,
     "proxy": _open_proxy,
     "stand-alone": _open_stand_alone,
 }

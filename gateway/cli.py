@@ -17,13 +17,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gateway import ledger
+from gateway.cli_ledger import ledger_app, receipt_app
 from gateway.config import Config, load_config
 from gateway.consent.banner import offered_languages
 from gateway.database import open_database
 from gateway.demo.run import DemoOptions, run_demo
 from gateway.destinations import build_destinations
-from gateway.errors import ConfigError, GatewayError, LedgerBroken
+from gateway.errors import ConfigError, GatewayError
 from gateway.keeper import run_keeper
 from gateway.keys import load_keys, new_key, rotate_keys
 from gateway.operators import add_operator, list_operators, remove_operator, set_password
@@ -33,10 +33,10 @@ from gateway.socket_client import call_keeper
 from gateway.web.report_api import build_csv, encode_report
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-ledger_app = typer.Typer(help="The record of every choice.", no_args_is_help=True)
 operator_app = typer.Typer(help="Who may sign in to the console.", no_args_is_help=True)
 keys_app = typer.Typer(help="The keys that sign cookies.", no_args_is_help=True)
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(receipt_app, name="receipt")
 app.add_typer(operator_app, name="operator")
 app.add_typer(keys_app, name="keys")
 
@@ -157,24 +157,6 @@ def report(
         sys.stdout.write(build_csv(found).decode())
     else:
         print_report(found, out)
-
-
-@ledger_app.command("verify")
-def ledger_verify(config: ConfigOption = None) -> None:
-    """Follow the whole chain of consent records."""
-    try:
-        count = ledger.verify(open_database(load_config(config).database_url))
-    except LedgerBroken as error:
-        out.print(f"broken: {error}", highlight=False)
-        raise typer.Exit(1) from error
-    out.print(f"{count} entries, each follows from the one before it")
-
-
-@ledger_app.command("export")
-def ledger_export(config: ConfigOption = None) -> None:
-    """Print every entry as a line of JSON."""
-    for entry in ledger.entries(open_database(load_config(config).database_url)):
-        sys.stdout.write(msgspec.json.encode(entry).decode() + "\n")
 
 
 @operator_app.command("add")

@@ -7,6 +7,7 @@ GatewayError
 ├── QueryError           a report's question has faults (carries all of them)
 ├── JournalFull          the disk has no room for an event: answer 503, try later
 ├── LedgerBroken         the chain of consent records does not verify
+├── HeadsBroken          the signed heads of that chain do not verify
 ├── DatabaseUnusable     the schema of ledger and outbox cannot be brought up to date
 ├── StoreError           the event store cannot answer
 ├── DestinationError     a delivery cannot be built (permanent: the event is set aside)
@@ -57,6 +58,14 @@ class LedgerBroken(GatewayError):
     def __init__(self, sequence: int, why: str) -> None:
         self.sequence = sequence
         super().__init__(f"ledger entry {sequence}: {why}")
+
+
+class HeadsBroken(GatewayError):
+    """A line of the heads file is not what we wrote and signed. `line` counts from 1."""
+
+    def __init__(self, line: int, why: str) -> None:
+        self.line = line
+        super().__init__(f"ledger heads, line {line}: {why}")
 
 
 class DatabaseUnusable(GatewayError):

@@ -30,10 +30,11 @@ from gateway.config import Config
 from gateway.database import open_database
 from gateway.destinations import build_destinations
 from gateway.destinations.upkeep import prune_settled
-from gateway.errors import StoreError
+from gateway.errors import LedgerBroken, StoreError
 from gateway.flows.deliver import Deliverer
 from gateway.flows.drain import Drained, drain_once
 from gateway.flows.report import ReportParts, report
+from gateway.flows.seal import seal
 from gateway.keeper_process import LOCK_NAME
 from gateway.process_lock import try_hold
 from gateway.resources import load_assets
@@ -108,6 +109,7 @@ class Keeper:
         tasks += [
             asyncio.create_task(self._repeat(self._drain_turn, self._config.settings.keeper.drain_seconds)),
             asyncio.create_task(self._repeat(self._chores, CHORES_SECONDS)),
+            asyncio.create_task(self._repeat(self._seal, CHORES_SECONDS)),
             asyncio.create_task(self._watch_fronts()),
         ]
         log.info("keeper at work for %s; console: %s", self._config.data_folder, self._console_url or "none")
@@ -116,6 +118,7 @@ class Keeper:
             server.should_exit = True
         await self._deliverer.stop()
         await asyncio.wait(tasks, timeout=10)
+        await self._attempt(self._seal, "")
 
     def close(self) -> None:
         """Release the files."""
@@ -158,6 +161,10 @@ class Keeper:
         prune_settled(self._engine, now - SETTLED_DAYS * DAY)
         self._store.prune(now - RETENTION_DAYS * DAY)
 
+    async def _seal(self) -> None:
+        """A signed head of the ledger each minute, when it has grown."""
+        await asyncio.to_thread(seal, self._engine, self._config.data_folder, time.time())
+
     async def _watch_fronts(self) -> None:
         """Go when nobody needs a keeper any more."""
         lonely = 0.0
@@ -175,19 +182,24 @@ class Keeper:
         fault = ""
         while not self._stopping.is_set():
             begun = time.monotonic()
-            try:
-                await work()
-                fault = ""
-            except Exception as error:  # a worker loop: it has to go on
-                before, fault = fault, f"{type(error).__name__}: {error}"
-                if fault != before:
-                    unforeseen = not isinstance(error, StoreError)
-                    log.error("the keeper's work failed; it is tried again: %s", fault, exc_info=unforeseen)
+            fault = await self._attempt(work, fault)
             try:
                 async with asyncio.timeout(max(seconds, 4 * (time.monotonic() - begun))):
                     await self._stopping.wait()
             except TimeoutError:
                 continue
+
+    async def _attempt(self, work: Callable[[], Awaitable[None]], before: str) -> str:
+        """Do the work once; returns what went wrong, or "". What went wrong `before` is not logged again."""
+        try:
+            await work()
+        except Exception as error:  # a worker loop: it has to go on
+            fault = f"{type(error).__name__}: {error}"
+            if fault != before:
+                unforeseen = not isinstance(error, StoreError | LedgerBroken)
+                log.error("the keeper's work failed; it is tried again: %s", fault, exc_info=unforeseen)
+            return fault
+        return ""
 
     def _open_servers(self) -> list[tuple[uvicorn.Server, socket.socket]]:
         parts = ConsoleParts(

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from pathlib import Path
 
 from gateway.config import Config
 from gateway.errors import ConfigError
@@ -40,13 +41,16 @@ def rotate_keys(config: Config, keep: int = 2) -> None:
 
 
 def _write(config: Config, keys: list[str], *, replace: bool = False) -> None:
-    """Whole or not at all, and by one process only: the others find the winner's file."""
-    path = config.data_folder / FILE
+    write_whole(config.data_folder / FILE, ("\n".join(keys) + "\n").encode("ascii"), replace=replace)
+
+
+def write_whole(path: Path, content: bytes, *, replace: bool = False) -> None:
+    """A file for its owner alone: whole or not at all, and by one process only: the others find the winner's file."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_suffix(f".{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write("\n".join(keys) + "\n")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     try:

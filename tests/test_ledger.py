@@ -1,9 +1,13 @@
 """The ledger is append-only in fact: whatever is changed, taken out, put in or moved afterwards shows."""
 
+import math
 import random
 import threading
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,12 +16,13 @@ from sqlalchemy import Engine, select, update
 from gateway import ledger
 from gateway.database import LEDGER, reading, transaction
 from gateway.errors import LedgerBroken
-from gateway.ledger import GENESIS
+from gateway.ledger import GENESIS, LedgerEntry
 from tests.example_site import NOW
 from tests.migrated import open_migrated
 
 COUNT = 12
 Rows = list[dict[str, Any]]
+Attack = Callable[[list[LedgerEntry], random.Random], list[LedgerEntry]]
 
 
 def fill(engine: Engine, count: int = COUNT) -> None:
@@ -163,3 +168,166 @@ def test_a_cut_tail_shows_in_the_count(chain: tuple[Engine, Rows]) -> None:
     engine, rows = chain
     write_rows(engine, rows[:-2])
     assert ledger.verify(engine) == COUNT - 2
+
+
+# ------------------------------------------------- against signed heads: the end counts too, and forgers may hash anew
+
+LENGTH, ATTACKS = 40, 10_000
+HEADS_AT = (1, 9, 26, LENGTH)
+FIELDS = ("sequence", "at", "site", "kind", "consent_id", "body", "previous", "hash")
+
+
+def chained(chain: list[LedgerEntry], start: int = 1) -> list[LedgerEntry]:
+    """The chain with numbers and hashes made anew, as a forger does who knows how: whole in itself."""
+    previous, fresh = GENESIS, []
+    for number, entry in enumerate(chain, start):
+        entry = msgspec.structs.replace(entry, sequence=number, previous=previous)
+        entry = msgspec.structs.replace(entry, hash=ledger._digest_of(entry))
+        previous = entry.hash
+        fresh.append(entry)
+    return fresh
+
+
+def make_chain() -> list[LedgerEntry]:
+    entries = []
+    for number in range(1, LENGTH + 1):
+        consent_id = None if number % 3 == 0 else f"consent{number % 5}"
+        body = f'{{"choice":"save","nr":{number},"taal":"é€"}}'
+        entries.append(LedgerEntry(number, NOW + number / 7, "main", "choice", consent_id, body, "", ""))
+    return chained(entries)
+
+
+CHAIN = make_chain()
+HEADS = {number: CHAIN[number - 1].hash for number in HEADS_AT}
+
+
+def changed(value: Any, dice: random.Random) -> Any:
+    """Another value of the same kind, as little different as can be."""
+    if value is None:
+        return ""
+    if isinstance(value, int):
+        return value + dice.choice((-1, 1))
+    if isinstance(value, float):
+        return math.nextafter(value, dice.choice((-math.inf, math.inf)))
+    at = dice.randrange(len(value))
+    other = chr((ord(value[at]) + dice.randrange(1, 90)) % 127)
+    return dice.choice(
+        (value[:at] + other + value[at + 1 :], value[:at] + value[at + 1 :], value[:at] + other + value[at:])
+    )
+
+
+def edit(chain: list[LedgerEntry], dice: random.Random) -> list[LedgerEntry]:
+    at, field = dice.randrange(LENGTH), dice.choice(FIELDS)
+    chain[at] = msgspec.structs.replace(chain[at], **{field: changed(getattr(chain[at], field), dice)})
+    if dice.random() < 0.3:
+        chain[at] = msgspec.structs.replace(chain[at], hash=ledger._digest_of(chain[at]))
+    return chain
+
+
+def cut(chain: list[LedgerEntry], dice: random.Random) -> list[LedgerEntry]:
+    """Out of the middle, off the beginning, off the end, or everything."""
+    first, last = sorted(dice.choices(range(LENGTH + 1), k=2))
+    return chain[:first] + chain[max(last, first + 1) :]
+
+
+def cut_end(chain: list[LedgerEntry], dice: random.Random) -> list[LedgerEntry]:
+    return chain[: dice.randrange(LENGTH)]
+
+
+def swap(chain: list[LedgerEntry], dice: random.Random) -> list[LedgerEntry]:
+    one, other = dice.sample(range(LENGTH), 2)
+    chain[one], chain[other] = chain[other], chain[one]
+    return chain
+
+
+def insert(chain: list[LedgerEntry], dice: random.Random) -> list[LedgerEntry]:
+    """A double, or one that never was, anywhere before the end."""
+    new = dice.choice(chain)
+    if dice.random() < 0.5:
+        new = msgspec.structs.replace(new, body='{"choice":"accept_all"}', at=new.at + 1)
+    chain.insert(dice.randrange(LENGTH), new)
+    return chain
+
+
+@pytest.mark.parametrize("anew", [False, True])
+@pytest.mark.parametrize("attack", [edit, cut, cut_end, swap, insert])
+def test_ten_thousand_attacks_all_show(attack: Attack, anew: bool) -> None:
+    """Edits, cuts, exchanges and insertions, left as they are or with every hash after them made anew, are all found."""
+    dice = random.Random(f"{attack.__name__}{anew}")
+    found = 0
+    for _ in range(ATTACKS // 10):
+        forged = attack(list(CHAIN), dice)
+        if anew:
+            forged = chained(forged)
+        if forged == CHAIN:  # an edited number or hash, and then made anew: nothing has happened
+            found += 1
+            continue
+        try:
+            ledger.verify_chain(forged, HEADS)
+        except LedgerBroken:
+            found += 1
+    assert found == ATTACKS // 10
+
+
+def test_without_heads_a_forger_who_hashes_anew_goes_unseen() -> None:
+    """What the heads are for: a cut end, and a chain written anew, are whole in themselves."""
+    forged = chained(CHAIN[:5] + CHAIN[6:])
+    assert ledger.verify_chain(forged) == LENGTH - 1
+    assert ledger.verify_chain(CHAIN[:-1]) == LENGTH - 1
+    assert ledger.verify_chain(CHAIN, HEADS) == LENGTH
+
+
+def test_what_came_after_the_last_head_may_be_missing() -> None:
+    """The limit of it: heads speak of what was there when they were signed, up to a minute ago."""
+    early = {number: hash for number, hash in HEADS.items() if number < LENGTH}
+    assert ledger.verify_chain(CHAIN[: max(early)], early) == max(early)
+    with pytest.raises(LedgerBroken, match="the end was cut off; a signed head knows 26 entries"):
+        ledger.verify_chain(CHAIN[: max(early) - 1], early)
+
+
+def test_heads_hold_in_the_database_too(engine: Engine) -> None:
+    """Rows cut off or written anew in the database itself are found against the heads of before."""
+    fill(engine)
+    rows = read_rows(engine)
+    heads = {4: rows[3]["hash"], COUNT: rows[-1]["hash"]}
+    assert ledger.verify(engine, heads) == COUNT
+    write_rows(engine, rows[:-1])
+    with pytest.raises(LedgerBroken, match=f"entry {COUNT}: is missing: the end was cut off"):
+        ledger.verify(engine, heads)
+    forged = chained([LedgerEntry(**row) for row in rows[:2] + rows[3:]])
+    write_rows(engine, [msgspec.structs.asdict(entry) for entry in forged])
+    assert ledger.verify(engine) == COUNT - 1
+    with pytest.raises(LedgerBroken, match="entry 4: is not the one whose hash was signed"):
+        ledger.verify(engine, heads)
+
+
+@pytest.mark.parametrize("value", [b"\xff\xfe", b"bytes", 7])
+def test_what_no_entry_holds_is_a_finding_not_a_crash(tmp_path: Path, value: object) -> None:
+    """SQLite stores anything anywhere: bytes or broken text in a column are reported as any other change."""
+    engine = open_migrated(tmp_path / "gateway.db")
+    fill(engine)
+    with transaction(engine) as connection:
+        statement = "UPDATE ledger SET body = CAST(? AS TEXT)" if value == b"\xff\xfe" else "UPDATE ledger SET body = ?"
+        connection.exec_driver_sql(f"{statement} WHERE sequence = 6", (value,))
+    with pytest.raises(LedgerBroken, match="ledger entry"):
+        ledger.verify(engine)
+    engine.dispose()
+
+
+def test_an_export_verifies_as_the_database_does(engine: Engine) -> None:
+    """The lines of an export are enough to follow the chain; a line that is no entry is named."""
+    fill(engine)
+    lines = [msgspec.json.encode(entry) for entry in ledger.entries(engine)]
+    assert ledger.verify_chain(ledger.read_export(lines)) == COUNT == ledger.count_entries(engine)
+    with pytest.raises(LedgerBroken, match="ledger entry 3: is no entry"):
+        ledger.verify_chain(ledger.read_export([*lines[:2], b"{}", *lines[3:]]))
+
+
+def test_single_entries_are_found(engine: Engine) -> None:
+    """The chain's end and any entry by its number; nothing where nothing is."""
+    assert ledger.find_newest(engine) is None
+    fill(engine)
+    newest, third = ledger.find_newest(engine), ledger.find_entry(engine, 3)
+    assert newest is not None
+    assert third is not None
+    assert (newest.sequence, third.sequence, ledger.find_entry(engine, 99)) == (COUNT, 3, None)

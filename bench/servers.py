@@ -1,6 +1,9 @@
 """The applications that are measured, each beside its baseline. Run by uvicorn as `bench.servers:NAME` (factories)."""
 
 import os
+import secrets
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from gateway.config import build_config
-from gateway.front import ConsentMiddleware
+from gateway.config import Config, build_config
+from gateway.consent.consent_cookie import encode_choice
+from gateway.consent.decision import Choice, Decision
+from gateway.flows.decide import Decider
+from gateway.front import ConsentMiddleware, open_parts
 from gateway.web.proxy import ReverseProxy
 
 FOLDER = Path(os.environ.get("BENCH_FOLDER", "/tmp"))
@@ -61,6 +67,18 @@ def _wrap(app: Any, settings: dict[str, Any]) -> Any:
     data = str(FOLDER / "data")
     raw = {"data": data, "keys": [os.environ["BENCH_KEY"]], "keeper": {"autostart": False}, **settings}
     return ConsentMiddleware(app, build_config(raw, FOLDER))
+
+
+def decided(folder: Path) -> tuple[Config, Callable[[str], Decision], str]:
+    """A configuration, what decides for a consent cookie, and the cookie of somebody who granted everything."""
+    raw = {"data": str(folder / "data"), "keys": [secrets.token_urlsafe(32)], "keeper": {"autostart": False}}
+    config = build_config(raw, folder)
+    parts = open_parts(config, time.time)
+    site, decider = config.sites[0], Decider(parts)
+    answers = {purpose: (scope, True) for purpose, scope in site.policy.scopes.items()}
+    choice = Choice(site.id, answers, int(time.time()), "c" * 22, 1)
+    cookie = encode_choice(choice, parts.signers.consent)
+    return config, lambda value: decider.decide(value, site, time.time()), cookie
 
 
 class Body(msgspec.Struct):

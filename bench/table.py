@@ -22,6 +22,14 @@ def at_least(what: str, value: float, base: float, bound: float, value_text: str
     return Line(what, value_text, base_text, f"{ratio:.2f}", f">= {bound}", ratio >= bound)
 
 
+def at_most_ratio(what: str, value: float, base: float, bound: float) -> Line:
+    """A ratio of two times in seconds that must not rise above its bound."""
+    ratio = value / base
+    return Line(
+        what, f"{value * 1e6:,.1f} µs", f"{base * 1e6:,.1f} µs", f"{ratio:.2f}", f"<= {bound:g}", ratio <= bound
+    )
+
+
 def at_most(what: str, value: float, bound: float, text: str, unit: str) -> Line:
     """A figure that must not rise above its bound."""
     return Line(what, text, "", "", f"<= {bound:g} {unit}", value <= bound)

@@ -2,11 +2,11 @@
 
 import tomllib
 from datetime import date, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_datetime, format_skeleton, format_timedelta
 from babel.numbers import format_decimal, format_percent
 
@@ -86,6 +86,16 @@ class Labels:
     def country(self, code: str) -> str:
         """The name of an ISO 3166 country: "NL" -> "Netherlands"; an unknown code stands as it is."""
         return str(self.locale.territories.get(code.upper(), code))
+
+
+@lru_cache(maxsize=1024)
+def name_countries(codes: str, language: str) -> str:
+    """ISO 3166 codes in a visitor's language: "NL, US" -> "Nederland, Verenigde Staten"; other words stand as they are."""
+    try:
+        names = Locale.parse(language).territories
+    except (UnknownLocaleError, ValueError):
+        return codes
+    return ", ".join(str(names.get(part.upper(), part)) for part in map(str.strip, codes.split(",")))
 
 
 def load_labels() -> dict[str, Labels]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gateway.resources import template_folder
+from gateway.web.labels import name_countries
 
 
 class Pages:
@@ -20,6 +21,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._environment.filters["country"] = name_countries
 
     def render(self, name: str, /, **context: object) -> str:
         """The HTML of template `name` ("banner.html", "console/overview.html")."""

@@ -1,7 +1,10 @@
 """The visitor-facing addresses under the prefix, in one table; GET never decides anything."""
 
+import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -10,6 +13,7 @@ import msgspec
 from gateway.config import Site
 from gateway.consent.banner import choose_language
 from gateway.consent.decision import Decision
+from gateway.consent.declaration import Declaration, declare, note_edition, write_date
 from gateway.errors import BadRequest
 from gateway.flows.decide import Decider
 from gateway.resources import Asset
@@ -27,6 +31,8 @@ Send = Callable[[Any], Awaitable[None]]
 Handler = Callable[[VisitorRequest, Site, Decision, float, Receive, Send], Awaitable[None]]
 
 FOREVER = (b"cache-control", b"public, max-age=31536000, immutable")
+GPC_PATH = "/.well-known/gpc.json"
+DATE = re.compile(r"\d{4}-\d\d-\d\d")
 # The texts of an error page by status; the key names a title and a sentence in config/texts.
 MESSAGES = {403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 503: "unavailable"}
 
@@ -39,11 +45,17 @@ class Public:
         self._prefix = desk.parts.config.settings.prefix
         self._assets = {asset.url_name: asset for asset in assets.values()}
         self._loader = assets.get("consent.js")
+        now, folder = desk.parts.clock(), desk.parts.config.data_folder
+        self._since = {site.id: note_edition(folder, site.id, site.policy, now) for site in desk.parts.config.sites}
+        self._decider = decider
+        self._receipts: Any = None
         collecting, choosing = Collecting(desk), Choosing(desk, decider)
         self._routes: dict[str, dict[str, Handler]] = {
             "collect": {"POST": collecting.answer},
             "consent": {"POST": choosing.answer},
             "preferences": {"GET": self._preferences},
+            "cookies": {"GET": self._declaration},
+            "receipt": {"GET": self._receipt},
             "banner": {"GET": self._banner},
             "state": {"GET": self._state},
             "gateway.js": {"GET": self._script},
@@ -52,7 +64,7 @@ class Public:
     async def answer(
         self, request: VisitorRequest, site: Site, decision: Decision, now: float, receive: Receive, send: Send
     ) -> None:
-        """One request under the prefix. Whatever fails here is answered here."""
+        """One request under the prefix, or for GPC_PATH. Whatever fails here is answered here."""
         try:
             await self._find(request)(request, site, decision, now, receive, send)
         except BadRequest as error:
@@ -66,7 +78,7 @@ class Public:
         name = request.path[len(self._prefix) :]
         if name.startswith("assets/"):
             return self._asset
-        handlers = self._routes.get(name)
+        handlers = {"GET": self._gpc} if request.path == GPC_PATH else self._routes.get(name)
         if handlers is None:
             raise BadRequest(404, "not_found", "nothing is found here")
         method = "GET" if request.method == "HEAD" else request.method
@@ -102,6 +114,26 @@ class Public:
         }
         await reply(send, 200, msgspec.json.encode(state), JSON)
 
+    async def _receipt(
+        self, request: VisitorRequest, site: Site, decision: Decision, now: float, receive: Receive, send: Send
+    ) -> None:
+        """The receipt of a visitor's choice. Loaded with the first one asked for: the library of its signatures takes eight
+        megabytes in each worker."""
+        if self._receipts is None:
+            home = await asyncio.to_thread(import_module, "gateway.web.receipt_page")
+            self._receipts = home.ReceiptPage(self._desk, self._decider)
+        await self._receipts.answer(request, site, decision, now, receive, send)
+
+    async def _gpc(
+        self, _request: VisitorRequest, site: Site, _decision: Decision, _now: float, _r: Receive, send: Send
+    ) -> None:
+        """That Global Privacy Control is honoured here (its specification, section 4.1), and since when, where the policy's
+        version is a date."""
+        said: dict[str, object] = {"gpc": True}
+        if found := DATE.match(site.policy.file.version):
+            said["lastUpdate"] = found.group()
+        await reply(send, 200, msgspec.json.encode(said), JSON)
+
     async def _banner(
         self, request: VisitorRequest, site: Site, decision: Decision, now: float, _r: Receive, send: Send
     ) -> None:
@@ -127,6 +159,30 @@ class Public:
         page = self._desk.snippets.pages.render("preferences.html", **parts, return_to=return_to, saved=saved)
         await reply(send, 200, page.encode(), HTML)
 
+    async def _declaration(
+        self, request: VisitorRequest, site: Site, decision: Decision, _now: float, _r: Receive, send: Send
+    ) -> None:
+        """What the policy says, for everybody: as a page, or with format=json."""
+        fields = parse_qs(request.query, max_num_fields=50)
+        return_to = parse_return_to(fields.get("return_to", [""])[0])
+        offered = self._desk.languages[site.id]
+        language = choose_language(fields.get("lang", [""])[0], request.languages, offered)
+        words, timezone = self._desk.snippets.texts, site.config.timezone
+        texts = words[language].get("necessary", {})
+        declaration = declare(site.id, site.policy, language, texts, self._since[site.id], timezone)
+        if fields.get("format") == ["json"]:
+            await reply(send, 200, msgspec.json.encode(declaration), JSON)
+            return
+        page = self._desk.snippets.pages.render(
+            "declaration.html",
+            **self._desk.snippets.banner_parts(site, language, decision),
+            declaration=declaration,
+            since=_written_date(declaration, words[language]["declaration"]),
+            languages={code: words[code]["language"]["name"] for code in offered},
+            return_to=return_to,
+        )
+        await reply(send, 200, page.encode(), HTML)
+
     async def _refuse(
         self, error: BadRequest, request: VisitorRequest, site: Site, decision: Decision, send: Send
     ) -> None:
@@ -144,6 +200,10 @@ class Public:
 
     def _language(self, request: VisitorRequest, site: Site) -> str:
         return choose_language("", request.languages, self._desk.languages[site.id])
+
+
+def _written_date(declaration: Declaration, texts: dict[str, Any]) -> str:
+    return write_date(declaration.since, texts["months"], texts["date"]) if declaration.since else ""
 
 
 async def _send_asset(asset: Asset, request: VisitorRequest, send: Send, cache: tuple[bytes, bytes]) -> None:

@@ -35,3 +35,19 @@ def test_only_templates_in_the_folder_are_read(name: str) -> None:
     """A template's name cannot leave the folder."""
     with pytest.raises(TemplateNotFound):
         Pages().render(name)
+
+
+@pytest.mark.parametrize(
+    ("codes", "language", "said"),
+    [
+        ("US", "nl", "Verenigde Staten"),
+        ("nl, IE", "en", "Netherlands, Ireland"),
+        ("EER", "nl", "EER"),
+        ("binnen de EU", "nl", "binnen de EU"),
+        ("US", "xx", "US"),
+    ],
+)
+def test_countries_are_named_in_the_reader_s_language(tmp_path: Path, codes: str, language: str, said: str) -> None:
+    """A template shows country codes by name; other words, and languages that have no names, stand as they are."""
+    (tmp_path / "land.html").write_text("{{ codes | country(lang) }}", encoding="utf-8")
+    assert Pages(tmp_path).render("land.html", codes=codes, lang=language) == said

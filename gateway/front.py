@@ -27,7 +27,7 @@ from gateway.analytics.screen import (
     reject_spam,
 )
 from gateway.analytics.visitor import Visitors
-from gateway.config import AnalyticsConfig, Config, load_config
+from gateway.config import Config, load_config
 from gateway.consent.tombstones import UnknownTombstones, open_tombstones
 from gateway.database import open_database, prepare_database
 from gateway.errors import ConfigError, JournalFull
@@ -40,6 +40,7 @@ from gateway.geo import Countries
 from gateway.keeper_process import KeeperProcess
 from gateway.keys import load_keys, new_key
 from gateway.resources import country_database, load_assets
+from gateway.settings import AnalyticsConfig
 from gateway.signing import TokenSigner
 from gateway.web.middleware import App, ConsentGate, Message, Receive, Scope, Send
 from gateway.web.pages import Pages

@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.config import Config, Settings, build_config, load_config
+from gateway.config import Config, build_config, load_config
 from gateway.errors import ConfigError
 from gateway.keys import new_key
+from gateway.settings import Settings
 from tests.example_site import POLICY_TOML, write_site
 
 WRONG: list[tuple[dict[str, Any], str, str]] = [

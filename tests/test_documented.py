@@ -12,9 +12,9 @@ import pytest
 import typer.main
 
 from gateway.cli import app
-from gateway.config import DestinationConfig, Settings
 from gateway.event import DropReason
 from gateway.policy import PolicyFile
+from gateway.settings import DestinationConfig, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 MANUALS = [("gateway.toml", Settings), ("policy.toml", PolicyFile), ("destinations.toml", DestinationConfig)]

@@ -36,6 +36,8 @@ LAYERS = {
     "people": 1,
     "errors": 0,
     "config": 0,
+    "config_checks": 0,
+    "settings": 0,
     "policy": 0,
     "event": 0,
     "ledger": 0,

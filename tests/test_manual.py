@@ -16,13 +16,13 @@ from starlette.testclient import TestClient
 
 from gateway.analytics.metrics import DIMENSIONS, METRICS
 from gateway.cli import app
-from gateway.config import DestinationConfig, Settings
 from gateway.destinations import sender
 from gateway.destinations.outbox import Reason, State
 from gateway.destinations.webhook import Webhook, encode_body
 from gateway.event import Event
 from gateway.flows import deliver
 from gateway.policy import parse_policy
+from gateway.settings import DestinationConfig, Settings
 from tests.test_documented import fields_of
 
 ROOT = Path(__file__).resolve().parent.parent

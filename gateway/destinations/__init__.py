@@ -6,10 +6,10 @@ A new kind is its own file beside `webhook.py` and one line in `DESTINATIONS`.
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from gateway.config import DestinationConfig
 from gateway.destinations.base import Destination
 from gateway.destinations.webhook import FILE, Webhook
 from gateway.errors import ConfigError
+from gateway.settings import DestinationConfig
 
 DESTINATIONS: dict[str, type[Destination]] = {
     "webhook": Webhook,

@@ -10,8 +10,8 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.config import DestinationConfig
 from gateway.event import Event
+from gateway.settings import DestinationConfig
 
 RETRY_AFTER_CAP_SECONDS = 24 * 3600.0
 # a wait is lengthened by up to this part of itself, so that what failed together does not return together

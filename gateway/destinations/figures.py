@@ -7,8 +7,8 @@ import msgspec
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.config import DestinationConfig
 from gateway.database import OUTBOX, OUTBOX_TOTALS, reading
+from gateway.settings import DestinationConfig
 
 SETTLED = ("delivered", "dead", "cancelled", "expired")  # states of a row, and columns of the totals
 

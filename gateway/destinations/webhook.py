@@ -25,7 +25,6 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from gateway.config import DestinationConfig
 from gateway.destinations.addresses import find_url_fault
 from gateway.destinations.base import (
     Dead,
@@ -38,6 +37,7 @@ from gateway.destinations.base import (
 )
 from gateway.errors import ConfigError, DestinationError
 from gateway.event import Event
+from gateway.settings import DestinationConfig
 
 FILE = "destinations.toml"
 SECRET_PREFIX = "whsec_"

@@ -20,10 +20,10 @@ from sqlalchemy import Engine
 
 from gateway.analytics.journal import Segment, find_segments, read_segment, remove_segment
 from gateway.analytics.store import Batch, Store
-from gateway.config import DestinationConfig
 from gateway.database import transaction
 from gateway.destinations.outbox import Delivery, add_deliveries, forget_offset, get_offset, set_offset
 from gateway.event import Entry, Event, Recorded
+from gateway.settings import DestinationConfig
 
 log = logging.getLogger("gateway.drain")
 

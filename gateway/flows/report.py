@@ -33,9 +33,9 @@ from gateway.analytics.sql import (
     find_buckets,
 )
 from gateway.analytics.store import Store
-from gateway.config import DestinationConfig
 from gateway.database import LEDGER, reading
 from gateway.destinations.figures import queue_figures
+from gateway.settings import DestinationConfig
 
 DROPPED = ("dropped", "refused_request")
 HELD = ("held", "would_hold")

@@ -7,10 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.config import DestinationConfig, Section, Settings, TopicRule, load_config
+from gateway.config import load_config
 from gateway.demo.stage import write_config
 from gateway.policy import Controller, Cookie, PolicyFile, PolicyPart, Purpose, Service, parse_policy
 from gateway.resources import config_file
+from gateway.settings import DestinationConfig, Section, Settings, TopicRule
 
 
 def read(name: str) -> str:

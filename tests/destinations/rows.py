@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Engine, select, update
 
-from gateway.config import DestinationConfig
 from gateway.database import CONSENTS, OUTBOX, reading, transaction
 from gateway.destinations.outbox import Delivery, add_deliveries
 from gateway.event import Event
+from gateway.settings import DestinationConfig
 
 NOW = 1_780_000_000.0
 SITE = "main"

@@ -14,12 +14,12 @@ from sqlalchemy.exc import DBAPIError
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.journal import Journal, find_segments
 from gateway.analytics.store import Batch
-from gateway.config import DestinationConfig
 from gateway.database import open_database, transaction
 from gateway.destinations.upkeep import expire_overdue, prune_settled
 from gateway.errors import StoreError
 from gateway.event import Counted, Entry, Event, Recorded
 from gateway.flows.drain import Drained, build_deliveries, drain_once, is_wanted
+from gateway.settings import DestinationConfig
 from tests.destinations.rows import NOW, look, make_config, make_event
 
 BOTH = ("analytics", "marketing")

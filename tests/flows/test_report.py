@@ -12,11 +12,11 @@ from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.query import Query
 from gateway.analytics.results import ConsentFigures, CountRow, Point, Row, Totals
 from gateway.analytics.store import Batch
-from gateway.config import DestinationConfig
 from gateway.database import OUTBOX, open_database, transaction
 from gateway.errors import StoreError
 from gateway.event import Counted, Entry
 from gateway.flows.report import ReportParts, report
+from gateway.settings import DestinationConfig
 from tests.analytics.entries import ZONE, engaged, local, record, view
 
 CRM = DestinationConfig(

@@ -1,0 +1,103 @@
+"""What a setting's type cannot say: keys strong enough, networks that can be read, hosts that belong to one site."""
+
+import re
+from collections.abc import Iterable
+from ipaddress import ip_network
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from gateway.errors import ConfigError
+from gateway.policy import Policy
+from gateway.settings import DestinationConfig, Settings, SiteConfig
+from gateway.signing import MIN_KEY_BYTES
+
+KNOWN_KEYS = ("change-me", "changeme", "secret", "password", "example")  # so long that no random key holds one
+HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\Z|[0-9a-f:]+\Z")
+
+
+def check_settings(settings: Settings, file: str) -> None:
+    """Keys, networks, patterns, upstream and sites. Raises ConfigError."""
+    for key in settings.keys:
+        _check_key(key, file)
+    _check_networks(settings.trusted_proxies, file, "trusted_proxies")
+    _check_networks(settings.analytics.internal_networks, file, "analytics.internal_networks")
+    _check_patterns(settings.analytics.mask_patterns, file)
+    _check_upstream(settings.proxy.upstream, file)
+    _check_sites(settings.sites, file)
+
+
+def _check_key(key: str, file: str) -> None:
+    plain = key.strip().lower()
+    if len(key.encode()) < MIN_KEY_BYTES or len(set(key)) < 10 or any(k in plain for k in KNOWN_KEYS):
+        wanted = f"a key of {MIN_KEY_BYTES} random bytes or more; `gateway keys new` prints one"
+        raise ConfigError(file, "keys", "…", wanted)
+
+
+def _check_networks(networks: tuple[str, ...], file: str, key: str) -> None:
+    for network in networks:
+        try:
+            ip_network(network)
+        except ValueError as error:
+            raise ConfigError(file, key, network, "wanted networks such as 10.0.0.0/8") from error
+
+
+def _check_patterns(patterns: tuple[str, ...], file: str) -> None:
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            wanted = f"is no regular expression: {error}"
+            raise ConfigError(file, "analytics.mask_patterns", pattern, wanted) from error
+
+
+def _check_upstream(upstream: str, file: str) -> None:
+    try:
+        parts = urlsplit(upstream)
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.port == 0
+    except ValueError:  # an address or port that cannot be one
+        wrong = True
+    if upstream and wrong:
+        raise ConfigError(file, "proxy.upstream", upstream, "wanted a URL such as http://127.0.0.1:8080")
+
+
+def _check_sites(sites: tuple[SiteConfig, ...], file: str) -> None:
+    if not sites:
+        raise ConfigError(file, "sites", None, "at least one [[sites]] table is wanted")
+    seen: set[str] = set()
+    hosts: set[str] = set()
+    for site in sites:
+        if site.id in seen:
+            raise ConfigError(file, "sites.id", site.id, "is used twice; each site needs an id of its own")
+        seen.add(site.id)
+        _check_hosts(site, hosts, file)
+        hosts.update(site.hosts)
+        try:
+            ZoneInfo(site.timezone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            wanted = "wanted a time zone such as Europe/Amsterdam"
+            raise ConfigError(file, "sites.timezone", site.timezone, wanted) from error
+
+
+def _check_hosts(site: SiteConfig, taken: set[str], file: str) -> None:
+    for host in site.hosts:
+        if not HOST.match(host):
+            wanted = "wanted a name such as www.example.org: small letters, no scheme, no port"
+            raise ConfigError(file, "sites.hosts", host, wanted)
+        if host in taken:
+            raise ConfigError(file, "sites.hosts", host, "belongs to another site already")
+    if site.cookie_domain and not HOST.match(site.cookie_domain):
+        raise ConfigError(file, "sites.cookie_domain", site.cookie_domain, "wanted a domain such as example.org")
+
+
+def check_destinations(found: tuple[DestinationConfig, ...], policies: Iterable[Policy], file: str) -> None:
+    """Names used once, purposes that a policy has. Raises ConfigError."""
+    names: set[str] = set()
+    known = {purpose.id for policy in policies for purpose in policy.optional}
+    for destination in found:
+        if destination.name in names:
+            raise ConfigError(file, "name", destination.name, "is used twice")
+        names.add(destination.name)
+        for purpose in destination.purposes:
+            if purpose not in known:
+                wanted = f"is no purpose of the policy; known: {', '.join(sorted(known))}"
+                raise ConfigError(file, f"{destination.name}.purposes", purpose, wanted)

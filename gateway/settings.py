@@ -1,0 +1,120 @@
+"""The settings of `gateway.toml` and `destinations.toml` as they stand in the files: frozen; unknown keys are errors."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+PositiveInt = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z")]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the configuration file; unknown keys are errors."""
+
+
+class SiteConfig(Section, frozen=True):
+    """One site: its hosts (none: every host), its policy file, and the time zone of its days."""
+
+    id: Name = "main"
+    name: str = ""
+    hosts: tuple[str, ...] = ()
+    policy: str = "policy.toml"
+    timezone: str = "Europe/Amsterdam"
+    cookie_domain: str = ""
+
+
+class ProxyConfig(Section, frozen=True):
+    """The reverse proxy: the site behind it, and how long to wait for it."""
+
+    upstream: str = ""
+    connect_seconds: Seconds = 5
+    read_seconds: Seconds = 60
+
+
+class KeeperConfig(Section, frozen=True):
+    """The keeper: where its console listens, and whether front workers start one themselves."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8788
+    autostart: bool = True
+    drain_seconds: Seconds = 0.5
+
+
+class DatabaseConfig(Section, frozen=True):
+    """Ledger, outbox and operators. Empty: `gateway.db` in the data folder; or a postgresql:// URL."""
+
+    url: str = ""
+
+
+class TopicRule(Section, frozen=True):
+    """Pages whose path begins with `path` have this topic, unless the page names its own."""
+
+    path: str
+    topic: str
+
+
+class AnalyticsConfig(Section, frozen=True):
+    """What is counted, and what is left out."""
+
+    excluded_paths: tuple[str, ...] = ()
+    internal_networks: tuple[str, ...] = ()
+    mask_patterns: tuple[str, ...] = ()
+    topics: tuple[TopicRule, ...] = ()
+    spam_referrers: tuple[str, ...] = ()
+    visit_minutes: PositiveInt = 30
+    engaged_cap_minutes: PositiveInt = 240
+
+
+class GeoConfig(Section, frozen=True):
+    """Country database (MaxMind DB format). Empty: the one that comes with the package."""
+
+    database: str = ""
+
+
+class LimitsConfig(Section, frozen=True):
+    """Caps on what visitors may send and on what is kept in memory."""
+
+    body_bytes: PositiveInt = 16_384
+    page_bytes: PositiveInt = 4_194_304
+    cached_pages: Annotated[int, Meta(ge=0)] = 512
+    cached_bytes: Annotated[int, Meta(ge=0)] = 33_554_432
+    posts_per_minute: PositiveInt = 120
+    reserve_bytes: Annotated[int, Meta(ge=0)] = 4_194_304
+
+
+class DestinationConfig(Section, frozen=True):
+    """One receiver of consented events. `secret` is `env:NAME` or `file:path`, never the secret itself."""
+
+    name: Name
+    kind: str
+    url: str
+    secret: str
+    purposes: Annotated[tuple[str, ...], Meta(min_length=1)]
+    events: tuple[str, ...] = ("page_view",)
+    include_network: bool = False
+    allow_private: bool = False
+    timeout_seconds: Seconds = 15
+    expire_hours: PositiveInt = 72
+    never_forward: tuple[str, ...] = ()
+
+
+class Settings(Section, frozen=True):
+    """`gateway.toml` as it stands in the file."""
+
+    data: str = "data"
+    prefix: Annotated[str, Meta(pattern=r"^/[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*/$")] = "/_gw/"
+    mode: Literal["enforce", "observe"] = "enforce"
+    trusted_proxies: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    destinations_file: str = "destinations.toml"
+    sites: tuple[SiteConfig, ...] = (SiteConfig(),)
+    proxy: ProxyConfig = ProxyConfig()
+    keeper: KeeperConfig = KeeperConfig()
+    database: DatabaseConfig = DatabaseConfig()
+    analytics: AnalyticsConfig = AnalyticsConfig()
+    geo: GeoConfig = GeoConfig()
+    limits: LimitsConfig = LimitsConfig()

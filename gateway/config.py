@@ -25,10 +25,11 @@ NO_SETTING = "is no setting; the file that `gateway init` writes shows all there
 
 
 class Site(msgspec.Struct, frozen=True):
-    """A site ready for use: its configuration with its parsed policy."""
+    """A site ready for use: its configuration with its parsed policy, and whether what has no consent is held back."""
 
     config: SiteConfig
     policy: Policy
+    enforce: bool = True
 
     @property
     def id(self) -> str:
@@ -84,7 +85,7 @@ def build_config(raw: dict[str, Any], folder: Path, file: str = "gateway.toml") 
     check_settings(settings, file)
     if settings.geo.database and not (folder / settings.geo.database).is_file():
         raise ConfigError(file, "geo.database", settings.geo.database, "no such file; empty takes the package's own")
-    sites = tuple(Site(site, _read_policy(folder, site)) for site in settings.sites)
+    sites = tuple(Site(site, _read_policy(folder, site), settings.mode == "enforce") for site in settings.sites)
     destinations = _read_destinations(folder / settings.destinations_file)
     check_destinations(destinations, [site.policy for site in sites], settings.destinations_file)
     return Config(str(folder.resolve()), settings, sites, destinations)

@@ -1,4 +1,4 @@
-"""The relational database of ledger, consents, salts, outbox and operators: SQLite by default, PostgreSQL by URL.
+"""The relational database of ledger, consents, salts, outbox, inventory and operators: SQLite by default, PostgreSQL by URL.
 
 One code path: SQLAlchemy Core tables on `METADATA`, one `transaction()` for writes. SQLite runs in WAL mode with
 synchronous=FULL (a commit that returned survives a power cut) and starts each write with BEGIN IMMEDIATE, so that a
@@ -143,6 +143,33 @@ SESSIONS = Table(
     Column("operator", String(64), nullable=False),
     Column("created_at", Float, nullable=False),
     Column("seen_at", Float, nullable=False),
+)
+
+# What was seen on a site's pages: one row for each name and page. `path` is masked; empty: any page.
+SIGHTINGS = Table(
+    "sightings",
+    METADATA,
+    Column("site", String(32), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("name", String(160), primary_key=True),
+    Column("path", String(320), primary_key=True),
+    Column("detail", String(160), nullable=False, default=""),
+    Column("first_at", Float, nullable=False),
+    Column("last_at", Float, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    Column("would", BigInteger, nullable=False),
+)
+
+# What an operator has looked at and decided to keep held: it is asked about no more.
+KEPT_HELD = Table(
+    "kept_held",
+    METADATA,
+    Column("site", String(32), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("name", String(160), primary_key=True),
+    Column("operator", String(64), nullable=False),
+    Column("at", Float, nullable=False),
 )
 
 MIGRATION_LOCK = 4_711_001  # PostgreSQL advisory lock held while the schema is being changed

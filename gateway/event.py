@@ -97,7 +97,32 @@ class Counted(msgspec.Struct, frozen=True, tag="counts"):
     rows: list[tuple[str, str, str, int]]
 
 
-Entry = Recorded | Counted
+class Sight(msgspec.Struct, frozen=True, array_like=True):
+    """Something that passed by on a site's pages: a cookie, a host, an inline script.
+
+    `path` is masked, or empty where the page is not known. `count` is how often, of which `held` were held back and `would`
+    would have been; it may be 0 for what is counted elsewhere. Times are epoch seconds.
+    """
+
+    kind: str
+    name: str
+    path: str
+    detail: str
+    first_at: float
+    last_at: float
+    count: int
+    held: int
+    would: int
+
+
+class Sighted(msgspec.Struct, frozen=True, tag="sighted"):
+    """A journal entry for the inventory: what was seen on a site since the last one, and nothing of any visitor."""
+
+    site: str
+    rows: list[Sight]
+
+
+Entry = Recorded | Counted | Sighted
 
 
 class DropReason(StrEnum):

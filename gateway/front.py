@@ -31,11 +31,12 @@ from gateway.config import Config, load_config
 from gateway.consent.tombstones import UnknownTombstones, open_tombstones
 from gateway.database import open_database, prepare_database
 from gateway.errors import ConfigError, JournalFull
-from gateway.event import Counted
+from gateway.event import Counted, Sighted
 from gateway.flows.choose import RESERVE_FILE, make_reserve
 from gateway.flows.counters import Counters
 from gateway.flows.decide import Decider
 from gateway.flows.parts import Opened, Parts, Signers
+from gateway.flows.sightings import Sightings
 from gateway.geo import Countries
 from gateway.keeper_process import KeeperProcess
 from gateway.keys import load_keys, new_key
@@ -198,17 +199,22 @@ class Front:
             self._failing.discard(name)
 
     def _flush(self) -> None:
-        """Counters to the journal; those it does not take wait for the next time."""
-        for counted in self.parts.counters.take():
-            settle = partial(self._settle, counted)
+        """Counters and sightings to the journal; those it does not take wait for the next time."""
+        waiting: list[Counted | Sighted] = [*self.parts.counters.take(), *self.parts.sightings.take()]
+        for gathered in waiting:
+            settle = partial(self._settle, gathered)
             try:
-                self.parts.journal.append(counted, settle)
+                self.parts.journal.append(gathered, settle)
             except JournalFull as fault:
                 settle(fault)
 
-    def _settle(self, counted: Counted, fault: JournalFull | None) -> None:
-        if fault is not None:
-            self.parts.counters.put_back(counted)
+    def _settle(self, gathered: Counted | Sighted, fault: JournalFull | None) -> None:
+        if fault is None:
+            return
+        if isinstance(gathered, Counted):
+            self.parts.counters.put_back(gathered)
+        else:
+            self.parts.sightings.put_back(gathered)
 
     def _keep_reserve(self) -> None:
         """Put it back when there is room again."""
@@ -272,6 +278,7 @@ def build_parts(config: Config, clock: Callable[[], float], keys: Sequence[bytes
     """The parts around keys and what has been opened."""
     geo = config.settings.geo.database
     analytics = config.settings.analytics
+    masker = Masker(analytics.mask_patterns)
     return Parts(
         config=config,
         engine=opened.engine,
@@ -280,9 +287,10 @@ def build_parts(config: Config, clock: Callable[[], float], keys: Sequence[bytes
         journal=opened.journal,
         countries=Countries(Path(config.folder) / geo if geo else country_database()),
         visitors=Visitors(opened.engine),
-        masker=Masker(analytics.mask_patterns),
+        masker=masker,
         checks=build_checks(analytics),
         counters=Counters(),
+        sightings=Sightings(masker),
         keeps_network=any(destination.include_network for destination in config.destinations),
         clock=clock,
     )

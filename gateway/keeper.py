@@ -33,6 +33,7 @@ from gateway.destinations.upkeep import prune_settled
 from gateway.errors import LedgerBroken, StoreError
 from gateway.flows.deliver import Deliverer
 from gateway.flows.drain import Drained, drain_once
+from gateway.flows.inventory import prune_sights
 from gateway.flows.report import ReportParts, report
 from gateway.flows.seal import seal
 from gateway.keeper_process import LOCK_NAME
@@ -158,6 +159,7 @@ class Keeper:
         now = time.time()
         for site in self._config.sites:
             destroy_salts(self._engine, site.id, site.config.timezone, now)
+        prune_sights(self._engine, now - RETENTION_DAYS * DAY)
         prune_settled(self._engine, now - SETTLED_DAYS * DAY)
         self._store.prune(now - RETENTION_DAYS * DAY)
 

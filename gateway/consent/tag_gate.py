@@ -50,6 +50,7 @@ class TagGate:
     def __init__(self, policy: Policy, decision: Decision, own_hosts: frozenset[str]) -> None:
         self._policy, self._decision, self._own = policy, decision, own_hosts
         self._verdicts: dict[Key, Verdict | None] = {}
+        self._passed: set[str] = set()
         refused = [(text, purpose) for text, purpose in policy.inline if not decision.allows(purpose)]
         self._signatures = tuple(make_signature(text, purpose) for text, purpose in refused)
         self._words = tuple({signature.word for signature in self._signatures})
@@ -72,7 +73,17 @@ class TagGate:
         if host == OWN or host in self._own:
             return ""
         purpose = self._policy.purpose_of_host(host) if host else UNKNOWN
-        return "" if self._decision.allows(purpose) else purpose
+        if not self._decision.allows(purpose):
+            return purpose
+        self._passed.add(host)
+        return ""
+
+    def take_passed(self) -> set[str]:
+        """The foreign hosts that were let through since the last call, as far as they had to be judged anew."""
+        if not self._passed:
+            return self._passed
+        passed, self._passed = self._passed, set()
+        return passed
 
     def may_know(self, body: bytes) -> bool:
         """Whether a page can hold an inline script with a refused signature: a quick look at its bytes."""

@@ -23,6 +23,7 @@ from gateway.analytics.store import Batch, Store
 from gateway.database import transaction
 from gateway.destinations.outbox import Delivery, add_deliveries, forget_offset, get_offset, set_offset
 from gateway.event import Entry, Event, Recorded
+from gateway.flows.inventory import add_sights, read_sights
 from gateway.settings import DestinationConfig
 
 log = logging.getLogger("gateway.drain")
@@ -104,12 +105,14 @@ def _remove(segment: Segment, store: Store, engine: Engine) -> None:
 def _forward(
     segment: str, batch: Numbered, engine: Engine, destinations: Sequence[DestinationConfig], now: float
 ) -> None:
-    """Queue the deliveries of a batch, unless an earlier attempt at this batch has done so."""
+    """Queue the deliveries of a batch and add to the inventory, unless an earlier attempt at this batch has done so."""
     deliveries = build_deliveries(segment, batch, destinations)
-    if not deliveries:
+    sights = [(number, site, row) for number, entry in batch for site, row in read_sights(entry, now)]
+    if not (deliveries or sights):
         return
     with transaction(engine) as connection:
         had = get_offset(connection, segment)
+        add_sights(connection, [(site, row) for number, site, row in sights if number > had])
         add_deliveries(connection, [delivery for number, delivery in deliveries if number > had], now)
         set_offset(connection, segment, max(had, batch[-1][0]))
 

@@ -13,6 +13,7 @@ from gateway.analytics.visitor import Visitors
 from gateway.config import Config
 from gateway.consent.tombstones import Tombstones
 from gateway.flows.counters import Counters
+from gateway.flows.sightings import Sightings
 from gateway.geo import Countries
 from gateway.signing import TokenSigner
 
@@ -46,5 +47,6 @@ class Parts:
     masker: Masker
     checks: tuple[Check, ...]
     counters: Counters
+    sightings: Sightings
     keeps_network: bool
     clock: Callable[[], float]

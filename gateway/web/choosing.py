@@ -110,7 +110,7 @@ class Choosing:
 
     def _expired(self, chosen: Chosen, request: VisitorRequest, site: Site) -> list[str]:
         """Delete the optional cookies that the browser sent or may hold and that are not allowed (any more)."""
-        policy, parts = site.policy, self._parts
+        policy = site.policy
         allowed = chosen.granted | {"necessary"}
         own = {self._desk.cookie_name(base, request, site) for base in (CONSENT, VISIT)}
         sent = {
@@ -128,7 +128,7 @@ class Choosing:
         if ANALYTICS not in chosen.granted and request.cookie(visit):
             domain = site.config.cookie_domain
             expired.append(build_set_cookie(visit, "", max_age=0, secure=request.secure, domain=domain))
-        return expired if parts.config.settings.mode == "enforce" else []
+        return expired if site.enforce else []
 
     def _count_view(
         self,

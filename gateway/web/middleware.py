@@ -37,7 +37,6 @@ class ConsentGate:
         self._reader, self._public = reader, public
         self._config: Config = desk.parts.config
         self._prefix = self._config.settings.prefix
-        self._enforce = desk.enforce
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -69,8 +68,10 @@ class ConsentGate:
     def _onward(self, scope: Scope, request: VisitorRequest, site: Site, decision: Decision, now: float) -> Scope:
         """The scope for the inner app. Cookies without consent are listed while observing: later they do not arrive."""
         policy = site.policy
-        headers, refused = pass_on(scope["headers"], request.headers, policy, decision, enforce=self._enforce)
-        if refused and not self._enforce:
+        headers, refused = pass_on(scope["headers"], request.headers, policy, decision, enforce=site.enforce)
+        if refused:
+            self._desk.parts.sightings.note_sent(now, site, request.path, refused)
+        if refused and not site.enforce:
             names = [(name, f"cookie {purpose}") for name, purpose in refused]
             self._desk.parts.counters.add_each(now, site.id, "would_hold", names)
         return {**scope, "headers": headers}

@@ -35,6 +35,7 @@ Headers = list[tuple[bytes, bytes]]
 
 HTML = (b"text/html", b"application/xhtml+xml")
 MAX_GATES = 256
+MAX_CHUNKS = 64  # of a page that streams by, kept for the inventory
 NO_VIEW = PageView("")
 WHOLE_BYTES = 262_144  # up to this announced length a streamed page is gathered, so that it can be remembered
 # Headers that speak of bytes we are going to change, or let caches keep what was made for one visitor.
@@ -70,7 +71,6 @@ class Desk:
         self.parts = parts
         self.snippets = snippets
         self.cache = PageCache(limits.cached_pages, limits.cached_bytes)
-        self.enforce = parts.config.settings.mode == "enforce"
         self.page_bytes = limits.page_bytes
         self.languages = {site.id: offered_languages(site.policy, snippets.texts) for site in parts.config.sites}
         self._gates: dict[tuple[str, str, str], TagGate] = {}
@@ -104,6 +104,7 @@ class GatedResponse:
         "_decision",
         "_desk",
         "_gathered",
+        "_kept",
         "_mode",
         "_now",
         "_packer",
@@ -157,8 +158,10 @@ class GatedResponse:
     def _judge_cookies(self, message: Message) -> None:
         """Take refused cookies out of the head."""
         refused = find_refused(message["headers"], self._site.policy, self._decision)
+        sightings, path = self._desk.parts.sightings, self._request.path
+        sightings.note_cookies(self._now, self._site, path, message["headers"], refused)
         self._count_held([Held("cookie", name, purpose) for _, name, purpose in refused])
-        if refused and self._desk.enforce:
+        if refused and self._site.enforce:
             gone = [header for header, _, _ in refused]
             message["headers"] = [header for header in message["headers"] if header not in gone]
 
@@ -166,13 +169,13 @@ class GatedResponse:
         """Take out of the head what leads the browser to a refused host."""
         kept, held = hold_links(message["headers"], self._tag_gate())
         self._count_held(held)
-        if held and self._desk.enforce:
+        if held and self._site.enforce:
             message["headers"] = kept
 
     async def _start_page(self, message: Message, headers: dict[bytes, bytes]) -> None:
         status = message["status"]
         if self._request.method == "HEAD" or status in (204, 304):
-            if self._desk.enforce:
+            if self._site.enforce:
                 message["headers"] = _touched(message["headers"], store=not self._decision.granted)
             self._mode = self._send
             await self._send(message)
@@ -211,12 +214,12 @@ class GatedResponse:
         try:
             page = self._rewrite(self._undo.feed(sent))
             self._count_held(page.held)
-            if self._desk.enforce:
+            if self._site.enforce:
                 sent, headers = self._compose(page)
                 head = {**head, "headers": headers}
         except Exception:  # the edge: whatever fails here must not take the site down
             log.exception("a page could not be rewritten; it is served with nothing foreign")
-            head = {**head, "headers": [*head["headers"], CLOSED]} if self._desk.enforce else head
+            head = {**head, "headers": [*head["headers"], CLOSED]} if self._site.enforce else head
         await self._send(head)
         await self._send({"type": "http.response.body", "body": sent})
 
@@ -236,14 +239,17 @@ class GatedResponse:
         key = desk.cache.key(body, self._site.id, self._request.host, self._decision.key)
         page = desk.cache.find(key)
         if page is None:
-            page = rewrite_page(body, self._tag_gate(), enforce=desk.enforce)
+            gate = self._tag_gate()
+            page = rewrite_page(body, gate, enforce=self._site.enforce)
             desk.cache.add(key, page)
+            desk.parts.sightings.note_page(self._now, self._site, self._request.path, gate, page.held, body)
         return page
 
     async def _begin_stream(self, message: Message) -> None:
         """Head first, then each chunk as it comes. The view's cookie has to be decided before the page is known."""
-        self._rewriter = PageRewriter(self._tag_gate(), self._stream_snippet, enforce=self._desk.enforce)
-        if self._desk.enforce:
+        self._kept = self._desk.parts.sightings.wants(self._site, self._request.path)
+        self._rewriter = PageRewriter(self._tag_gate(), self._stream_snippet, enforce=self._site.enforce)
+        if self._site.enforce:
             self._view = self._open_view()
             await self._send({**self._start, "headers": self._page_headers()})
         else:
@@ -256,33 +262,48 @@ class GatedResponse:
             await self._send(message)
             return
         sent, more = message.get("body", b""), message.get("more_body", False)
-        out = self._rewrite_next(sent, more) if self._desk.enforce else self._look_at(sent, more)
+        out = self._rewrite_next(sent, more) if self._site.enforce else self._look_at(sent, more)
         if out or not more:
             await self._send({"type": "http.response.body", "body": out, "more_body": more})
 
     def _rewrite_next(self, sent: bytes, more: bool) -> bytes:
         assert self._rewriter is not None
-        out = self._rewriter.feed(self._undo.feed(sent))
+        plain = self._undo.feed(sent)
+        out = self._rewriter.feed(plain)
+        self._keep(plain)
         if not more:
             out += self._rewriter.finish()
-            self._count_held(self._rewriter.held)
+            self._end_stream(self._rewriter.held)
         return self._packer.feed(out, last=not more) if self._packer else out
 
     def _look_at(self, sent: bytes, more: bool) -> bytes:
         """Observing: the bytes go on as they came, whatever we make of them."""
         assert self._rewriter is not None
         try:
-            self._rewriter.feed(self._undo.feed(sent))
+            plain = self._undo.feed(sent)
+            self._rewriter.feed(plain)
+            self._keep(plain)
             if not more:
                 self._rewriter.finish()
-                self._count_held(self._rewriter.held)
+                self._end_stream(self._rewriter.held)
         except Exception:  # the edge: whatever fails here must not take the site down
             log.exception("a page cannot be read and is not looked at any further")
             self._mode = self._send
         return sent
 
+    def _keep(self, plain: bytes) -> None:
+        """Gather a page that streams by while nobody has read its inline scripts yet and it is not too long."""
+        if self._kept and len(self._gathered) < MAX_CHUNKS:
+            self._gathered.append(plain)
+
+    def _end_stream(self, held: Sequence[Held]) -> None:
+        self._count_held(held)
+        body = b"".join(self._gathered) if self._kept else b""
+        sightings, path = self._desk.parts.sightings, self._request.path
+        sightings.note_page(self._now, self._site, path, self._tag_gate(), held, body)
+
     def _stream_snippet(self, rewriter: PageRewriter) -> bytes:
-        if not self._desk.enforce:
+        if not self._site.enforce:
             return b""
         try:
             return self._snippet(rewriter.language, rewriter.topic)
@@ -292,7 +313,7 @@ class GatedResponse:
 
     async def _pass_closed(self, message: Message) -> None:
         self._mode = self._send
-        if self._desk.enforce:
+        if self._site.enforce:
             message["headers"] = [*message["headers"], CLOSED]
         await self._send(message)
 
@@ -335,7 +356,7 @@ class GatedResponse:
         if not held:
             return
         parts = self._desk.parts
-        if self._desk.enforce:
+        if self._site.enforce:
             names = [(one.host, one.detail) for one in held]
             parts.counters.add_each(self._now, self._site.id, "held", names)
         else:

@@ -1,0 +1,206 @@
+"""What passes by on pages: names of cookies, hosts, inline scripts. Gathered in memory, written down now and then.
+
+Nothing is known of visitors: what could point at one is masked before it leaves. A request pays one look-up for each name
+that is worth noting; inline scripts are read in the worker's background thread, each page once in a while.
+"""
+
+import re
+import threading
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+
+from gateway.analytics.masking import EMAIL, GROUPS, ID, IPV4, UUID, Masker
+from gateway.config import Site
+from gateway.consent.cookies import Header, cookie_of
+from gateway.consent.script_rules import make_signature, read_kind
+from gateway.consent.tag_gate import Held, TagGate
+from gateway.event import Sight, Sighted
+from gateway.policy import NECESSARY
+
+COOKIE, SENT, HOST, SCRIPT, VIOLATION = "cookie", "sent", "host", "script", "violation"
+NO_HOSTS = frozenset(("inline", "inside"))  # what stands for a host where a tag names none
+PASSED, HELD, WOULD = "", "held", "would"  # what became of it
+
+MAX_KEYS = 2_000
+MAX_NAME = 120
+MAX_WORDS = 60
+MAX_PAGES = 8  # that wait to be read
+MAX_PAGE_BYTES = 1_048_576
+MAX_LOOKED = 2_000  # pages remembered as read
+_SCRIPT = re.compile(rb"<script\b([^>]*)>(.*?)</script", re.IGNORECASE | re.DOTALL)
+_PARTS = re.compile(r"([_.\-]+|:id)")  # what stands between the words of a cookie's name
+_SOURCE = re.compile(r"(?:^|\s)src\s*=", re.IGNORECASE)
+_TYPE = re.compile(r"(?:^|\s)type\s*=\s*[\"']?([^\"'\s>]*)", re.IGNORECASE)
+
+Key = tuple[str, str, str, str, str]  # site, kind, name, path as it came, what became of it
+Seen = tuple[float, float, int, str]  # first, last, count, detail
+
+
+class Sightings:
+    """What a worker has seen since it was last written down; `take` empties it."""
+
+    def __init__(self, masker: Masker) -> None:
+        self._masker = masker
+        self._seen: dict[Key, Seen] = {}
+        self._pages: list[tuple[float, Site, str, bytes]] = []
+        self._looked: set[tuple[str, str, str]] = set()
+        self._lock = threading.Lock()
+
+    def note(
+        self,
+        at: float,
+        site: str,
+        kind: str,
+        name: str,
+        path: str,
+        became: str = PASSED,
+        *,
+        count: int = 1,
+        detail: str = "",
+    ) -> None:
+        """Note one name seen on a page (its path as it came)."""
+        self._add((site, kind, name, path, became), (at, at, count, detail))
+
+    def _add(self, key: Key, new: Seen) -> None:
+        with self._lock:
+            seen = self._seen.get(key)
+            if seen is not None:
+                self._seen[key] = (min(seen[0], new[0]), max(seen[1], new[1]), seen[2] + new[2], new[3] or seen[3])
+            elif len(self._seen) < MAX_KEYS:
+                self._seen[key] = new
+
+    def note_cookies(
+        self, at: float, site: Site, path: str, headers: Iterable[Header], refused: Sequence[tuple[Header, str, str]]
+    ) -> None:
+        """The cookies that a response sets, and which of them are refused."""
+        names = {name for _, name, _ in refused}
+        for header, value in headers:
+            if header == b"set-cookie" and (name := cookie_of(value)):
+                self.note(at, site.id, COOKIE, name, path, _fate(site) if name in names else PASSED)
+
+    def note_sent(self, at: float, site: Site, path: str, refused: Iterable[tuple[str, str]]) -> None:
+        """The refused cookies of a request."""
+        for name, _ in refused:
+            self.note(at, site.id, SENT, name, path, _fate(site))
+
+    def note_page(self, at: float, site: Site, path: str, gate: TagGate, held: Iterable[Held], body: bytes) -> None:
+        """A page that has just been rewritten. How often its tags are held is counted elsewhere, for each page sent."""
+        for host in gate.take_passed():
+            self.note(at, site.id, HOST, host, path)
+        for one in held:
+            if one.host not in NO_HOSTS:
+                self.note(at, site.id, HOST, one.host, path, _fate(site), count=0, detail=one.tag)
+        if body:
+            self._add_page(at, site, path, body)
+
+    def wants(self, site: Site, path: str) -> bool:
+        """Whether the inline scripts of this page have not been read lately."""
+        return (site.id, path, site.policy.wording) not in self._looked and len(self._pages) < MAX_PAGES
+
+    def put_back(self, sighted: Sighted) -> None:
+        """Take in again what could not be written down."""
+        for row in sighted.rows:
+            passed = row.count - row.held - row.would
+            for became, count in ((HELD, row.held), (WOULD, row.would), (PASSED, passed)):
+                if count or (became == PASSED and not row.count):
+                    key = (sighted.site, row.kind, row.name, row.path, became)
+                    self._add(key, (row.first_at, row.last_at, count, row.detail))
+
+    def take(self) -> list[Sighted]:
+        """What has gathered since the last call, masked, as journal entries."""
+        self._read_pages()
+        with self._lock:
+            seen, self._seen = self._seen, {}
+        rows: dict[str, dict[tuple[str, str, str], Sight]] = {}
+        for (site, kind, name, path, became), (first, last, count, detail) in seen.items():
+            row = Sight(
+                kind,
+                self._mask_name(kind, name),
+                self._masker.path(path) if path else "",
+                detail,
+                first,
+                last,
+                count,
+                count if became == HELD else 0,
+                count if became == WOULD else 0,
+            )
+            found = rows.setdefault(site, {})
+            key = (row.kind, row.name, row.path)
+            found[key] = merge_sights(found[key], row) if key in found else row
+        return [Sighted(site, list(found.values())) for site, found in rows.items()]
+
+    def _mask_name(self, kind: str, name: str) -> str:
+        """Names of cookies may hold an account's number; hosts and hashes are names and nothing else."""
+        return (mask_cookie(name, self._masker) if kind in (COOKIE, SENT) else name)[:MAX_NAME]
+
+    def _add_page(self, at: float, site: Site, path: str, body: bytes) -> None:
+        if len(body) <= MAX_PAGE_BYTES and self.wants(site, path):
+            if len(self._looked) >= MAX_LOOKED:
+                self._looked.clear()
+            self._looked.add((site.id, path, site.policy.wording))
+            self._pages.append((at, site, path, body))
+
+    def _read_pages(self) -> None:
+        """The inline scripts of the pages that wait."""
+        while self._pages:
+            at, site, path, body = self._pages.pop()
+            for text in find_scripts(body):
+                became = _fate(site) if is_refused(text, site) else PASSED
+                self.note(at, site.id, SCRIPT, name_script(text), path, became, detail=self._first_words(text))
+
+    def _first_words(self, text: str) -> str:
+        return self._masker.text(" ".join(text[:400].split()))[:MAX_WORDS]
+
+
+def mask_cookie(name: str, masker: Masker) -> str:
+    """A cookie's name without what could point at a person, and with as much of it as is a name: `_hjSession_:id`."""
+    whole = masker.text(name)
+    if ID not in whole:
+        return whole
+    for shape in (EMAIL, UUID, IPV4, GROUPS):
+        name = shape.sub(ID, name)
+    parts = "".join(part if _PARTS.match(part) else masker.text(part) for part in _PARTS.split(name))
+    return parts if ID in parts else whole
+
+
+def merge_sights(one: Sight, other: Sight) -> Sight:
+    """Two sightings of the same thing as one."""
+    return Sight(
+        one.kind,
+        one.name,
+        one.path,
+        other.detail or one.detail,
+        min(one.first_at, other.first_at),
+        max(one.last_at, other.last_at),
+        one.count + other.count,
+        one.held + other.held,
+        one.would + other.would,
+    )
+
+
+def find_scripts(body: bytes) -> list[str]:
+    """The texts of a page's inline scripts that run; what only carries data is none."""
+    found = []
+    for raw, text in _SCRIPT.findall(body):
+        attributes = raw.decode("latin-1")
+        kind = _TYPE.search(attributes)
+        if text.strip() and not _SOURCE.search(attributes) and read_kind(kind.group(1) if kind else "") == "code":
+            found.append(text.decode("utf-8", "replace"))
+    return found
+
+
+def name_script(text: str) -> str:
+    """An inline script's name: 16 hex digits of the SHA-256 of its text without the spaces around it."""
+    return sha256(text.strip().encode()).hexdigest()[:16]
+
+
+def is_refused(text: str, site: Site) -> bool:
+    """Whether a visitor who has not chosen gets this inline script held: by the signatures of the policy."""
+    return any(
+        purpose != NECESSARY and make_signature(signature, purpose).pattern.search(text)
+        for signature, purpose in site.policy.inline
+    )
+
+
+def _fate(site: Site) -> str:
+    return HELD if site.enforce else WOULD

@@ -5,7 +5,6 @@ Exit status: 0 done, 1 the answer is bad news (a broken ledger, a failed demo), 
 
 import logging
 import os
-import shutil
 import sys
 import time
 from datetime import datetime
@@ -17,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gateway.cli_init import init
 from gateway.cli_ledger import ledger_app, receipt_app
 from gateway.config import Config, load_config
 from gateway.consent.banner import offered_languages
@@ -35,6 +35,7 @@ from gateway.web.report_api import build_csv, encode_report
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 operator_app = typer.Typer(help="Who may sign in to the console.", no_args_is_help=True)
 keys_app = typer.Typer(help="The keys that sign cookies.", no_args_is_help=True)
+app.command()(init)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(receipt_app, name="receipt")
 app.add_typer(operator_app, name="operator")
@@ -51,22 +52,6 @@ def main() -> None:
     except GatewayError as error:
         Console(stderr=True).print(f"gateway: {error}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
-
-
-@app.command()
-def init(folder: Annotated[Path, typer.Argument(help="Where to write the files.")] = Path()) -> None:
-    """Write commented configuration files to start from; existing ones are left alone."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("gateway.toml", "policy.toml", "destinations.toml"):
-        target = folder / name
-        if target.exists():
-            out.print(f"{target} exists and is left as it is", highlight=False)
-        else:
-            shutil.copyfile(config_file(name), target)
-            out.print(f"{target} written", highlight=False)
-    out.print(
-        "Next: name yourself and your services in policy.toml, then: gateway serve --upstream URL", soft_wrap=True
-    )
 
 
 @app.command()

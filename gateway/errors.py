@@ -11,6 +11,7 @@ GatewayError
 ├── DatabaseUnusable     the schema of ledger and outbox cannot be brought up to date
 ├── StoreError           the event store cannot answer
 ├── DestinationError     a delivery cannot be built (permanent: the event is set aside)
+├── LookFailed           a website cannot be looked at from outside
 └── KeeperUnreachable    no keeper answers on the local socket
 """
 
@@ -82,3 +83,7 @@ class DestinationError(GatewayError):
 
 class KeeperUnreachable(GatewayError):
     """No keeper answers on the data folder's socket."""
+
+
+class LookFailed(GatewayError):
+    """A website, or the browser to look at it with, cannot be opened."""

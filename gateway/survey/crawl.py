@@ -1,0 +1,156 @@
+"""A bounded walk over a site's own pages, breadth first: the address given, then links of the same site, and no others."""
+
+import re
+import time
+from collections.abc import Callable
+from typing import Protocol
+from urllib.parse import urldefrag, urlsplit
+
+import msgspec
+
+from gateway.consent.page_facts import Facts, read_page
+from gateway.consent.seen import (
+    SeenCookie,
+    SeenKey,
+    SeenPage,
+    SeenRequest,
+    SeenScript,
+    Sightings,
+    is_same_site,
+)
+from gateway.errors import LookFailed
+
+# Addresses that do something, or that are no pages.
+ACTS = re.compile(
+    r"log-?out|sign-?out|uitlog|afmeld|abmeld|unsubscribe|delete|verwijder|remove|add-to-cart|wp-admin|wp-json|/feed\b",
+    re.IGNORECASE,
+)
+FILES = re.compile(
+    r"\.(?:pdf|jpe?g|png|gif|webp|avif|svg|ico|css|js|json|xml|zip|gz|docx?|xlsx?|pptx?|mp[34]|webm|ics|txt|rss)$",
+    re.IGNORECASE,
+)
+# Pages that say who is responsible come before others.
+TELLING = re.compile(r"contact|over-ons|about|privacy|cookie|impressum|colofon", re.IGNORECASE)
+MAX_WAITING = 500  # links remembered of a site that has more
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How far a walk goes, and how long it rests between pages."""
+
+    pages: int = 12
+    seconds: float = 90.0
+    pause: float = 0.2
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What an eye noticed beside the pages themselves."""
+
+    requests: tuple[SeenRequest, ...] = ()
+    cookies: tuple[SeenCookie, ...] = ()
+    keys: tuple[SeenKey, ...] = ()
+
+
+class Eye(Protocol):
+    """Something that opens pages: a browser, or plain HTTP."""
+
+    name: str
+    blind: str
+
+    def visit(self, url: str) -> SeenPage:
+        """Open a page. Raises LookFailed."""
+
+    def seen(self) -> Seen:
+        """All that was noticed up to now."""
+
+
+class Walk(msgspec.Struct, frozen=True):
+    """A finished walk: all that was seen, the pages read, and addresses that could not be opened."""
+
+    sightings: Sightings
+    facts: tuple[tuple[str, Facts], ...]
+    failed: tuple[str, ...]
+
+
+def walk(
+    start: str,
+    eye: Eye,
+    limits: Limits,
+    tell: Callable[[str], None],
+    first: Callable[[], None] = lambda: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Walk:
+    """Open pages until there are enough, no more, or time is up; `tell` hears each address before it is opened, `first` is
+    called once the first page is open. Raises LookFailed when that one cannot be opened."""
+    until = clock() + limits.seconds
+    tell(start)
+    opened = eye.visit(start)
+    first()
+    pages, failed = [opened], list[str]()
+    read = [(opened.url, read_page(opened.html, opened.url))]
+    known, waiting = {_plain(start), _plain(opened.url)}, list[str]()
+    _queue(read[0][1].links, opened.url, known, waiting)
+    while waiting and len(pages) < limits.pages and clock() < until:
+        url = waiting.pop(0)
+        time.sleep(limits.pause)
+        tell(url)
+        try:
+            page = eye.visit(url)
+        except LookFailed:
+            failed.append(url)
+            continue
+        if not is_same_site(page.url, opened.url):
+            failed.append(url)
+            continue
+        pages.append(page)
+        read.append((page.url, read_page(page.html, page.url)))
+        known.add(_plain(page.url))
+        _queue(read[-1][1].links, opened.url, known, waiting)
+    return Walk(_gather(opened.url, eye, pages, read), tuple(read), tuple(failed))
+
+
+def choose_links(facts: Facts, url: str, count: int) -> list[str]:
+    """The links of a page that a walk would follow first."""
+    waiting: list[str] = []
+    _queue(facts.links, url, {_plain(url)}, waiting)
+    return waiting[:count]
+
+
+def _queue(links: list[str], site: str, known: set[str], waiting: list[str]) -> None:
+    """Put the links that lead to more pages of the site behind those that wait; telling ones first."""
+    fresh = []
+    for link in links:
+        plain = _plain(link)
+        if plain in known or not is_same_site(link, site) or ACTS.search(link) or FILES.search(urlsplit(link).path):
+            continue
+        known.add(plain)
+        fresh.append(plain)
+    fresh.sort(key=lambda link: not TELLING.search(link))
+    waiting += fresh[: MAX_WAITING - len(waiting)]
+
+
+def _plain(url: str) -> str:
+    """An address as it is compared and asked for."""
+    return urldefrag(url).url
+
+
+def _gather(start: str, eye: Eye, pages: list[SeenPage], read: list[tuple[str, Facts]]) -> Sightings:
+    """What the network showed, then what the pages' tags and scripts say beyond it."""
+    seen = eye.seen()
+    requests = list(seen.requests)
+    known = {request.url for request in requests}
+    for page, facts in read:
+        requests += [SeenRequest(url, kind, page) for url, kind in facts.contacts if url not in known]
+        known |= {url for url, _ in facts.contacts}
+    return Sightings(
+        start=start,
+        eye=eye.name,
+        blind=eye.blind,
+        pages=tuple(
+            msgspec.structs.replace(page, title=facts.title, language=facts.language)
+            for page, (_, facts) in zip(pages, read, strict=True)
+        ),
+        requests=tuple(requests),
+        scripts=tuple(SeenScript(text, page) for page, facts in read for text in facts.scripts),
+        cookies=seen.cookies,
+        keys=seen.keys,
+    )

@@ -1,0 +1,46 @@
+"""What a site is looked at with: a browser where there is one, else plain HTTP."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+from gateway.errors import LookFailed
+from gateway.survey.crawl import Eye
+from gateway.survey.plain import PlainEye
+
+NO_PLAYWRIGHT = "the browser's driver is missing: pip install 'consent-gateway[browser]'"
+NO_CHROMIUM = "no Chromium is installed: apt-get install chromium (or chromium-browser, or Google Chrome)"
+
+
+def load_browser(module: str = "chromium") -> Any:
+    """A module that drives the browser: it needs the extra [browser], so it is loaded only now. Raises LookFailed."""
+    try:
+        return import_module(f"gateway.survey.{module}")
+    except ModuleNotFoundError as error:
+        if error.name != "playwright":
+            raise
+        raise LookFailed(NO_PLAYWRIGHT) from error
+
+
+def require_chromium(program: str = "") -> str:
+    """The Chromium to use. Raises LookFailed, which says what to install."""
+    found = program or load_browser().find_chromium()
+    if not found:
+        raise LookFailed(NO_CHROMIUM)
+    return str(found)
+
+
+@contextmanager
+def open_eye(resolve: Sequence[str] = (), *, plain: bool = False) -> Iterator[Eye]:
+    """A browser's eye, or a plain one when there is no browser or none is wanted."""
+    try:
+        program = "" if plain else require_chromium()
+    except LookFailed:
+        program = ""
+    if not program:
+        yield PlainEye()
+        return
+    chromium = load_browser()
+    with chromium.open_chromium(program, resolve) as browser:
+        yield chromium.ChromiumEye(browser)

@@ -1,0 +1,77 @@
+"""The first look at a site: walk over it, name what was seen, and draft configuration files from it."""
+
+import tomllib
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from gateway.consent.catalogue import Catalogue, load_catalogue
+from gateway.consent.controller_guess import guess_controller
+from gateway.consent.policy_draft import Draft, Frame, write_policy
+from gateway.consent.policy_text import quote
+from gateway.consent.recognise import Inventory, recognise
+from gateway.consent.seen import Sightings, split_url
+from gateway.errors import ConfigError
+from gateway.policy import parse_policy
+from gateway.resources import config_file
+from gateway.survey.crawl import Limits, Walk, walk
+from gateway.survey.eyes import open_eye
+
+Tell = Callable[[str], None]
+FILE = "policy.toml"
+
+
+class FirstLook(msgspec.Struct, frozen=True):
+    """What came of it: what was seen, its names, and the texts of the files by name."""
+
+    sightings: Sightings
+    inventory: Inventory
+    failed: tuple[str, ...]
+    controller: str
+    files: dict[str, str]
+
+
+def check_url(url: str) -> str:
+    """The address of a website as it is asked for. Raises ConfigError."""
+    whole = url if "://" in url else f"https://{url}"
+    parts = split_url(whole)
+    if parts is None or parts.username is not None:
+        raise ConfigError("command line", "URL", url, "wanted a website's address, such as https://www.example.org")
+    return whole if parts.path else f"{whole}/"
+
+
+def look_at(url: str, limits: Limits, tell: Tell, resolve: Sequence[str] = (), *, plain: bool = False) -> Walk:
+    """Walk over a site with what there is to look with. Raises LookFailed."""
+    with open_eye(resolve, plain=plain) as eye:
+        return walk(url, eye, limits, tell)
+
+
+def draft_files(seen: Walk, day: str, catalogue: Catalogue | None = None) -> FirstLook:
+    """Name what was seen and write the files. What is written is read once, as the gateway will."""
+    sightings = seen.sightings
+    inventory = recognise(sightings, catalogue or load_catalogue(config_file("catalogue")))
+    draft = Draft(
+        sightings=sightings,
+        inventory=inventory,
+        guess=guess_controller(seen.facts, sightings.host),
+        frame=msgspec.convert(tomllib.loads(config_file("draft.toml").read_text("utf-8")), Frame),
+        day=day,
+    )
+    text = write_policy(draft)
+    parse_policy(tomllib.loads(text), FILE)
+    files = {
+        "gateway.toml": _gateway_file(sightings.start),
+        FILE: text,
+        "destinations.toml": config_file("destinations.toml").read_text("utf-8"),
+    }
+    return FirstLook(sightings, inventory, seen.failed, draft.guess.controller.name, files)
+
+
+def _gateway_file(start: str) -> str:
+    """The shipped gateway.toml before this site, in observe mode."""
+    parts = split_url(start)
+    origin = f"{parts.scheme}://{parts.netloc}" if parts else ""
+    text = config_file("gateway.toml").read_text("utf-8")
+    for old, new in (('upstream = ""', f"upstream = {quote(origin)}"), ('mode = "enforce"', 'mode = "observe"')):
+        text = text.replace(f"\n{old}\n", f"\n{new}\n", 1)
+    return text

@@ -1,0 +1,79 @@
+"""An invented web shop as such sites are: WordPress, known services under their real names, an old consent tool without
+a way to refuse. All of it is one server on loopback; a browser must look for every name there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.demo.loopback import LoopbackServer
+
+SHOP = "www.voorbeeld-winkel.example"
+SECRET = "b7e1waarde"  # in every cookie: must never be written down
+PAGE = """<!DOCTYPE html><html lang="nl-NL"><head><meta charset="utf-8"><title>%(title)s | Voorbeeld Winkel</title>
+<meta name="generator" content="WordPress 6.8"><meta property="og:site_name" content="Voorbeeld Winkel">
+<link rel="stylesheet" href="http://fonts.googleapis.com/css?family=Inter">
+<script async src="http://www.googletagmanager.com/gtag/js?id=G-VOORBEELD"></script>
+<script>window.dataLayer = []; function gtag() { dataLayer.push(arguments); } gtag("config", "G-VOORBEELD");
+document.cookie = "_ga=GA1.1.%(secret)s; max-age=34560000; path=/";</script>
+<script>!function(f){f.fbq=function(){}}(window); fbq("init", "1");
+localStorage.setItem("winkelmand_id", "%(secret)s");</script>
+<script src="http://statistiek.onbekend.example/teller.js"></script></head>
+<body><h1>%(title)s</h1><nav><a href="/">Winkel</a> <a href="/over-ons">Over ons</a> <a href="/artikel">Artikel</a>
+<a href="/wp-login.php?action=logout">Uitloggen</a> <a href="/prijzen.pdf">Prijzen</a>
+<a href="http://elders.example/">Elders</a></nav>
+<p style="height:1500px">Tekst.</p><img src="http://static.voorbeeld-winkel.example/a.png" alt="">
+<iframe loading="lazy" src="http://www.youtube.com/embed/abc"></iframe>
+<footer>Voorbeeld Winkel B.V. | KvK 00000000 | <a href="mailto:vraag@voorbeeld-winkel.example">mail</a>
+<a href="/privacy">Privacyverklaring</a></footer>%(banner)s</body></html>"""
+DARK = """<div id="CybotCookiebotDialog" style="position:fixed;bottom:0;left:0;right:0;background:#fff;padding:20px">
+<p>Wij gebruiken cookies voor de beste ervaring.</p>
+<label><input type="checkbox" checked> Statistiek</label> <label><input type="checkbox" checked> Marketing</label>
+<button id="CybotCookiebotDialogBodyLevelButtonLevelOptinAllowAll"
+ style="background:#0a0;color:#fff;font-size:20px;padding:20px"
+ onclick="document.cookie='CookieConsent=%s; max-age=31536000; path=/';this.parentNode.remove()">OK</button></div>
+<script src="http://consent.cookiebot.com/uc.js"></script>
+<script>if (document.cookie.includes("CookieConsent=")) document.getElementById("CybotCookiebotDialog").remove();</script>"""
+
+
+async def shop(request: Request) -> Response:
+    """A page of the shop; everything else on this server is other people's."""
+    path = request.url.path
+    if request.headers["host"].partition(":")[0] not in (SHOP, "127.0.0.1", "localhost"):
+        return PlainTextResponse("", media_type="text/javascript")
+    if path not in ("/", "/over-ons", "/artikel", "/privacy"):
+        return PlainTextResponse("weg", 404)
+    title = path.strip("/").capitalize() or "Winkel"
+    answer = HTMLResponse(PAGE % {"title": title, "secret": SECRET, "banner": DARK % SECRET})
+    answer.set_cookie("PHPSESSID", SECRET, httponly=True)
+    answer.set_cookie("_fbp", SECRET, max_age=90 * 86_400)
+    answer.set_cookie("sessionid", SECRET)
+    answer.set_cookie("raadsel", SECRET, max_age=3600)
+    return answer
+
+
+async def away(_request: Request) -> Response:
+    """A redirect to another site."""
+    return RedirectResponse("http://elders.example/")
+
+
+async def gone(_request: Request) -> Response:
+    """Removes a cookie, which sets none."""
+    answer = PlainTextResponse("", media_type="text/html")
+    answer.delete_cookie("raadsel")
+    return answer
+
+
+@contextmanager
+def shop_server() -> Iterator[int]:
+    """The port on which the shop and all that it calls in are served."""
+    routes = [Route("/weg", away), Route("/leeg", gone), Route("/{rest:path}", shop)]
+    server = LoopbackServer(Starlette(routes=routes))
+    server.start()
+    try:
+        yield server.port
+    finally:
+        server.stop()

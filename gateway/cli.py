@@ -19,7 +19,7 @@ from rich.table import Table
 from gateway.cli_init import init
 from gateway.cli_ledger import ledger_app, receipt_app
 from gateway.config import Config, load_config
-from gateway.consent.banner import offered_languages
+from gateway.consent.banner import check_languages
 from gateway.database import open_database
 from gateway.demo.run import DemoOptions, run_demo
 from gateway.destinations import build_destinations
@@ -28,7 +28,7 @@ from gateway.keeper import run_keeper
 from gateway.keys import load_keys, new_key, rotate_keys
 from gateway.operators import add_operator, list_operators, remove_operator, set_password
 from gateway.report_client import fetch_report, print_report
-from gateway.resources import config_file, texts
+from gateway.resources import config_file
 from gateway.socket_client import call_keeper
 from gateway.web.report_api import build_csv, encode_report
 
@@ -196,8 +196,7 @@ def keys_rotate(config: ConfigOption = None) -> None:
 def check_config(config: Config) -> None:
     """What can be known before anything is started: secrets, keys, destinations. Raises ConfigError."""
     build_destinations(config.destinations, os.environ, Path(config.folder))
-    for site in config.sites:
-        offered_languages(site.policy, texts())
+    check_languages(config)
     config.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     load_keys(config)
 

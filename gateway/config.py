@@ -15,7 +15,8 @@ import msgspec
 
 from gateway.config_checks import check_destinations, check_settings
 from gateway.errors import ConfigError
-from gateway.policy import Policy, parse_policy
+from gateway.overlay import MODES_FILE, Switched, merge_overlay, overlay_path, read_modes, read_overlay
+from gateway.policy import Policy, PolicyFile, build_policy, read_policy_file
 from gateway.resources import config_file
 from gateway.settings import DestinationConfig, Settings, SiteConfig
 
@@ -24,12 +25,25 @@ ENVIRONMENT_PREFIX = "GATEWAY_"
 NO_SETTING = "is no setting; the file that `gateway init` writes shows all there are"
 
 
+class Stamp(msgspec.Struct, frozen=True):
+    """By which a file is known to be another than before; zeros where there is none. `changed_at` is epoch seconds."""
+
+    path: str
+    changed_at: float = 0.0
+    size: int = 0
+    inode: int = 0
+
+
 class Site(msgspec.Struct, frozen=True):
-    """A site ready for use: its configuration with its parsed policy, and whether what has no consent is held back."""
+    """A site ready for use: its configuration with its parsed policy, and whether what has no consent is held back.
+
+    `switched` is who said so last, with the console or `gateway mode`; None: the configuration says it.
+    """
 
     config: SiteConfig
     policy: Policy
     enforce: bool = True
+    switched: Switched | None = None
 
     @property
     def id(self) -> str:
@@ -38,12 +52,14 @@ class Site(msgspec.Struct, frozen=True):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """Everything the gateway runs on, whole and checked. `folder` is where relative paths start."""
+    """Everything the gateway runs on, whole and checked. `folder` is where relative paths start; `files` is how the files
+    of policies and modes looked when they were read."""
 
     folder: str
     settings: Settings
     sites: tuple[Site, ...]
     destinations: tuple[DestinationConfig, ...] = ()
+    files: tuple[Stamp, ...] = ()
 
     @property
     def data_folder(self) -> Path:
@@ -85,10 +101,39 @@ def build_config(raw: dict[str, Any], folder: Path, file: str = "gateway.toml") 
     check_settings(settings, file)
     if settings.geo.database and not (folder / settings.geo.database).is_file():
         raise ConfigError(file, "geo.database", settings.geo.database, "no such file; empty takes the package's own")
-    sites = tuple(Site(site, _read_policy(folder, site), settings.mode == "enforce") for site in settings.sites)
     destinations = _read_destinations(folder / settings.destinations_file)
-    check_destinations(destinations, [site.policy for site in sites], settings.destinations_file)
-    return Config(str(folder.resolve()), settings, sites, destinations)
+    return refresh_sites(Config(str(folder.resolve()), settings, (), destinations))
+
+
+def refresh_sites(config: Config) -> Config:
+    """The same with policies, overlays and modes as they stand in the files now. Raises ConfigError."""
+    settings, folder, data = config.settings, Path(config.folder), config.data_folder
+    files = stamp_files(config)  # before they are read: what changes meanwhile is read again
+    modes = read_modes(data / MODES_FILE)
+    sites = []
+    for site in settings.sites:
+        switched = modes.get(site.id)
+        mode = switched.mode if switched else settings.mode
+        sites.append(Site(site, _read_policy(folder, site, data), mode == "enforce", switched))
+    check_destinations(config.destinations, [site.policy for site in sites], settings.destinations_file)
+    return msgspec.structs.replace(config, sites=tuple(sites), files=files)
+
+
+def stamp_files(config: Config) -> tuple[Stamp, ...]:
+    """How the files of policies, overlays and modes look now."""
+    data = config.data_folder
+    paths = [data / MODES_FILE]
+    for site in config.settings.sites:
+        paths += [Path(config.folder) / site.policy, overlay_path(data, site.id)]
+    return tuple(_stamp(path) for path in paths)
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        found = path.stat()
+    except OSError:
+        return Stamp(str(path))
+    return Stamp(str(path), found.st_ctime, found.st_size, found.st_ino)
 
 
 def _locate(path: str | Path | None) -> tuple[Path, Path]:
@@ -177,11 +222,18 @@ def _from_text(text: str, kind: object, name: str) -> object:
         raise ConfigError("environment", name, text, "wants a number, true or false") from error
 
 
-def _read_policy(folder: Path, site: SiteConfig) -> Policy:
+def _read_policy(folder: Path, site: SiteConfig, data: Path) -> Policy:
+    overlay = overlay_path(data, site.id)
+    file, written = read_written_policy(folder, site)
+    return build_policy(merge_overlay(written, read_overlay(overlay), str(overlay)), file)
+
+
+def read_written_policy(folder: Path, site: SiteConfig) -> tuple[str, PolicyFile]:
+    """A site's policy file, and what stands in it, without what operators added in the console. Raises ConfigError."""
     file = folder / site.policy
     if not file.is_file() and site.policy == "policy.toml":
         file = config_file("policy.toml")
-    return parse_policy(_read_toml(file), str(file))
+    return str(file), read_policy_file(_read_toml(file), str(file))
 
 
 def _read_destinations(file: Path) -> tuple[DestinationConfig, ...]:

@@ -5,6 +5,7 @@ the worker process, when it starts or with its first request, never at import.
 """
 
 import asyncio
+import dataclasses
 import gc
 import logging
 import threading
@@ -28,6 +29,7 @@ from gateway.analytics.screen import (
 )
 from gateway.analytics.visitor import Visitors
 from gateway.config import Config, load_config
+from gateway.consent.banner import check_languages
 from gateway.consent.tombstones import UnknownTombstones, open_tombstones
 from gateway.database import open_database, prepare_database
 from gateway.errors import ConfigError, JournalFull
@@ -41,6 +43,7 @@ from gateway.geo import Countries
 from gateway.keeper_process import KeeperProcess
 from gateway.keys import load_keys, new_key
 from gateway.resources import country_database, load_assets
+from gateway.rollout import Rollout
 from gateway.settings import AnalyticsConfig
 from gateway.signing import TokenSigner
 from gateway.web.middleware import App, ConsentGate, Message, Receive, Scope, Send
@@ -149,7 +152,8 @@ class Front:
     """A worker's open parts and its one background thread."""
 
     def __init__(self, config: Config, app: App, loop: asyncio.AbstractEventLoop) -> None:
-        self._config = config
+        self._config, self._app = config, app
+        self._rollout = Rollout(config, check_languages)
         self._failing: set[str] = set()
         self._has_reserve = True
         config.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -158,6 +162,7 @@ class Front:
         self.parts.journal.call_in_loop = loop.call_soon_threadsafe
         self.gate = build_gate(self.parts, app)
         self._chores: dict[str, Callable[[], None]] = {
+            "policy": self._follow_policy,
             "counters": self._flush,
             "withdrawals": self.parts.tombstones.refresh,
             "reserve": self._keep_reserve,
@@ -179,7 +184,8 @@ class Front:
         self.parts.engine.dispose()
 
     def _look_after(self) -> None:
-        """Every second: counters to the journal, withdrawals, reserve and salts looked after, a keeper kept running."""
+        """Every second: changed policies followed, counters to the journal, withdrawals, reserve and salts looked after, a
+        keeper kept running."""
         _warm_up()
         while True:
             for name, chore in self._chores.items():
@@ -215,6 +221,14 @@ class Front:
             self.parts.counters.put_back(gathered)
         else:
             self.parts.sightings.put_back(gathered)
+
+    def _follow_policy(self) -> None:
+        """Another gate when policy or mode have changed. It is made aside: requests under way end at the one before, and
+        nothing that was remembered under that one is used again."""
+        if self._rollout.look(self.parts.clock()):
+            parts = dataclasses.replace(self.parts, config=self._rollout.config)
+            self.gate = build_gate(parts, self._app)
+            self.parts = parts
 
     def _keep_reserve(self) -> None:
         """Put it back when there is room again."""

@@ -27,6 +27,7 @@ from gateway.analytics.query import Query
 from gateway.analytics.results import Report
 from gateway.analytics.visitor import destroy_salts
 from gateway.config import Config
+from gateway.consent.banner import check_languages
 from gateway.database import open_database
 from gateway.destinations import build_destinations
 from gateway.destinations.upkeep import prune_settled
@@ -39,6 +40,7 @@ from gateway.flows.seal import seal
 from gateway.keeper_process import LOCK_NAME
 from gateway.process_lock import try_hold
 from gateway.resources import load_assets
+from gateway.rollout import Rollout
 from gateway.socket_client import SOCKET_NAME, short_path
 from gateway.web.console import ConsoleParts, build_console, build_local_api
 from gateway.web.pages import Pages
@@ -90,10 +92,12 @@ class Keeper:
         self._console_url = ""
         self._stopping = asyncio.Event()
         self._draining = asyncio.Lock()
+        self._rollout = Rollout(config, check_languages)
+        self._scopes = {site.id: site.policy.scopes for site in config.sites}
         self._deliverer = Deliverer(
             self._engine,
             self._destinations,
-            {site.id: site.policy.scopes for site in config.sites},
+            self._scopes,
             owner=sha256(f"{socket.gethostname()}:{config.data_folder}".encode()).hexdigest()[:32],
             clock=time.time,
             chance=random.random,
@@ -139,6 +143,9 @@ class Keeper:
         return total
 
     def _drain_once(self) -> Drained:
+        # Before entries are read: what workers recorded under a new policy is judged by it.
+        if self._rollout.look(time.time()):
+            self._scopes.update({site.id: site.policy.scopes for site in self._rollout.config.sites})
         drained = drain_once(self._folder, self._store, self._engine, self._config.destinations, time.time())
         self._drained += drained.entries
         return drained
@@ -236,6 +243,7 @@ class Keeper:
             "drained": self._drained,
             "store": self._fault or "ok",
             "disabled": self._deliverer.disabled,
+            "policy": self._rollout.fault or "ok",
         }
 
 

@@ -94,7 +94,8 @@ class Policy(msgspec.Struct, frozen=True):
 
     `gpc` are the purposes that Global Privacy Control speaks against. `scopes` maps each optional purpose to its scope
     hash; `hosts` and `cookies` map exact names to purposes, and the `*_patterns` hold the wildcard ones as (suffix or
-    prefix, purpose).
+    prefix, purpose). `others` are the scopes of the policies before and after this one while one takes the other's place:
+    who has answered all that one of them asks is not asked again just then.
     """
 
     file: PolicyFile
@@ -107,6 +108,7 @@ class Policy(msgspec.Struct, frozen=True):
     cookies: dict[str, str]
     cookie_prefixes: tuple[tuple[str, str], ...]
     inline: tuple[tuple[str, str], ...] = ()
+    others: tuple[dict[str, str], ...] = ()
 
     @property
     def controller(self) -> Controller:
@@ -145,11 +147,22 @@ class Policy(msgspec.Struct, frozen=True):
 
 def parse_policy(raw: dict[str, Any], file: str = "policy.toml") -> Policy:
     """Check a decoded policy file. Raises ConfigError with file, key, value and what is wanted."""
+    return build_policy(read_policy_file(raw, file), file)
+
+
+def read_policy_file(raw: dict[str, Any], file: str) -> PolicyFile:
+    """The policy file as it stands, checked. Raises ConfigError."""
     try:
         parsed = msgspec.convert(raw, PolicyFile, strict=True)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
         raise ConfigError(file, where.rstrip("`").lstrip(".") or "file", None, what) from error
+    _check(parsed, file)
+    return parsed
+
+
+def build_policy(parsed: PolicyFile, file: str = "policy.toml") -> Policy:
+    """Check a policy as a whole and work out what is needed of it. Raises ConfigError."""
     _check(parsed, file)
     optional = tuple(purpose for purpose in parsed.purposes if purpose.id != NECESSARY)
     hosts, suffixes = _hosts(parsed)

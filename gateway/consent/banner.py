@@ -5,9 +5,11 @@ from functools import lru_cache
 
 import msgspec
 
+from gateway.config import Config
 from gateway.consent.decision import Decision
 from gateway.errors import ConfigError
 from gateway.policy import NECESSARY, Policy, Service, Wording
+from gateway.resources import texts
 
 RIGHT_TO_LEFT = frozenset(("ar", "fa", "he", "ur"))
 # Letters looked at, and remembered, of a page's lang and of a browser's Accept-Language.
@@ -79,13 +81,19 @@ def _weight(parameters: str) -> float:
         return 0.0
 
 
-def offered_languages(policy: Policy, texts: Collection[str]) -> tuple[str, ...]:
+def offered_languages(policy: Policy, written: Collection[str]) -> tuple[str, ...]:
     """The languages that both the policy and the texts have, in the policy's order. Raises ConfigError for none."""
-    offered = tuple(language for language in policy.file.languages if language in texts)
+    offered = tuple(language for language in policy.file.languages if language in written)
     if not offered:
-        wanted = f"has no language that there are texts for; there are: {', '.join(sorted(texts))}"
+        wanted = f"has no language that there are texts for; there are: {', '.join(sorted(written))}"
         raise ConfigError("policy.toml", "languages", ", ".join(policy.file.languages), wanted)
     return offered
+
+
+def check_languages(config: Config) -> None:
+    """Whether there are texts in a language of each policy. Raises ConfigError."""
+    for site in config.sites:
+        offered_languages(site.policy, texts())
 
 
 def direction(language: str) -> str:

@@ -68,13 +68,13 @@ def decide(choice: Choice | None, site: str, policy: Policy, now: float, *, gpc:
     granted = frozenset(p for p, scope in policy.scopes.items() if choice.answers.get(p) == (scope, True))
     if gpc and not choice.gpc:
         granted -= policy.gpc
-    chosen = all(_answered(choice.answers, p, scope) for p, scope in policy.scopes.items())
+    chosen = any(_answered(choice.answers, scopes) for scopes in (policy.scopes, *policy.others))
     if granted and not (choice.consent_id and choice.revision >= 1):
         return UNDECIDED
     purposes = tuple(sorted(granted))
     return Decision(granted, chosen, choice.consent_id, choice.revision, purposes, ",".join(purposes))
 
 
-def _answered(answers: Mapping[str, tuple[str, bool]], purpose: str, scope: str) -> bool:
-    answer = answers.get(purpose)
-    return answer is not None and answer[0] == scope
+def _answered(answers: Mapping[str, tuple[str, bool]], scopes: Mapping[str, str]) -> bool:
+    """Whether all that a policy asks is answered, under its own scopes."""
+    return all(purpose in answers and answers[purpose][0] == scope for purpose, scope in scopes.items())

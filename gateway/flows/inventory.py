@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.database import SIGHTINGS, is_sqlite, reading, transaction
 from gateway.event import Counted, Entry, Sight, Sighted
 from gateway.flows.counters import OTHER
-from gateway.flows.sightings import HOST, NO_HOSTS, SENT, VIOLATION, merge_sights
+from gateway.flows.sightings import HOST, NO_HOSTS, SENT, VIOLATION, Rows, add_sight
 
 MAX_NAMES = 2_000  # of one kind on one site
 MAX_INVENTED = 300  # of those that visitors can make up
@@ -25,8 +25,6 @@ EFFECTS = {
     "would_hold": (0, 1),
     "violation": (1, 0),
 }  # counters, and whether these are held or would be
-
-Rows = dict[tuple[str, str, str, str], Sight]  # by site, kind, name, path
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -81,9 +79,7 @@ def add_sights(connection: Connection, sights: Iterable[tuple[str, Sight]]) -> N
             if row.name not in names:
                 room -= 1
                 names[row.name] = set() if room >= 0 else None
-            fitting = _fit(row, names[row.name])
-            key = (site, kind, fitting.name, fitting.path)
-            bounded[key] = merge_sights(bounded[key], fitting) if key in bounded else fitting
+            add_sight(bounded, site, _fit(row, names[row.name]))
     if bounded:
         values = [{"site": site, **msgspec.structs.asdict(row)} for (site, *_), row in bounded.items()]
         connection.execute(_upsert(connection.engine), values)

@@ -33,6 +33,7 @@ _SOURCE = re.compile(r"(?:^|\s)src\s*=", re.IGNORECASE)
 _TYPE = re.compile(r"(?:^|\s)type\s*=\s*[\"']?([^\"'\s>]*)", re.IGNORECASE)
 
 Key = tuple[str, str, str, str, str]  # site, kind, name, path as it came, what became of it
+Rows = dict[tuple[str, str, str, str], Sight]  # by site, kind, name, masked path
 Seen = tuple[float, float, int, str]  # first, last, count, detail
 
 
@@ -42,6 +43,7 @@ class Sightings:
     def __init__(self, masker: Masker) -> None:
         self._masker = masker
         self._seen: dict[Key, Seen] = {}
+        self._back: Rows = {}  # masked already
         self._pages: list[tuple[float, Site, str, bytes]] = []
         self._looked: set[tuple[str, str, str]] = set()
         self._lock = threading.Lock()
@@ -99,35 +101,26 @@ class Sightings:
 
     def put_back(self, sighted: Sighted) -> None:
         """Take in again what could not be written down."""
-        for row in sighted.rows:
-            passed = row.count - row.held - row.would
-            for became, count in ((HELD, row.held), (WOULD, row.would), (PASSED, passed)):
-                if count or (became == PASSED and not row.count):
-                    key = (sighted.site, row.kind, row.name, row.path, became)
-                    self._add(key, (row.first_at, row.last_at, count, row.detail))
+        with self._lock:
+            for row in sighted.rows:
+                if len(self._back) < MAX_KEYS:
+                    add_sight(self._back, sighted.site, row)
 
     def take(self) -> list[Sighted]:
         """What has gathered since the last call, masked, as journal entries."""
         self._read_pages()
         with self._lock:
             seen, self._seen = self._seen, {}
-        rows: dict[str, dict[tuple[str, str, str], Sight]] = {}
+            rows, self._back = self._back, {}
         for (site, kind, name, path, became), (first, last, count, detail) in seen.items():
-            row = Sight(
-                kind,
-                self._mask_name(kind, name),
-                self._masker.path(path) if path else "",
-                detail,
-                first,
-                last,
-                count,
-                count if became == HELD else 0,
-                count if became == WOULD else 0,
-            )
-            found = rows.setdefault(site, {})
-            key = (row.kind, row.name, row.path)
-            found[key] = merge_sights(found[key], row) if key in found else row
-        return [Sighted(site, list(found.values())) for site, found in rows.items()]
+            name = self._mask_name(kind, name)
+            path = self._masker.path(path) if path else ""
+            held, would = (count if became == HELD else 0), (count if became == WOULD else 0)
+            add_sight(rows, site, Sight(kind, name, path, detail, first, last, count, held, would))
+        grouped: dict[str, list[Sight]] = {}
+        for (site, *_), row in rows.items():
+            grouped.setdefault(site, []).append(row)
+        return [Sighted(site, found) for site, found in grouped.items()]
 
     def _mask_name(self, kind: str, name: str) -> str:
         """Names of cookies may hold an account's number; hosts and hashes are names and nothing else."""
@@ -161,6 +154,12 @@ def mask_cookie(name: str, masker: Masker) -> str:
         name = shape.sub(ID, name)
     parts = "".join(part if _PARTS.match(part) else masker.text(part) for part in _PARTS.split(name))
     return parts if ID in parts else whole
+
+
+def add_sight(rows: Rows, site: str, row: Sight) -> None:
+    """Add a sighting to others, so that each thing on a page is one row."""
+    key = (site, row.kind, row.name, row.path)
+    rows[key] = merge_sights(rows[key], row) if key in rows else row
 
 
 def merge_sights(one: Sight, other: Sight) -> Sight:

@@ -6,7 +6,8 @@ only proves what was shown: a corrected typo asks nobody again.
 """
 
 import hashlib
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -15,7 +16,15 @@ from gateway.errors import ConfigError
 
 NECESSARY = "necessary"
 UNKNOWN = "unknown"
+ANY = "any"  # stands for whichever optional purpose, for hosts that are released with each of them
+RESERVED = (UNKNOWN, ANY)
 ANALYTICS = "analytics"
+
+_CALL = re.compile(r"[\w$][\w$.]*\([^\n\r<]*\)\Z")
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+
+FOR_US = ("inline", "storage", "revoke", "release")  # what visitors read nothing of
 
 Identifier = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Wording = dict[str, str]
@@ -46,6 +55,9 @@ class Service(PolicyPart, frozen=True):
     """One tool or vendor under a purpose: what it contacts, what it stores, who receives data.
 
     `inline` are signatures: short pieces of code by which scripts that stand in the page itself are known as its own.
+    `storage` are names of storage keys, emptied when the purpose is not granted any more, and `revoke` is the tool's own
+    call that is made then. With `release = "any"` hosts and inline scripts are let go with whichever purpose is granted: for
+    tag managers, of which the content keeps purposes of its own.
     """
 
     id: Identifier
@@ -58,6 +70,14 @@ class Service(PolicyPart, frozen=True):
     recipients: tuple[str, ...] = ()
     retention: str = ""
     inline: tuple[Annotated[str, Meta(min_length=4)], ...] = ()
+    storage: tuple[Annotated[str, Meta(pattern=r"^[^*]+\*?\Z")], ...] = ()
+    revoke: str = ""
+    release: Literal["purpose", "any"] = "purpose"
+
+    @property
+    def let_go_by(self) -> str:
+        """The purpose that its hosts and scripts wait for."""
+        return ANY if self.release == "any" and self.purpose != NECESSARY else self.purpose
 
 
 class Purpose(PolicyPart, frozen=True):
@@ -177,14 +197,14 @@ def build_policy(parsed: PolicyFile, file: str = "policy.toml") -> Policy:
         host_suffixes=suffixes,
         cookies=cookies,
         cookie_prefixes=prefixes,
-        inline=tuple((signature, service.purpose) for service in parsed.services for signature in service.inline),
+        inline=tuple((signature, service.let_go_by) for service in parsed.services for signature in service.inline),
     )
 
 
 def _check(parsed: PolicyFile, file: str) -> None:
     known: set[str] = set()
     for purpose in parsed.purposes:
-        if purpose.id in known or purpose.id == UNKNOWN:
+        if purpose.id in known or purpose.id in RESERVED:
             raise ConfigError(file, "purposes.id", purpose.id, "is used twice or reserved")
         known.add(purpose.id)
         missing = [language for language in parsed.languages if language not in purpose.title]
@@ -198,6 +218,23 @@ def _check(parsed: PolicyFile, file: str) -> None:
         if service.id in seen:
             raise ConfigError(file, "services.id", service.id, "is used twice")
         seen.add(service.id)
+        if service.revoke and not is_call(service.revoke):
+            wanted = "must be a call with balanced brackets and quotes, such as tool('revoke')"
+            raise ConfigError(file, f"services.{service.id}.revoke", service.revoke, wanted)
+
+
+def is_call(code: str) -> bool:
+    """Whether it reads as a JavaScript call. It stands in a script with others, which a slip must not break."""
+    bare = _QUOTED.sub("", code)
+    if not _CALL.match(code) or "//" in bare or "/*" in bare:
+        return False
+    waiting: list[str] = []
+    for letter in bare:
+        if letter in "([{":
+            waiting.append(_CLOSING[letter])
+        elif letter in ")]}'\"`" and (not waiting or waiting.pop() != letter):
+            return False
+    return not waiting
 
 
 def _hosts(parsed: PolicyFile) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
@@ -206,9 +243,9 @@ def _hosts(parsed: PolicyFile) -> tuple[dict[str, str], tuple[tuple[str, str], .
     for service in parsed.services:
         for host in service.hosts:
             if host.startswith("*."):
-                suffixes.append((host[1:].lower(), service.purpose))
+                suffixes.append((host[1:].lower(), service.let_go_by))
             else:
-                exact[host.lower()] = service.purpose
+                exact[host.lower()] = service.let_go_by
     return exact, tuple(sorted(suffixes, key=lambda pair: -len(pair[0])))
 
 
@@ -236,16 +273,18 @@ def _scope_hash(parsed: PolicyFile, purpose: Purpose) -> str:
             sorted(s.recipients),
             s.retention,
             *([sorted(s.inline)] if s.inline else []),
+            *([{"storage": sorted(s.storage)}] if s.storage else []),
+            *([s.release] if s.release == ANY else []),
         ]
         for s in sorted(parsed.services, key=lambda s: s.id)
-        if s.purpose == purpose.id
+        if s.purpose == purpose.id or s.let_go_by == ANY
     ]
     return _hash([purpose.id, purpose.ground, services])
 
 
 def _shown(parsed: PolicyFile) -> list[dict[str, Any]]:
-    """The services as visitors read them: signatures are for us alone."""
-    return [{k: v for k, v in msgspec.structs.asdict(s).items() if k != "inline"} for s in parsed.services]
+    """The services as visitors read them, without what is for us alone."""
+    return [{k: v for k, v in msgspec.structs.asdict(s).items() if k not in FOR_US} for s in parsed.services]
 
 
 def _hash(value: object) -> str:

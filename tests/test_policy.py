@@ -1,9 +1,13 @@
 """A policy says what belongs to which purpose, and its hashes say when a grant no longer holds."""
 
+import json
+
 import pytest
 
-from gateway.policy import NECESSARY, UNKNOWN
-from tests.example_site import POLICY_TOML, read_policy
+from gateway.consent.decision import decide
+from gateway.errors import ConfigError
+from gateway.policy import ANY, NECESSARY, UNKNOWN, is_call
+from tests.example_site import NOW, POLICY_TOML, make_choice, read_policy
 
 HOSTS = [
     ("teller.example.net", "analytics"),
@@ -87,3 +91,63 @@ def test_the_order_of_lists_does_not_matter() -> None:
     head, *services = first.split("[[services]]")
     second = "[[services]]".join([head, *reversed([part + "\n" for part in services])])
     assert read_policy(first).scopes == read_policy(second).scopes == read_policy().scopes
+
+
+CALLS = [
+    ("pdt('revokeConsent')", True),
+    ("_wq.push(function (W) { W.consent(false) })", True),
+    ("_paq.push(['a', \"b)\"])", True),
+    ("tool('//not a comment')", True),
+    ("tool(", False),
+    ("tool(a})", False),
+    ("tool('a)", False),
+    ("tool(/* )", False),
+    ("tool() // )", False),
+    ("tool('</script>')", False),
+    ("tool(\nx)", False),
+    ("x = 1", False),
+    ("", False),
+]
+
+
+@pytest.mark.parametrize(("code", "fine"), CALLS)
+def test_a_revoking_call_breaks_no_script(code: str, fine: bool) -> None:
+    """A call stands in one script with others: what is not whole in itself is refused when the policy is read."""
+    assert is_call(code) is fine
+    if code and not fine:
+        with pytest.raises(ConfigError, match=r"services.tool.revoke = .*must be a call"):
+            read_policy(POLICY_TOML + TOOL + f"revoke = {json.dumps(code)}")
+
+
+TOOL = """
+[[services]]
+id = "tool"
+purpose = "marketing"
+name = "Tool"
+hosts = ["tags.example.net", "*.tags.example.net"]
+inline = ["startTool("]
+"""
+
+
+def test_a_tag_manager_is_let_go_by_any_purpose() -> None:
+    """With release = "any" hosts and inline scripts wait for whichever optional purpose; cookies keep their own."""
+    policy = read_policy(POLICY_TOML + TOOL + 'release = "any"\ncookies = [{ name = "_tags" }]')
+    assert policy.purpose_of_host("tags.example.net") == policy.purpose_of_host("a.tags.example.net") == ANY
+    assert ("startTool(", ANY) in policy.inline
+    assert policy.purpose_of_cookie("_tags") == "marketing"
+    for granted in ((), ("analytics",), ("marketing",)):
+        decision = decide(make_choice(policy, *granted), "main", policy, NOW)
+        assert decision.allows(ANY) is bool(granted)
+    with pytest.raises(ConfigError, match="purposes.id"):
+        read_policy(POLICY_TOML.replace('id = "marketing"', 'id = "any"'))
+
+
+def test_what_is_stored_and_released_is_part_of_the_scope() -> None:
+    """Another storage key or a wider release asks again: the release each purpose that it widens, a call nobody."""
+    base = read_policy(POLICY_TOML + TOOL)
+    assert read_policy(POLICY_TOML + TOOL + "revoke = \"tool('x')\"").scopes == base.scopes
+    assert read_policy(POLICY_TOML + TOOL + "revoke = \"tool('x')\"").wording == base.wording
+    stored = read_policy(POLICY_TOML + TOOL + 'storage = ["tool*"]').scopes
+    assert (stored["analytics"], stored["marketing"] != base.scopes["marketing"]) == (base.scopes["analytics"], True)
+    released = read_policy(POLICY_TOML + TOOL + 'release = "any"').scopes
+    assert all(released[purpose] != base.scopes[purpose] for purpose in base.scopes)

@@ -120,6 +120,9 @@ class CatalogueService(CataloguePart, frozen=True):
             cookies=_cookies(self.stored, language),
             recipients=self.recipients,
             retention=self.retention.get(language) or self.retention.get("en", ""),
+            storage=tuple(dict.fromkeys(item.name for item in self.stored if item.kind != "cookie")),
+            revoke=self.revoke,
+            release="any" if self.kind == "tag_manager" else "purpose",
         )
 
 

@@ -1,12 +1,17 @@
 """The cookie firewall: which cookies of a response may reach the browser."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import accumulate
 
 from gateway.consent.decision import Decision
 from gateway.policy import UNKNOWN, Policy
 
 Header = tuple[bytes, bytes]
+MAX_PATH, MAX_STEPS = 512, 8
+OVERHEAD = len("set-cookie: \r\n")
+_PATH = re.compile(r"/[!#-+\--:<-~]*\Z")  # what a cookie's path may hold: no space, quote, comma or semicolon
 # They are between the browser and us.
 OWN = frozenset(prefix + name for prefix in (b"", b"__Host-", b"__Secure-") for name in (b"gw_consent", b"gw_visit"))
 
@@ -56,16 +61,35 @@ def find_kept(
     return b";".join(kept).strip(), refused
 
 
-def expire_cookies(names: Iterable[str], host: str, *, secure: bool) -> list[str]:
-    """Set-Cookie values that delete cookies from this host and from each of its parent domains."""
-    domains = ["", *_parents(host)]
-    tail = "; Secure" if secure else ""
+def expire_cookies(names: Iterable[str], host: str, *, secure: bool, paths: Iterable[str] = ("/",)) -> list[str]:
+    """Set-Cookie values that delete cookies from this host and from each of its parent domains, under each path; on https
+    those in partitioned storage as well, which are others."""
+    found, domains = list(names), ["", *_parents(host)]
+    tails = ("; Secure", "; Secure; Partitioned") if secure else ("",)
     return [
-        f"{name}=; Max-Age=0; Path=/{f'; Domain={domain}' if domain else ''}{tail}"
-        for name in names
+        f"{name}=; Max-Age=0; Path={path}{f'; Domain={domain}' if domain else ''}{tail}"
+        for path in paths
+        for tail in tails
+        for name in found
         for domain in domains
-        if not (domain and name.startswith("__Host-"))
+        if not (name.startswith("__Host-") and (domain or path != "/"))
     ]
+
+
+def paths_above(path: str) -> list[str]:
+    """The paths below "/" that a cookie seen on a page may have: `/a/b` -> `/a`, `/a/`, `/a/b`."""
+    plain = path.partition("?")[0]
+    if not _PATH.match(plain) or len(plain) > MAX_PATH:
+        return []
+    ends = [at for at, letter in enumerate(plain) if letter == "/" and at][:MAX_STEPS]
+    found = [plain[:stop] for at in ends for stop in (at, at + 1)]
+    return list(dict.fromkeys([*found, plain])) if plain != "/" else []
+
+
+def cut_to(lines: Sequence[str], size: int) -> list[str]:
+    """The first lines, as many as fit into so many bytes of a response's head."""
+    taken = accumulate(len(line) + OVERHEAD for line in lines)
+    return [line for line, bytes_taken in zip(lines, taken, strict=True) if bytes_taken <= size]
 
 
 def _parents(host: str) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from gateway.policy import NECESSARY, Policy
+from gateway.policy import ANY, NECESSARY, Policy
 
 LIFETIME_SECONDS = 180 * 86_400
 CLOCK_SKEW_SECONDS = 120
@@ -40,9 +40,9 @@ class Decision(msgspec.Struct, frozen=True):
     key: str = ""
 
     def allows(self, *purposes: str) -> bool:
-        """Whether every one of the purposes is granted; necessary ones always are."""
+        """Whether every one of the purposes is granted; necessary ones always are, and ANY is with each of them."""
         for purpose in purposes:  # noqa: SIM110 - each request asks this several times, and a generator costs twice as much
-            if purpose not in self.granted and purpose != NECESSARY:
+            if purpose not in self.granted and purpose != NECESSARY and not (purpose == ANY and self.granted):
                 return False
         return True
 

@@ -15,7 +15,7 @@ from gateway.config import Site
 from gateway.consent.banner import choose_language
 from gateway.consent.consent_cookie import NAME as CONSENT
 from gateway.consent.consent_cookie import build_set_cookie, encode_choice
-from gateway.consent.cookies import expire_cookies
+from gateway.consent.cookies import cut_to, expire_cookies, paths_above
 from gateway.consent.decision import Choice, Decision, decide
 from gateway.errors import BadRequest, JournalFull
 from gateway.event import Event, Hit
@@ -36,6 +36,7 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 100
+EXPIRING_BYTES = 3000  # proxies take heads of 4 KB; what does not fit goes with the next pages
 VIEW_ID = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
@@ -48,6 +49,7 @@ class Post(msgspec.Struct, frozen=True):
     view: str
     referrer: str
     topic: str
+    by_script: bool = False
 
 
 class Choosing:
@@ -76,7 +78,7 @@ class Choosing:
         chosen = await self._commit(said, before, site, now)
         by_script = b"application/json" in request.headers.get(b"accept", b"")
         cookies = [self._cookie(name, chosen.choice, request, site)]
-        cookies += self._expired(chosen, request, site)
+        cookies += self._expired(post, chosen, request, site)
         cookies += self._count_view(post, chosen, decision, request, site, now, pending=not by_script)
         if by_script:
             await reply(send, 200, self._summary(chosen, request, site), JSON, cookies=cookies)
@@ -85,7 +87,7 @@ class Choosing:
             await reply(send, 303, headers=[(b"location", location.encode("latin-1"))], cookies=cookies)
 
     def _said(self, post: Post, request: VisitorRequest, site: Site) -> Said:
-        channel = "preferences" if post.choice == "save" else "banner"
+        channel = "script" if post.by_script else "preferences" if post.choice == "save" else "banner"
         return Said(post.choice, post.purposes, self._language(request, site), channel, request.gpc)
 
     def _takes_back(self, said: Said, before: Choice | None, site: Site) -> bool:
@@ -108,7 +110,7 @@ class Choosing:
         value = encode_choice(choice, self._parts.signers.consent)
         return build_set_cookie(name, value, secure=request.secure, domain=site.config.cookie_domain)
 
-    def _expired(self, chosen: Chosen, request: VisitorRequest, site: Site) -> list[str]:
+    def _expired(self, post: Post, chosen: Chosen, request: VisitorRequest, site: Site) -> list[str]:
         """Delete the optional cookies that the browser sent or may hold and that are not allowed (any more)."""
         policy = site.policy
         allowed = chosen.granted | {"necessary"}
@@ -123,12 +125,19 @@ class Choosing:
             for name, purpose in policy.cookies.items()
             if purpose in chosen.withdrawn and not name.endswith((CONSENT, VISIT))  # ours are set anew below
         }
-        expired = expire_cookies(sorted(sent | declared), request.host, secure=request.secure)
+        expired = self._expire(sorted(sent), sorted(declared - sent), post.return_to, request)
         visit = self._desk.cookie_name(VISIT, request, site)
         if ANALYTICS not in chosen.granted and request.cookie(visit):
             domain = site.config.cookie_domain
             expired.append(build_set_cookie(visit, "", max_age=0, secure=request.secure, domain=domain))
         return expired if site.enforce else []
+
+    def _expire(self, sent: list[str], declared: list[str], page: str, request: VisitorRequest) -> list[str]:
+        """What was sent first. A cookie that was not sent can only have a path of its own, such as the page's."""
+        host, secure = request.host, request.secure
+        lines = expire_cookies(sent, host, secure=secure) + expire_cookies(declared, host, secure=secure)
+        lines += expire_cookies([*sent, *declared], host, secure=secure, paths=paths_above(page))
+        return cut_to(lines, EXPIRING_BYTES)
 
     def _count_view(
         self,
@@ -196,6 +205,7 @@ def parse_post(body: bytes, request: VisitorRequest, site: Site) -> Post:
         view if 16 <= len(view) <= 32 and VIEW_ID.issuperset(view) else "",
         fields.get("referrer", [""])[0][:4096],
         fields.get("topic", [""])[0][:4096],  # cut to size once it is masked
+        fields.get("by") == ["script"],
     )
 
 

@@ -43,7 +43,7 @@ class Public:
     def __init__(self, desk: Desk, decider: Decider, assets: dict[str, Asset]) -> None:
         self._desk, self._parts = desk, desk.parts
         self._prefix = desk.parts.config.settings.prefix
-        self._assets = {asset.url_name: asset for asset in assets.values()}
+        self._assets = {asset.url_name: asset for asset in assets.values()} | desk.snippets.site_assets()
         self._loader = assets.get("consent.js")
         now, folder = desk.parts.clock(), desk.parts.config.data_folder
         self._since = {site.id: note_edition(folder, site.id, site.policy, now) for site in desk.parts.config.sites}
@@ -103,7 +103,7 @@ class Public:
         await _send_asset(self._loader, request, send, (b"cache-control", b"public, max-age=300"))
 
     async def _state(
-        self, _request: VisitorRequest, _site: Site, decision: Decision, _now: float, _r: Receive, send: Send
+        self, _request: VisitorRequest, site: Site, decision: Decision, _now: float, _r: Receive, send: Send
     ) -> None:
         """What holds for this browser: {"chosen", "granted", and where the scripts are}."""
         state = {
@@ -111,6 +111,7 @@ class Public:
             "granted": sorted(decision.granted),
             "collect_url": self._desk.snippets.asset_url("collect.js"),
             "css_url": self._desk.snippets.asset_url("banner.css"),
+            **self._desk.snippets.site_urls(site),
         }
         await reply(send, 200, msgspec.json.encode(state), JSON)
 

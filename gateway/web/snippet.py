@@ -21,6 +21,7 @@ from gateway.consent.decision import Decision
 from gateway.policy import ANALYTICS
 from gateway.resources import Asset, text_file, texts
 from gateway.web.pages import Pages
+from gateway.web.site_scripts import build_leave
 
 MAX_REMEMBERED = 500  # letters of an address
 TOKEN = re.compile(r"%%GW_([A-Z_]+)%%")
@@ -41,11 +42,21 @@ class Snippets:
     def __init__(self, config: Config, pages: Pages, assets: dict[str, Asset]) -> None:
         self._config, self.pages, self._assets = config, pages, assets
         self.texts = load_texts()
+        self._leave = {site.id: build_leave(site.policy, assets) for site in config.sites}
         self._rendered: dict[tuple[str, str, str, bool], Template] = {}
 
     def asset_url(self, name: str) -> str:
         """The address of a script or style; it changes with the content."""
         return f"{self._config.settings.prefix}assets/{self._assets[name].url_name}"
+
+    def site_assets(self) -> dict[str, Asset]:
+        """The scripts made for one site each, by the names under which they are served."""
+        return {asset.url_name: asset for asset in self._leave.values() if asset}
+
+    def site_urls(self, site: Site) -> dict[str, str]:
+        """What a page of the site is told of such scripts: setting to address; without those that it does not need."""
+        leave = self._leave[site.id]
+        return {"leave_url": f"{self._config.settings.prefix}assets/{leave.url_name}"} if leave else {}
 
     def build(self, site: Site, language: str, decision: Decision, view: View) -> bytes:
         """The snippet for one page view."""
@@ -88,6 +99,7 @@ class Snippets:
             "granted": sorted(decision.granted),
             "chosen": decision.chosen,
             "collect_url": self.asset_url("collect.js"),
+            **self.site_urls(site),
         }
         scripts = ["consent.js"] + (["collect.js"] if decision.allows(ANALYTICS) else [])
         tags = "".join(f'<script defer src="{self.asset_url(name)}"></script>' for name in scripts)

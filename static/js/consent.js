@@ -2,36 +2,47 @@
  * The visitor's choice without a reload. Everything here also works without this script: the banner and the preferences
  * page are plain forms. Loaded with `defer`; under a static site it is the only thing loaded (see `startStandalone`).
  *
- * For the site: window.gateway.consent.has(purpose), .consent.open(), .track(name, props), the event "gw:consent" on
- * document, and any element with `data-gw-open` as a way to the preferences page.
+ * For the site (docs/javascript.md): window.gateway.consent with has, when, open, withdraw and release; gateway.track(name,
+ * props); the event "gw:consent" on document; and any element with `data-gw-open` as a way to the preferences page.
  */
 import { config, currentPath, isRevisit, pageTopic, shareConfig } from "./lib/page_config.js";
-import { release, scriptUrl } from "./lib/held_tags.js";
+import { mayAct, release, scriptUrl } from "./lib/held_tags.js";
 
 const channel = new BroadcastChannel("gw");
 const findBanner = () => document.getElementById("gw-banner");
-const has = (purpose) => config.granted.includes(purpose);
+const has = (purpose) => mayAct(purpose, config.granted);
 const preferencesUrl = () => config.prefix + "preferences?return_to=" + encodeURIComponent(currentPath());
 
 let lastFocus = null; // what had the focus before the visitor entered the banner
 let busy = false;
 
-/** Load the page anew, and let nothing more be counted on the way out. */
-function startOver() {
-  config.granted = [];
+/** Load the page anew, with these purposes granted and no others: what is lost is used no more on the way out. */
+async function startOver(granted) {
+  const withdrawn = config.granted.filter((purpose) => !granted.includes(purpose));
+  config.granted = granted;
+  if (withdrawn.length) tellPage(withdrawn);
+  await takeLeave();
   location.reload();
+}
+
+/** Have what is not granted told so, and its storage emptied; no longer than a second. */
+function takeLeave() {
+  return new Promise((done) => {
+    setTimeout(done, config.leave_url ? 1000 : 0);
+    if (config.leave_url) load(config.leave_url, done);
+  }).catch(() => {}); // a trusted types policy may refuse the script
 }
 
 /** Make this page agree with `state` ({chosen, granted}): a script that has run cannot be stopped, so a loss reloads. */
 function apply(state) {
-  if (config.granted.some((purpose) => !state.granted.includes(purpose))) return startOver();
+  if (config.granted.some((purpose) => !state.granted.includes(purpose))) return startOver(state.granted);
   if (!state.chosen || (config.chosen && state.granted.length === config.granted.length)) return;
-  if (document.getElementById("gw-purposes")) return startOver(); // the preferences page shows what holds
+  if (document.getElementById("gw-purposes")) return startOver(state.granted); // that page shows what holds
   Object.assign(config, { chosen: true, granted: state.granted });
   closeBanner();
   // Where the page's trusted types policy refuses our scripts, the server can do what we may not.
-  if (!letGo()) return startOver();
-  tellPage();
+  if (!letGo()) return startOver(state.granted);
+  tellPage([]);
 }
 
 /** Release what is granted; false when the page's trusted types policy does not let us. */
@@ -45,8 +56,29 @@ function letGo() {
   }
 }
 
-function tellPage() {
-  document.dispatchEvent(new CustomEvent("gw:consent", { detail: { granted: config.granted } }));
+function tellPage(withdrawn) {
+  document.dispatchEvent(new CustomEvent("gw:consent", { detail: { granted: config.granted, withdrawn } }));
+}
+
+/** Call once when the purpose is granted: now, or as soon as it is. */
+function when(purpose, call) {
+  if (has(purpose)) return call();
+  const listener = () => {
+    if (!has(purpose)) return;
+    document.removeEventListener("gw:consent", listener);
+    call();
+  };
+  document.addEventListener("gw:consent", listener);
+}
+
+/** Take back one purpose, or all; resolves to whether the server took it. What was granted ends with a new page. */
+async function withdraw(purpose) {
+  if (purpose && !has(purpose)) return true;
+  const fields = new URLSearchParams({ choice: purpose ? "save" : "reject_all", by: "script" });
+  for (const kept of config.granted) if (purpose && kept !== purpose) fields.append("purpose", kept);
+  const reply = await postChoice(config.prefix + "consent", fields);
+  if (reply) settle(reply);
+  return !!reply;
 }
 
 function closeBanner() {
@@ -76,12 +108,16 @@ function announce(message) {
   if (status.tabIndex === -1) status.focus(); // the preferences page shows it and leads there
 }
 
-function loadCollect() {
-  const url = config.collect_url;
-  if (!url || !has("analytics") || document.querySelector(`script[src="${url}"]`)) return;
+function load(url, done) {
   const script = document.createElement("script");
   script.src = scriptUrl(url);
+  script.onload = script.onerror = done;
   document.head.append(script);
+}
+
+function loadCollect() {
+  const url = config.collect_url;
+  if (url && has("analytics") && !document.querySelector(`script[src="${url}"]`)) load(url);
 }
 
 /** Ask the server what holds now. Silent when it cannot be reached: nothing changes then. */
@@ -107,14 +143,14 @@ function readChoice(form, button) {
 }
 
 /** The server's reply {ok, granted, withdrawn, message}, or undefined when it did not take the choice. */
-async function postChoice(form, fields) {
+async function postChoice(url, fields) {
   try {
-    const response = await fetch(form.action, {
+    const response = await fetch(url, {
       method: "POST", body: fields, headers: { Accept: "application/json" }, keepalive: true,
     });
     const reply = await response.json();
     if (response.ok && reply.ok) return reply;
-  } catch { /* the form itself is the way that is left */ }
+  } catch { /* a form itself is the way that is left */ }
 }
 
 async function onSubmit(event) {
@@ -123,24 +159,27 @@ async function onSubmit(event) {
   event.preventDefault();
   if (busy) return;
   busy = true;
-  const reply = await postChoice(form, readChoice(form, button));
+  const reply = await postChoice(form.action, readChoice(form, button));
   busy = false;
-  if (reply) return settle(form, reply);
+  if (reply) return settle(reply, form);
   form.dataset.gwChoice = "plain";
   form.requestSubmit(button);
 }
 
-function settle(form, reply) {
-  channel.postMessage(reply.withdrawn);
-  if (findBanner()?.contains(form)) {
-    if (reply.withdrawn) return startOver();
+/** What the server took holds here and in every other tab; `form` is where it was said, if it was in one. */
+function settle(reply, form) {
+  channel.postMessage(reply.withdrawn && reply.granted);
+  if (!form || findBanner()?.contains(form)) {
+    if (reply.withdrawn) return startOver(reply.granted);
     apply({ chosen: true, granted: reply.granted });
+    if (!reply.granted.length) takeLeave();
     // Later than the banner's end, or screen readers lose it among the changes.
     setTimeout(announce, 100, reply.message);
     return;
   }
   // The preferences page runs nothing that would have to stop: it shows the new state and stays.
   config.granted = reply.granted;
+  takeLeave();
   for (const input of form.querySelectorAll("[name=purpose]")) input.checked = has(input.value);
   announce(reply.message);
 }
@@ -187,7 +226,7 @@ async function startStandalone() {
   const [fragment] = await Promise.all([fetchFragment(), loadStyle()]);
   document.body.append(...fragment.body.children);
   listen();
-  if (config.chosen && letGo()) tellPage();
+  if (config.chosen && letGo()) tellPage([]);
 }
 
 /** The banner, fetched as a document, which no trusted types policy forbids, and moved over once its style is there. */
@@ -216,12 +255,14 @@ function loadStyle() {
 if (!window.gateway) {
   const queue = []; // waits for the collect script, which takes it over with `track`
   const track = (name, props) => { if (has("analytics")) queue.push([name, props]); };
-  window.gateway = { consent: { has, open }, track, queue };
+  window.gateway = { consent: { has, when, open, withdraw, release: letGo }, track, queue };
   // Before anything is fetched: what is withdrawn in another tab meanwhile must not be missed.
-  channel.onmessage = ({ data: withdrawn }) => (withdrawn ? startOver() : catchUp());
+  channel.onmessage = ({ data: left }) => (left ? startOver(left) : catchUp());
   if (config.standalone) startStandalone().catch(() => {});
   else {
     listen();
     letGo();
   }
+  for (const call of window.gatewayReady || []) call(gateway);
+  window.gatewayReady = { push: (call) => call(gateway) };
 }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.consent.cookies import cookie_of, expire_cookies, find_refused
+from gateway.consent.cookies import cookie_of, cut_to, expire_cookies, find_refused, paths_above
 from gateway.consent.decision import UNDECIDED, decide
 from tests.example_site import NOW, make_choice, read_policy
 
@@ -77,10 +77,48 @@ EXPIRED = [
 @pytest.mark.parametrize(("host", "domains"), EXPIRED)
 def test_cookies_are_expired_wherever_they_may_lie(host: str, domains: list[str]) -> None:
     """An optional cookie is deleted from the host and from each domain above it that could hold it."""
-    found = expire_cookies(["_tel"], host, secure=True)
-    assert found == [f"_tel=; Max-Age=0; Path=/{domain}; Secure" for domain in domains]
+    wanted = [f"_tel=; Max-Age=0; Path=/{domain}; Secure" for domain in domains]
+    assert expire_cookies(["_tel"], host, secure=True) == wanted + [f"{line}; Partitioned" for line in wanted]
+    assert expire_cookies(["_tel"], host, secure=False) == [line.removesuffix("; Secure") for line in wanted]
 
 
 def test_a_host_cookie_is_expired_on_its_host_alone() -> None:
     """A `__Host-` cookie cannot have a domain, so it is deleted without one."""
-    assert expire_cookies(["__Host-a"], "shop.example.org", secure=True) == ["__Host-a=; Max-Age=0; Path=/; Secure"]
+    found = expire_cookies(["__Host-a"], "shop.example.org", secure=True, paths=("/", "/shop"))
+    assert found == ["__Host-a=; Max-Age=0; Path=/; Secure", "__Host-a=; Max-Age=0; Path=/; Secure; Partitioned"]
+
+
+ABOVE = [
+    ("/", []),
+    ("/shop", ["/shop"]),
+    ("/shop/cart/?a=/b", ["/shop", "/shop/", "/shop/cart", "/shop/cart/"]),
+    ("/a;b", []),
+    ("/a b", []),
+    ("/a,b", []),
+    ("relative", []),
+    ("", []),
+    ("/" + "a" * 600, []),
+]
+
+
+@pytest.mark.parametrize(("path", "above"), ABOVE)
+def test_a_page_has_its_own_path_and_those_above(path: str, above: list[str]) -> None:
+    """A cookie may have been set for any folder that the page lies in; what no path can hold expires nothing."""
+    assert paths_above(path) == above
+
+
+def test_a_cookie_of_a_folder_is_expired_there() -> None:
+    """Path and domain both have to be those that a cookie was set with."""
+    found = expire_cookies(["_tel"], "www.example.org", secure=False, paths=("/shop",))
+    assert found == [
+        f"_tel=; Max-Age=0; Path=/shop{d}" for d in ("", "; Domain=www.example.org", "; Domain=example.org")
+    ]
+
+
+def test_the_head_does_not_outgrow_what_proxies_take() -> None:
+    """Of many lines the first ones go out, as many as fit with their names."""
+    lines = expire_cookies([f"_tel_{n}" for n in range(100)], "www.example.org", secure=True)
+    cut = cut_to(lines, 1000)
+    assert cut == lines[: len(cut)]
+    assert 900 < sum(len(f"set-cookie: {line}\r\n") for line in cut) <= 1000
+    assert cut_to([], 10) == []

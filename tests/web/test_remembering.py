@@ -1,5 +1,6 @@
 """What a choice leads to: remembered or withdrawn at every worker, and the accepting page counted once."""
 
+import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,35 @@ def test_a_withdrawal_takes_the_optional_cookies_along(tmp_path: Path) -> None:
             "",
             "www.example.org",
             "example.org",
-        ]
+        ] * 2
+        assert [line.endswith("; Partitioned") for line in domains] == [False] * 3 + [True] * 3
+
+
+def test_a_withdrawal_reaches_into_the_folders_of_the_page(tmp_path: Path) -> None:
+    """A cookie that was set for a folder is not sent with the choice; it is expired for the page's folders."""
+    with visiting(tmp_path) as browser:
+        browser.choose("accept_all")
+        lines = browser.choose("reject_all", return_to="/shop/cart?x=1").headers.get_list("set-cookie")
+        paths = {line.split("; ")[2] for line in lines if line.startswith("_ads=;")}
+        assert paths == {"Path=/", "Path=/shop", "Path=/shop/", "Path=/shop/cart"}
+
+
+def test_a_choice_by_script_is_recorded_as_such(tmp_path: Path) -> None:
+    """The record tells a call of the site's own script from a press on a button."""
+    with visiting(tmp_path) as browser:
+        browser.choose("accept_all")
+        browser.choose("save", "analytics", by="script")
+        browser.choose("reject_all", by="other")
+    engine = open_database(f"sqlite:///{tmp_path / 'data/gateway.db'}")
+    with reading(engine) as connection:
+        rows = connection.execute(select(LEDGER.c.body).order_by(LEDGER.c.sequence)).all()
+    engine.dispose()
+    bodies = [json.loads(row.body) for row in rows]
+    assert [(body["channel"], body["granted"]) for body in bodies] == [
+        ("banner", ["analytics", "marketing"]),
+        ("script", ["analytics"]),
+        ("banner", []),
+    ]
 
 
 def test_observing_expires_nothing_of_the_site(tmp_path: Path) -> None:

@@ -12,6 +12,11 @@ try {
 /** The address in the form that the page's policy wants for scripts. */
 export const scriptUrl = (url) => trusted.createScriptURL(url);
 
+/** Whether a purpose is granted; "any" stands for whichever of them. */
+export const mayAct = (purpose, granted) => (purpose === "any"
+  ? granted.length > 0
+  : purpose === "necessary" || granted.includes(purpose));
+
 let turn = Promise.resolve();
 
 /**
@@ -24,7 +29,7 @@ export function release(granted, root = document) {
     const inside = tag.localName === "template" ? tag.content : tag.srcdoc && tag.contentDocument;
     if (inside) release(granted, inside);
     const purposes = tag.dataset.gwPurpose;
-    if (purposes == null || !purposes.split(" ").every((purpose) => granted.includes(purpose))) continue;
+    if (purposes == null || !purposes.split(" ").every((purpose) => mayAct(purpose, granted))) continue;
     if (tag.localName === "script") releaseScript(tag);
     else releaseElement(tag);
     tag.removeAttribute("data-gw-purpose");

@@ -138,7 +138,7 @@ def test_a_tag_manager_is_let_go_by_any_purpose() -> None:
     for granted in ((), ("analytics",), ("marketing",)):
         decision = decide(make_choice(policy, *granted), "main", policy, NOW)
         assert decision.allows(ANY) is bool(granted)
-    with pytest.raises(ConfigError, match="purposes.id"):
+    with pytest.raises(ConfigError, match=r"purposes\.id"):
         read_policy(POLICY_TOML.replace('id = "marketing"', 'id = "any"'))
 
 

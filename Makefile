@@ -7,6 +7,9 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Tests run in this many processes side by side, a file at a time; ARGS="-n 0" runs them one after the other.
+WORKERS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # The first Python on the path that is new enough; `make PYTHON=... demo` chooses another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -35,10 +38,10 @@ demo: $(if $(wildcard $(VENV)/dev.stamp),assets,$(VENV)/installed.stamp) ## the 
 	@$(BIN)/gateway demo $(ARGS)
 
 test: assets tools ## everything: unit, journeys in a real browser, kill rounds
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 quick: assets ## the tests without browser and long rounds, under a minute
-	@$(BIN)/python -m pytest -m "not browser and not slow" $(ARGS)
+	@$(PYTEST) -m "not browser and not slow" $(ARGS)
 
 check: assets ## ruff, mypy --strict, layers, documentation
 	@$(BIN)/ruff check .

@@ -68,10 +68,20 @@ SLOW = (
     "tests/web/test_report_api.py",
     "tests/web/test_signin.py",
 )
+# Files that take longest, in that order: begun first, they do not keep one process busy while the others have nothing left.
+LONG = (
+    "tests/test_modes.py",
+    "tests/journeys/test_demo_journey.py",
+    "tests/web/test_console_browser.py",
+    "tests/journeys/",
+    "tests/demo/",
+    "tests/destinations/",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make quick` leaves out."""
+    """Mark what `make quick` leaves out, and put the files that take longest before the others."""
     for item in items:
         if item.nodeid.startswith(SLOW) or "postgres" in item.name:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: next((at for at, begin in enumerate(LONG) if item.nodeid.startswith(begin)), len(LONG)))

@@ -25,6 +25,7 @@ from gateway.errors import KeeperUnreachable
 from gateway.keeper_process import LOCK_NAME
 from gateway.process_lock import is_held
 from gateway.socket_client import call_keeper
+from tests.ports import free_port
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 HOST_APP = """
@@ -103,12 +104,6 @@ def _write(folder: Path, secret: str, url: str) -> Config:
         'purposes = ["marketing"]\nevents = ["page_view", "probe"]\nallow_private = true\n'
     )
     return load_config(folder, {})
-
-
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 def wait_until_up(port: int, config: Config) -> None:

@@ -15,7 +15,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.journeys.cluster import AGENT, free_port
+from tests.journeys.cluster import AGENT
+from tests.ports import free_port
 
 LOG = "log.txt"
 RECOVERY_SECONDS = 20

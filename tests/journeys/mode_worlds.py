@@ -28,9 +28,10 @@ from gateway.demo.receiver import HOOK_PATH, SECRET_PREFIX, Receiver
 from gateway.report_client import fetch_report
 from gateway.resources import config_file
 from gateway.socket_client import call_keeper
-from tests.journeys.cluster import end_keeper, free_port, wait_until_up
+from tests.journeys.cluster import end_keeper, wait_until_up
 from tests.journeys.mode_site import COOKIES, ORIGINS, careless_tags, starlette_site, write_files
 from tests.journeys.wsgi_sites import write_django, write_flask
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / "docs" / "modes.md"

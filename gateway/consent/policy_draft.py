@@ -93,7 +93,7 @@ def _services(draft: Draft) -> Iterator[str]:
             )
     if inventory.services:
         yield from heading("services: others")
-    hosts = share_hosts(inventory.services)
+    hosts = share_hosts(inventory.services, draft.sightings.host)
     for found in sorted(inventory.services, key=lambda one: RANKS.index(one.service.purpose)):
         service = _as_service(found, hosts[found.service.id], language)
         if service.hosts or service.cookies or service.inline:
@@ -113,26 +113,36 @@ def _own_service(draft: Draft) -> Iterator[str]:
     yield from write_service(msgspec.structs.replace(site, hosts=inventory.own_hosts, cookies=tuple(cookies)), remarks)
 
 
-def share_hosts(services: Sequence[Found]) -> dict[str, tuple[str, ...]]:
-    """The hosts that each service is written with. A policy goes by host alone: one that serves several of them stands
-    with the one that was seen there and asks most."""
+def share_hosts(services: Sequence[Found], site: str) -> dict[str, tuple[str, ...]]:
+    """The hosts that each service is written with: those of the catalogue, and those that serve its files for this site.
+    A policy goes by host alone: one that serves several of them stands with the one that was seen there and asks most."""
     claims: dict[str, list[Found]] = {}
     for found in services:
-        for host in found.service.hosts:
+        for host in (*found.service.hosts, *_further_hosts(found, site)):
             claims.setdefault(host, []).append(found)
     winners = {}
     for host, rivals in claims.items():
         seen = [rival for rival in rivals if _was_seen(host, rival)]
         winners[host] = max(seen or rivals, key=lambda rival: RANKS.index(rival.service.purpose))
-    return {
-        found.service.id: tuple(host for host in found.service.hosts if winners[host] is found) for found in services
-    }
+    return {found.service.id: tuple(host for host, winner in winners.items() if winner is found) for found in services}
+
+
+def _further_hosts(found: Found, site: str) -> list[str]:
+    """Hosts that serve a file of it without being its own, such as a counter installed under the site's own domain."""
+    return sorted(
+        host
+        for host in found.hosts
+        if host != site and not any(_fits(host, pattern) for pattern in found.service.hosts)
+    )
+
+
+def _fits(host: str, pattern: str) -> bool:
+    """Whether a host is meant by an entry of `hosts`."""
+    return host.endswith(pattern[1:]) if pattern.startswith("*") else host == pattern
 
 
 def _was_seen(pattern: str, found: Found) -> bool:
-    if pattern.startswith("*"):
-        return any(host.endswith(pattern[1:]) for host in found.hosts)
-    return pattern in found.hosts
+    return any(_fits(host, pattern) for host in found.hosts)
 
 
 def _as_service(found: Found, hosts: tuple[str, ...], language: str) -> Service:

@@ -19,6 +19,10 @@ UNKNOWN = "unknown"
 ANY = "any"  # stands for whichever optional purpose, for hosts that are released with each of them
 RESERVED = (UNKNOWN, ANY)
 ANALYTICS = "analytics"
+# The service by which the gateway's own counting is shown, and switched off by itself.
+OWN_STATISTICS = "own_statistics"
+Owner = tuple[str, str]  # a purpose and the service under it
+NOBODY: Owner = (UNKNOWN, "")
 
 _CALL = re.compile(r"[\w$][\w$.]*\([^\n\r<]*\)\Z")
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
@@ -113,9 +117,10 @@ class Policy(msgspec.Struct, frozen=True):
     """A checked policy with what the hot path needs worked out once.
 
     `gpc` are the purposes that Global Privacy Control speaks against. `scopes` maps each optional purpose to its scope
-    hash; `hosts` and `cookies` map exact names to purposes, and the `*_patterns` hold the wildcard ones as (suffix or
-    prefix, purpose). `others` are the scopes of the policies before and after this one while one takes the other's place:
-    who has answered all that one of them asks is not asked again just then.
+    hash, `service_scopes` each optional service to one of its own, and `services` those to their purposes. `hosts` and
+    `cookies` map exact names to their owners; `host_suffixes` and `cookie_prefixes` hold the wildcard ones, longest first.
+    `others` are the scopes of the policies before and after this one while one takes the other's place: who has answered
+    all that one of them asks is not asked again just then.
     """
 
     file: PolicyFile
@@ -123,12 +128,14 @@ class Policy(msgspec.Struct, frozen=True):
     gpc: frozenset[str]
     scopes: dict[str, str]
     wording: str
-    hosts: dict[str, str]
-    host_suffixes: tuple[tuple[str, str], ...]
-    cookies: dict[str, str]
-    cookie_prefixes: tuple[tuple[str, str], ...]
-    inline: tuple[tuple[str, str], ...] = ()
+    hosts: dict[str, Owner]
+    host_suffixes: tuple[tuple[str, Owner], ...]
+    cookies: dict[str, Owner]
+    cookie_prefixes: tuple[tuple[str, Owner], ...]
+    inline: tuple[tuple[str, Owner], ...] = ()
     others: tuple[dict[str, str], ...] = ()
+    services: dict[str, str] = {}
+    service_scopes: dict[str, str] = {}
 
     @property
     def controller(self) -> Controller:
@@ -146,23 +153,31 @@ class Policy(msgspec.Struct, frozen=True):
 
     def purpose_of_host(self, host: str) -> str:
         """The purpose of a host (lower case, no port); `unknown` when no service names it."""
-        found = self.hosts.get(host)
-        if found is not None:
-            return found
-        for suffix, purpose in self.host_suffixes:
-            if host.endswith(suffix):
-                return purpose
-        return UNKNOWN
+        return self.owner_of_host(host)[0]
 
     def purpose_of_cookie(self, name: str) -> str:
         """The purpose of a cookie; `unknown` when no service names it."""
+        return self.owner_of_cookie(name)[0]
+
+    def owner_of_host(self, host: str) -> Owner:
+        """The service that names a host (lower case, no port), with its purpose; NOBODY when none does."""
+        found = self.hosts.get(host)
+        if found is not None:
+            return found
+        for suffix, owner in self.host_suffixes:
+            if host.endswith(suffix):
+                return owner
+        return NOBODY
+
+    def owner_of_cookie(self, name: str) -> Owner:
+        """The service that names a cookie, with its purpose; NOBODY when none does."""
         found = self.cookies.get(name)
         if found is not None:
             return found
-        for prefix, purpose in self.cookie_prefixes:
+        for prefix, owner in self.cookie_prefixes:
             if name.startswith(prefix):
-                return purpose
-        return UNKNOWN
+                return owner
+        return NOBODY
 
 
 def parse_policy(raw: dict[str, Any], file: str = "policy.toml") -> Policy:
@@ -185,6 +200,7 @@ def build_policy(parsed: PolicyFile, file: str = "policy.toml") -> Policy:
     """Check a policy as a whole and work out what is needed of it. Raises ConfigError."""
     _check(parsed, file)
     optional = tuple(purpose for purpose in parsed.purposes if purpose.id != NECESSARY)
+    asked = [service for service in parsed.services if service.let_go_by not in (NECESSARY, ANY)]
     hosts, suffixes = _hosts(parsed)
     cookies, prefixes = _cookies(parsed)
     return Policy(
@@ -197,7 +213,9 @@ def build_policy(parsed: PolicyFile, file: str = "policy.toml") -> Policy:
         host_suffixes=suffixes,
         cookies=cookies,
         cookie_prefixes=prefixes,
-        inline=tuple((signature, service.let_go_by) for service in parsed.services for signature in service.inline),
+        inline=tuple((signature, _owner(service)) for service in parsed.services for signature in service.inline),
+        services={service.id: service.purpose for service in asked},
+        service_scopes={service.id: _hash([service.purpose, *_scope(service)]) for service in asked},
     )
 
 
@@ -218,6 +236,8 @@ def _check(parsed: PolicyFile, file: str) -> None:
         if service.id in seen:
             raise ConfigError(file, "services.id", service.id, "is used twice")
         seen.add(service.id)
+        if service.id in known | {NECESSARY, *RESERVED}:
+            raise ConfigError(file, "services.id", service.id, "is reserved or a purpose's; scripts ask for either by id")
         if service.revoke and not is_call(service.revoke):
             wanted = "must be a call with balanced brackets and quotes, such as tool('revoke')"
             raise ConfigError(file, f"services.{service.id}.revoke", service.revoke, wanted)
@@ -237,49 +257,60 @@ def is_call(code: str) -> bool:
     return not waiting
 
 
-def _hosts(parsed: PolicyFile) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
-    exact: dict[str, str] = {}
-    suffixes: list[tuple[str, str]] = []
+def _owner(service: Service) -> Owner:
+    """What its hosts and scripts wait for. What goes with whichever purpose has no answer of its own."""
+    return (ANY, "") if service.let_go_by == ANY else (service.purpose, service.id)
+
+
+def _hosts(parsed: PolicyFile) -> tuple[dict[str, Owner], tuple[tuple[str, Owner], ...]]:
+    exact: dict[str, Owner] = {}
+    suffixes: list[tuple[str, Owner]] = []
     for service in parsed.services:
         for host in service.hosts:
             if host.startswith("*."):
-                suffixes.append((host[1:].lower(), service.let_go_by))
+                suffixes.append((host[1:].lower(), _owner(service)))
             else:
-                exact[host.lower()] = service.let_go_by
+                exact[host.lower()] = _owner(service)
     return exact, tuple(sorted(suffixes, key=lambda pair: -len(pair[0])))
 
 
-def _cookies(parsed: PolicyFile) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
-    exact: dict[str, str] = {}
-    prefixes: list[tuple[str, str]] = []
+def _cookies(parsed: PolicyFile) -> tuple[dict[str, Owner], tuple[tuple[str, Owner], ...]]:
+    exact: dict[str, Owner] = {}
+    prefixes: list[tuple[str, Owner]] = []
     for service in parsed.services:
+        owner = (service.purpose, service.id if service.let_go_by != ANY else "")
         for cookie in service.cookies:
             if cookie.name.endswith("*"):
-                prefixes.append((cookie.name[:-1], service.purpose))
+                prefixes.append((cookie.name[:-1], owner))
             else:
-                exact[cookie.name] = service.purpose
+                exact[cookie.name] = owner
     return exact, tuple(sorted(prefixes, key=lambda pair: -len(pair[0])))
 
 
 def _scope_hash(parsed: PolicyFile, purpose: Purpose) -> str:
     """What a grant of this purpose covers; texts are left out, names of cookies and receivers are in."""
     services = [
-        [
-            s.id,
-            s.provider,
-            s.country,
-            sorted(s.hosts),
-            sorted(c.name for c in s.cookies),
-            sorted(s.recipients),
-            s.retention,
-            *([sorted(s.inline)] if s.inline else []),
-            *([{"storage": sorted(s.storage)}] if s.storage else []),
-            *([s.release] if s.release == ANY else []),
-        ]
+        _scope(s)
         for s in sorted(parsed.services, key=lambda s: s.id)
         if s.purpose == purpose.id or s.let_go_by == ANY
     ]
     return _hash([purpose.id, purpose.ground, services])
+
+
+def _scope(service: Service) -> list[object]:
+    """What a yes to a service covers."""
+    return [
+        service.id,
+        service.provider,
+        service.country,
+        sorted(service.hosts),
+        sorted(cookie.name for cookie in service.cookies),
+        sorted(service.recipients),
+        service.retention,
+        *([sorted(service.inline)] if service.inline else []),
+        *([{"storage": sorted(service.storage)}] if service.storage else []),
+        *([service.release] if service.release == ANY else []),
+    ]
 
 
 def _shown(parsed: PolicyFile) -> list[dict[str, Any]]:

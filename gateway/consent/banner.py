@@ -25,8 +25,9 @@ class CookieText(msgspec.Struct, frozen=True):
 
 
 class ServiceText(msgspec.Struct, frozen=True):
-    """A service as a visitor reads it."""
+    """A service as a visitor reads it, with the present answer."""
 
+    id: str
     name: str
     provider: str
     country: str
@@ -34,6 +35,7 @@ class ServiceText(msgspec.Struct, frozen=True):
     cookies: tuple[CookieText, ...]
     recipients: tuple[str, ...]
     retention: str
+    granted: bool = False
 
 
 class PurposeText(msgspec.Struct, frozen=True):
@@ -124,13 +126,14 @@ def _purpose_text(
         ground=purpose.ground if purpose else NECESSARY,
         necessary=necessary,
         granted=necessary or purpose_id in decision.granted,
-        services=tuple(_service_text(s, language) for s in policy.services_of(purpose_id)),
+        services=tuple(_service_text(s, language, decision) for s in policy.services_of(purpose_id)),
     )
 
 
-def _service_text(service: Service, language: str) -> ServiceText:
+def _service_text(service: Service, language: str, decision: Decision) -> ServiceText:
     cookies = tuple(CookieText(c.name, c.lifetime, pick(c.description, language)) for c in service.cookies)
     return ServiceText(
+        service.id,
         service.name,
         service.provider,
         service.country,
@@ -138,4 +141,5 @@ def _service_text(service: Service, language: str) -> ServiceText:
         cookies,
         service.recipients,
         service.retention,
+        decision.allows_service(service.id, service.purpose),
     )

@@ -14,7 +14,8 @@ NAME = "gw_consent"
 
 
 class _Payload(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """The cookie's content, in a fixed order: version, site, answers, decided at, consent id, revision, GPC."""
+    """The cookie's content, in a fixed order: version, site, answers, decided at, consent id, revision, GPC, and
+    the exceptions, if there are any."""
 
     version: int
     site: str
@@ -23,6 +24,7 @@ class _Payload(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     consent_id: str
     revision: int
     gpc: bool = False
+    services: dict[str, str] = {}
 
 
 _decoder = msgspec.json.Decoder(_Payload, strict=True)
@@ -37,7 +39,8 @@ def cookie_name(base: str, *, secure: bool, domain: str) -> str:
 
 def encode_choice(choice: Choice, signer: TokenSigner) -> str:
     """The cookie's value for a choice."""
-    payload = _Payload(VERSION, *msgspec.structs.astuple(choice))
+    said = msgspec.structs.astuple(choice)
+    payload = (VERSION, *(said if choice.services else said[:-1]))
     return signer.sign(urlsafe_b64encode(msgspec.json.encode(payload)).rstrip(b"="))
 
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from itertools import accumulate
 
 from gateway.consent.decision import Decision
-from gateway.policy import UNKNOWN, Policy
+from gateway.policy import NOBODY, Policy
 
 Header = tuple[bytes, bytes]
 MAX_PATH, MAX_STEPS = 512, 8
@@ -29,8 +29,8 @@ def find_refused(headers: Iterable[Header], policy: Policy, decision: Decision) 
         if header[0] != b"set-cookie" and header[0].lower() != b"set-cookie":
             continue
         name = cookie_of(header[1])
-        purpose = policy.purpose_of_cookie(name) if name else UNKNOWN
-        if not decision.allows(purpose):
+        purpose, service = policy.owner_of_cookie(name) if name else NOBODY
+        if not decision.allows_service(service, purpose):
             refused.append((header, name, purpose))
     return refused
 
@@ -52,8 +52,8 @@ def find_kept(
         if raw in OWN or not raw:
             continue
         name = raw.decode("latin-1")
-        purpose = policy.purpose_of_cookie(name)
-        allowed = decision.allows(purpose)
+        purpose, service = policy.owner_of_cookie(name)
+        allowed = decision.allows_service(service, purpose)
         if not allowed:
             refused.append((name, purpose))
         if allowed or not enforce:

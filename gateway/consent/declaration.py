@@ -71,6 +71,8 @@ def declare(
     purposes = [msgspec.to_builtins(purpose) for purpose in purpose_texts(policy, UNDECIDED, language, texts)]
     for purpose in purposes:
         del purpose["granted"]
+        for service in purpose["services"]:
+            del service["granted"]
     day = "" if since is None else datetime.fromtimestamp(since, UTC).astimezone(ZoneInfo(timezone)).date().isoformat()
     return Declaration(site, policy.file.version, day, language, policy.controller, purposes)
 

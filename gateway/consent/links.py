@@ -80,5 +80,5 @@ def _judge(name: bytes, value: bytes, gate: TagGate, held: list[Held]) -> bytes 
 
 def _refuse(url: str, gate: TagGate) -> tuple[str, str] | None:
     host = host_of(url)
-    purpose = gate.find_refused(host) if host != OWN else ""
-    return (host, purpose) if purpose else None
+    owner = gate.find_refused(host) if host != OWN else None
+    return (host, owner[0]) if owner else None

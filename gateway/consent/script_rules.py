@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from gateway.consent.tag_addresses import OWN, host_of
+from gateway.policy import Owner
 
 # Scripts that run nothing and yet make the browser go somewhere.
 RULES = frozenset(("speculationrules", "importmap", "webbundle"))
@@ -21,10 +22,10 @@ class Signature(msgspec.Struct, frozen=True):
 
     pattern: "re.Pattern[str]"
     word: bytes
-    purpose: str
+    owner: Owner
 
 
-def make_signature(text: str, purpose: str) -> Signature:
+def make_signature(text: str, owner: Owner) -> Signature:
     """A signature that is found whatever its quotes and spaces, and not as the end of a longer word."""
     tokens = _TOKEN.findall(text)
     parts = ["(?<![\\w$])"] if tokens and re.match(r"[\w$]", tokens[0]) else []
@@ -33,7 +34,7 @@ def make_signature(text: str, purpose: str) -> Signature:
             parts.append(r"\s+" if _is_word(before) and _is_word(token) else r"\s*")
         parts.append("[\"'`]" if token in "\"'`" else re.escape(token))
     words = sorted(_WORD.findall(text), key=len)
-    return Signature(re.compile("".join(parts)), words[-1].encode() if words else b"", purpose)
+    return Signature(re.compile("".join(parts)), words[-1].encode() if words else b"", owner)
 
 
 def _is_word(token: str) -> bool:

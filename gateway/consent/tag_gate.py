@@ -10,16 +10,25 @@ import msgspec
 from gateway.consent.decision import Decision
 from gateway.consent.script_rules import RULES, make_signature, read_kind, read_rules
 from gateway.consent.tag_addresses import OWN, find_addresses, host_of
-from gateway.policy import UNKNOWN, Policy
+from gateway.policy import NOBODY, Owner, Policy
 
 
 class Held(msgspec.Struct, frozen=True):
-    """One tag that was (or in observe mode: would be) held back; `detail` is its tag and purpose, for counting."""
+    """One tag that was (or in observe mode: would be) held back; `detail` is its tag and purpose, for counting.
+
+    `service` is empty where no service names the host, or the purpose alone decides.
+    """
 
     tag: str
     host: str
     purpose: str
     detail: str = ""
+    service: str = ""
+
+    @property
+    def owner(self) -> Owner:
+        """What has to be granted before."""
+        return self.purpose, self.service
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "detail", f"{self.tag} {self.purpose}")
@@ -34,6 +43,8 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 Attributes = Sequence[tuple[str, str]]
+Refused = dict[Owner, str]  # what has to be granted before, and a host (or "inline") for whose sake
+NO_SERVICE = "-"  # stands in data-gw-service where a purpose alone decides
 Key = tuple[Sequence[str], ...]
 MAX_REMEMBERED = 1024  # tags of one gate
 MAX_REMEMBERED_LETTERS = 600  # of one tag
@@ -51,8 +62,8 @@ class TagGate:
         self._policy, self._decision, self._own = policy, decision, own_hosts
         self._verdicts: dict[Key, Verdict | None] = {}
         self._passed: set[str] = set()
-        refused = [(text, purpose) for text, purpose in policy.inline if not decision.allows(purpose)]
-        self._signatures = tuple(make_signature(text, purpose) for text, purpose in refused)
+        refused = [(text, owner) for text, owner in policy.inline if not decision.allows_service(owner[1], owner[0])]
+        self._signatures = tuple(make_signature(text, owner) for text, owner in refused)
         self._words = tuple({signature.word for signature in self._signatures})
 
     def judge(self, tag: str, base: str, attributes: Attributes) -> Verdict | None:
@@ -68,15 +79,15 @@ class TagGate:
             self._remember(key, verdict, attributes)
         return verdict
 
-    def find_refused(self, host: str) -> str:
-        """The purpose for whose sake a host may not be contacted now; empty when it may."""
+    def find_refused(self, host: str) -> Owner | None:
+        """The service, with its purpose, for whose sake a host may not be contacted now; None when it may."""
         if host == OWN or host in self._own:
-            return ""
-        purpose = self._policy.purpose_of_host(host) if host else UNKNOWN
-        if not self._decision.allows(purpose):
-            return purpose
+            return None
+        owner = self._policy.owner_of_host(host) if host else NOBODY
+        if not self._decision.allows_service(owner[1], owner[0]):
+            return owner
         self._passed.add(host)
-        return ""
+        return None
 
     def take_passed(self) -> set[str]:
         """The foreign hosts that were let through since the last call, as far as they had to be judged anew."""
@@ -98,38 +109,38 @@ class TagGate:
         kind = "" if "src" in values else read_kind(values.get("type", ""))
         return kind in RULES or (kind == "code" and bool(self._signatures))
 
-    def judge_script(self, attributes: Attributes, text: str) -> tuple[str, ...]:
-        """The purposes for whose sake an inline script may not act; none when it may."""
+    def judge_script(self, attributes: Attributes, text: str) -> tuple[Owner, ...]:
+        """The services, with their purposes, for whose sake an inline script may not act; none when it may."""
         kind = read_kind(dict(reversed(attributes)).get("type", ""))
         if kind in RULES:
             refused = (self.find_refused(host_of(url)) for url in read_rules(kind, text))
         else:
-            refused = (one.purpose for one in self._signatures if one.pattern.search(text))
-        return tuple(dict.fromkeys(purpose for purpose in refused if purpose))
+            refused = (one.owner for one in self._signatures if one.pattern.search(text))
+        return tuple(dict.fromkeys(owner for owner in refused if owner))
 
     def _judge(self, tag: str, base: str, attributes: Attributes) -> Verdict | None:
         values = dict(reversed(attributes))  # given twice, the first counts
         acting: list[str] = []
-        refused: dict[str, str] = {}  # purpose -> host
+        refused: Refused = {}
         for names, addresses in find_addresses(tag, values):
             found = self._refuse(addresses, base)
             if found:
                 acting += names
-                refused |= {purpose: host for purpose, host in found.items() if purpose not in refused}
+                refused |= {owner: host for owner, host in found.items() if owner not in refused}
         marked = values.get("data-purpose", "") if tag == "script" else ""
         if marked and not self._decision.allows(marked):
-            refused.setdefault(marked, "inline")
+            refused.setdefault((marked, ""), "inline")
         if refused:
             return disarm(tag, attributes, acting, refused)
         return DEPENDS if tag == "script" and _is_rules(values) else None
 
-    def _refuse(self, addresses: Iterable[str], base: str) -> dict[str, str]:
-        refused: dict[str, str] = {}
+    def _refuse(self, addresses: Iterable[str], base: str) -> Refused:
+        refused: Refused = {}
         for address in addresses:
             host = host_of(address)
             host = base if host == OWN else host
-            if purpose := self.find_refused(host):
-                refused.setdefault(purpose, host)
+            if owner := self.find_refused(host):
+                refused.setdefault(owner, host)
         return refused
 
     def _remember(self, key: Key, verdict: Verdict | None, attributes: Attributes) -> None:
@@ -145,14 +156,17 @@ def _is_rules(values: Mapping[str, str]) -> bool:
     return "src" not in values and read_kind(values.get("type", "")) in RULES
 
 
-def disarm(tag: str, attributes: Attributes, acting: Sequence[str], refused: dict[str, str]) -> Verdict:
-    """Rename what makes the browser act (`acting`); everything else of the tag stays as it was. `refused` maps each
-    purpose that has to be granted before to a host; the first one is counted."""
+def disarm(tag: str, attributes: Attributes, acting: Sequence[str], refused: Refused) -> Verdict:
+    """Rename what makes the browser act (`acting`); everything else of the tag stays as it was. The first of `refused` is
+    counted."""
     values = dict(reversed(attributes))
     put = [(f"data-gw-{name}", values[name]) for name in acting]
     if tag == "script":
         put += [("data-gw-type", values.get("type", "")), ("type", "text/plain")]
-    put.append(("data-gw-purpose", " ".join(refused)))
-    purpose, host = next(iter(refused.items()))
+    put.append(("data-gw-purpose", " ".join(purpose for purpose, _ in refused)))
+    if any(service for _, service in refused):
+        put.append(("data-gw-service", " ".join(service or NO_SERVICE for _, service in refused)))
+    (purpose, service), host = next(iter(refused.items()))
     # Taken as often as given: the second would act once the first is gone.
-    return Verdict(Held(tag, host, purpose), tuple(put), tuple(name for name, _ in attributes if name in acting))
+    gone = tuple(name for name, _ in attributes if name in acting)
+    return Verdict(Held(tag, host, purpose, service=service), tuple(put), gone)

@@ -15,7 +15,7 @@ import lolhtml
 import msgspec
 
 from gateway.consent.tag_addresses import OWN, find_host, read_data
-from gateway.consent.tag_gate import DEPENDS, Attributes, Held, TagGate, Verdict, disarm
+from gateway.consent.tag_gate import DEPENDS, Attributes, Held, Refused, TagGate, Verdict, disarm
 from gateway.policy import UNKNOWN
 
 # Stands where our snippet goes. No page can hold it by chance or on purpose: it is made anew in each process.
@@ -44,7 +44,7 @@ _FRAMES = {"iframe": "src", "frame": "src", "embed": "src", "object": "data"}
 MAX_DEPTH = 8  # of pages inside of pages
 _LONGEST_END = 16  # bytes, more than "</script>" has: as many without text after a script's start mean that it is empty
 
-Refused = dict[int, dict[str, str]]  # inline scripts that may not act: number in the page -> purpose -> "inline"
+Scripts = dict[int, Refused]  # inline scripts that may not act, by their number in the page
 
 
 class Rewritten(msgspec.Struct, frozen=True):
@@ -67,7 +67,7 @@ class ScriptScout:
     no UTF-8."""
 
     def __init__(self, gate: TagGate) -> None:
-        self.refused: Refused = {}
+        self.refused: Scripts = {}
         self._gate, self._number, self._unheard = gate, -1, 0
         self._open: Attributes | None = None
         self._text: list[str] = []
@@ -104,9 +104,9 @@ class ScriptScout:
             return
         self._text.append(chunk.text)
         if chunk.last_in_text_node:
-            purposes = self._gate.judge_script(self._open, "".join(self._text))
-            if purposes:
-                self.refused[self._number] = dict.fromkeys(purposes, "inline")
+            owners = self._gate.judge_script(self._open, "".join(self._text))
+            if owners:
+                self.refused[self._number] = dict.fromkeys(owners, "inline")
             self._open = None
 
 
@@ -126,7 +126,7 @@ class TagHolder:
         "held",
     )
 
-    def __init__(self, gate: TagGate, scripts: Refused, *, enforce: bool, depth: int = 0, base: str = OWN) -> None:
+    def __init__(self, gate: TagGate, scripts: Scripts, *, enforce: bool, depth: int = 0, base: str = OWN) -> None:
         self._gate, self._scripts, self._enforce, self._depth = gate, scripts, enforce, depth
         self._base, self._based = base, False
         self._number = -1
@@ -181,7 +181,7 @@ class TagHolder:
         if content is not None:
             _, held = self._rewrite_inside(content, OWN)
             if held:
-                refused = {one.purpose: one.host for one in held}
+                refused = {one.owner: one.host for one in held}
                 verdict = disarm(tag, attributes, (name,), refused)
                 self.held.append(verdict.held)
                 if self._enforce:
@@ -217,7 +217,7 @@ class PageRewriter:
         *,
         enforce: bool,
         rare: frozenset[str] = frozenset(RARE),
-        scripts: Refused | None = None,
+        scripts: Scripts | None = None,
     ) -> None:
         self._snippet = snippet
         self._out: list[Any] = []
@@ -317,7 +317,7 @@ def rewrite_page(body: bytes, gate: TagGate, *, enforce: bool) -> Rewritten:
     return page
 
 
-def _rewrite_page(body: bytes, gate: TagGate, scripts: Refused, *, enforce: bool) -> tuple[Rewritten, bool]:
+def _rewrite_page(body: bytes, gate: TagGate, scripts: Scripts, *, enforce: bool) -> tuple[Rewritten, bool]:
     """The page, and whether it has scripts of which the text decides."""
     rewriter = PageRewriter(gate, lambda _: _MARK_BYTES, enforce=enforce, rare=_find_rare(body), scripts=scripts)
     try:
@@ -355,7 +355,7 @@ def _find_rare(body: bytes) -> frozenset[str]:
     return frozenset(rare)
 
 
-def _find_scripts(body: bytes, gate: TagGate) -> Refused:
+def _find_scripts(body: bytes, gate: TagGate) -> Scripts:
     """The inline scripts of a page that may not act."""
     scout = ScriptScout(gate)
     try:

@@ -18,17 +18,18 @@ from sqlalchemy.exc import DBAPIError
 
 from gateway import ledger
 from gateway.config import Config, Site
-from gateway.consent.decision import Choice
+from gateway.consent.decision import NONE, UNDECIDED, Choice, Decision
 from gateway.consent.tombstones import add_tombstone, ring
+from gateway.consent.wanted import Wanted, build_wanted, name_grants, read_grants, read_switches
 from gateway.database import CONSENTS, is_sqlite, transaction
 from gateway.destinations import outbox
-from gateway.policy import Policy
+from gateway.policy import ANALYTICS, OWN_STATISTICS, Policy
 from gateway.process_lock import try_hold
 
 log = logging.getLogger("gateway.choose")
 
-ACCEPT_ALL, REJECT_ALL, SAVE = "accept_all", "reject_all", "save"
-CHOICES = (ACCEPT_ALL, REJECT_ALL, SAVE)
+ACCEPT_ALL, REJECT_ALL, SAVE, ALLOW = "accept_all", "reject_all", "save", "allow"
+CHOICES = (ACCEPT_ALL, REJECT_ALL, SAVE, ALLOW)
 RESERVE_FILE = "reserve.bin"
 DISK_FULL = "53100"  # PostgreSQL's word for it
 
@@ -38,22 +39,35 @@ _grants = msgspec.json.Decoder(Grants)
 
 class Said(msgspec.Struct, frozen=True):
     """What a visitor said in one post: the button, the purposes switched on, under which words, and whether the browser
-    sent Global Privacy Control with it."""
+    sent Global Privacy Control with it.
+
+    `services` are those switched on, None when the form has no switches for them; of ALLOW it is the one to add to what is
+    `held`. `literal` is how the switches are read, see consent/wanted.py.
+    """
 
     choice: str
     purposes: frozenset[str]
     language: str
     channel: str
     gpc: bool = False
+    services: frozenset[str] | None = None
+    literal: bool = True
+    held: Decision = UNDECIDED
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """The recorded outcome: the choice for the cookie, and which purposes were taken back by it."""
+    """The recorded outcome: the choice for the cookie, and which purposes and services were taken back by it."""
 
     choice: Choice
-    granted: frozenset[str]
+    wanted: Wanted
     outcome: str
     withdrawn: tuple[str, ...]
+    withdrawn_services: frozenset[str] = NONE
+
+    @property
+    def granted(self) -> frozenset[str]:
+        """The purposes granted."""
+        return self.wanted.purposes
 
 
 def choose(said: Said, before: Choice | None, site: Site, config: Config, engine: Engine, now: float) -> Chosen:
@@ -76,40 +90,58 @@ def choose(said: Said, before: Choice | None, site: Site, config: Config, engine
     return chosen
 
 
-def find_wanted(said: Said, policy: Policy) -> frozenset[str]:
-    """The purposes that a visitor said yes to."""
+def find_wanted(said: Said, policy: Policy) -> Wanted:
+    """What a visitor said yes to."""
     if said.choice == ACCEPT_ALL:
-        return frozenset(policy.scopes)
-    return said.purposes & frozenset(policy.scopes) if said.choice == SAVE else frozenset()
+        return Wanted(frozenset(policy.scopes))
+    if said.choice == ALLOW:
+        return build_wanted(said.held.granted, said.held.find_services() | (said.services or NONE), policy)
+    if said.choice == SAVE and said.services is not None:
+        return read_switches(said.purposes, said.services, said.held, policy, literal=said.literal)
+    return Wanted(said.purposes & frozenset(policy.scopes)) if said.choice == SAVE else Wanted(NONE)
 
 
 def _commit(
     said: Said,
-    wanted: frozenset[str],
+    wanted: Wanted,
     before: Choice | None,
     site: Site,
     config: Config,
     engine: Engine,
     now: float,
 ) -> Chosen:
+    policy = site.policy
     with transaction(engine) as connection:
         old_id = before.consent_id if before and before.site == site.id else ""
         revision, old = _find_grants(connection, old_id)
+        had = read_grants(old)
+        wanted = _still(wanted, said, had) if said.choice == ALLOW else wanted
         live = bool(old)
         consent_id = old_id if live else (secrets.token_urlsafe(16) if wanted else "")
         revision = revision + 1 if live else 1
-        grants = _new_grants(wanted, old, site.policy, revision)
-        ended = tuple(p for p in old if grants.get(p) != old[p])  # taken back, or asked anew under another scope
-        withdrawn = tuple(sorted(set(ended) - wanted))
+        lost = had.find_services(policy) - wanted.find_services(policy)
+        grants = _new_grants(wanted, old, lost, policy, revision)
+        # Taken back, or asked anew under another scope.
+        ended = tuple(purpose for purpose in old if purpose in had.purposes and grants.get(purpose) != old[purpose])
+        withdrawn = tuple(sorted(set(ended) - wanted.purposes))
         if consent_id:
             _store_grants(connection, consent_id, site.id, revision, grants, now, is_new=not live)
-        if ended:
+        if ended or lost:
             add_tombstone(connection, consent_id, revision, now)
             outbox.withdraw(connection, consent_id, _destinations_of(config, ended), now)
-        outcome = _outcome(wanted, old, site.policy)
-        _append(connection, said, wanted, withdrawn, outcome, consent_id, revision, site, now)
-    choice = _choice(wanted, consent_id, revision, site, now, gpc=said.gpc)
-    return Chosen(choice, wanted, outcome, withdrawn)
+        choice = _choice(said, wanted, before, consent_id, revision, site, now)
+        chosen = Chosen(choice, wanted, _outcome(wanted, old, policy), withdrawn, lost)
+        _append(connection, said, chosen, consent_id, revision, site, now)
+    return chosen
+
+
+def _still(wanted: Wanted, said: Said, had: Wanted) -> Wanted:
+    """Without what was taken back in another tab since the cookie was written: one service more brings nothing back."""
+    return Wanted(
+        wanted.purposes & had.purposes,
+        wanted.allowed & (had.allowed | (said.services or NONE)),
+        wanted.refused,
+    )
 
 
 def _find_grants(connection: Connection, consent_id: str) -> tuple[int, Grants]:
@@ -120,13 +152,13 @@ def _find_grants(connection: Connection, consent_id: str) -> tuple[int, Grants]:
     return (row.revision, _grants.decode(row.grants)) if row else (0, {})
 
 
-def _new_grants(wanted: frozenset[str], old: Mapping[str, tuple[str, int]], policy: Policy, revision: int) -> Grants:
-    """A purpose granted before under the same scope keeps the revision since which it holds."""
+def _new_grants(wanted: Wanted, old: Grants, lost: frozenset[str], policy: Policy, revision: int) -> Grants:
+    """What was granted before under the same scope keeps the revision since which it holds; not the counting's purpose
+    when the counting itself was taken back: what was counted before is not delivered any more."""
     grants: Grants = {}
-    for purpose in sorted(wanted):
-        scope = policy.scopes[purpose]
-        kept = old.get(purpose)
-        grants[purpose] = kept if kept and kept[0] == scope else (scope, revision)
+    for name, scope in name_grants(wanted, policy).items():
+        kept = None if name == ANALYTICS and OWN_STATISTICS in lost else old.get(name)
+        grants[name] = kept if kept and kept[0] == scope else (scope, revision)
     return grants
 
 
@@ -140,48 +172,68 @@ def _store_grants(
         connection.execute(CONSENTS.update().where(CONSENTS.c.consent_id == consent_id).values(**values))
 
 
-def _outcome(wanted: frozenset[str], old: Mapping[str, object], policy: Policy) -> str:
+def _outcome(wanted: Wanted, old: Mapping[str, object], policy: Policy) -> str:
     """`withdrawn` is a no after a yes; a smaller yes after a larger one is `partly` (and its record says what went)."""
     if not wanted:
         return "withdrawn" if old else "refused"
-    return "accepted" if wanted == frozenset(policy.scopes) else "partly"
+    return "accepted" if wanted.purposes == frozenset(policy.scopes) and not wanted.refused else "partly"
 
 
 def _append(
-    connection: Connection,
-    said: Said,
-    wanted: frozenset[str],
-    withdrawn: tuple[str, ...],
-    outcome: str,
-    consent_id: str,
-    revision: int,
-    site: Site,
-    now: float,
+    connection: Connection, said: Said, chosen: Chosen, consent_id: str, revision: int, site: Site, now: float
 ) -> None:
+    policy, wanted = site.policy, chosen.wanted
+    answered = set(chosen.choice.answers)
     body = {
         "choice": said.choice,
-        "outcome": outcome,
-        "granted": sorted(wanted),
-        "refused": sorted(set(site.policy.scopes) - wanted),
-        "withdrawn": list(withdrawn),
-        "scopes": site.policy.scopes,
-        "wording": site.policy.wording,
-        "policy": site.policy.file.version,
+        "outcome": chosen.outcome,
+        "granted": sorted(wanted.purposes),
+        "refused": sorted(answered - wanted.purposes),
+        "withdrawn": list(chosen.withdrawn),
+        "scopes": policy.scopes,
+        "wording": policy.wording,
+        "policy": policy.file.version,
         "language": said.language,
         "channel": said.channel,
         "signals": {"gpc": said.gpc},
         "revision": revision if consent_id else 0,
     }
+    # Those alone that differ from their purpose: what a purpose covers is in its scope.
+    exceptions = {"granted": wanted.allowed, "refused": wanted.refused, "withdrawn": _lost_alone(chosen, policy)}
+    if any(exceptions.values()):
+        named = frozenset().union(*exceptions.values())
+        body["services"] = {answer: sorted(services) for answer, services in exceptions.items()}
+        body["service_scopes"] = {service: policy.service_scopes[service] for service in sorted(named)}
     ledger.append(connection, at=now, site=site.id, kind="choice", consent_id=consent_id or None, body=body)
 
 
-def _choice(wanted: frozenset[str], consent_id: str, revision: int, site: Site, now: float, *, gpc: bool) -> Choice:
-    """What the cookie says; a refusal is the same for everybody and names nobody."""
-    answers = {purpose: (scope, purpose in wanted) for purpose, scope in site.policy.scopes.items()}
+def _lost_alone(chosen: Chosen, policy: Policy) -> frozenset[str]:
+    """The services taken back without their purpose."""
+    return frozenset(s for s in chosen.withdrawn_services if policy.services[s] not in chosen.withdrawn)
+
+
+def _choice(
+    said: Said, wanted: Wanted, before: Choice | None, consent_id: str, revision: int, site: Site, now: float
+) -> Choice:
+    """What the cookie says; a refusal is the same for everybody and names nobody.
+
+    One service more answers no other question, and makes no answer last longer.
+    """
+    policy = site.policy
+    asked, at = set(policy.scopes), int(now)
+    if said.choice == ALLOW:
+        holds = before is not None and (said.held.chosen or said.held.key)
+        asked = {p for p in asked if before and holds and before.answers.get(p, ("",))[0] == policy.scopes[p]}
+        at = before.decided_at if before and holds else at
+    answers = {
+        purpose: (scope, purpose in wanted.purposes) for purpose, scope in policy.scopes.items() if purpose in asked
+    }
     if not wanted:
         # To the hour: a moment in seconds would tell refusers apart.
         return Choice(site.id, answers, int(now) // 3600 * 3600)
-    return Choice(site.id, answers, int(now), consent_id, revision, gpc)
+    services = {service: policy.service_scopes[service] for service in sorted(wanted.allowed)}
+    services |= dict.fromkeys(sorted(wanted.refused), "")
+    return Choice(site.id, answers, at, consent_id, revision, said.gpc, services)
 
 
 def _destinations_of(config: Config, ended: tuple[str, ...]) -> list[str]:

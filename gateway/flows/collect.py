@@ -11,7 +11,6 @@ from gateway.consent.decision import Decision
 from gateway.errors import JournalFull
 from gateway.event import ENGAGEMENT, PAGE_VIEW, DropReason, Event, Hit, Recorded
 from gateway.flows.parts import Parts
-from gateway.policy import ANALYTICS
 
 MAX_PROPS = 30
 NO_SOURCE = Source()
@@ -46,7 +45,7 @@ def record(hit: Hit, decision: Decision, visit: Visit, site: Site, parts: Parts,
 
 def find_reason(hit: Hit, decision: Decision, visit: Visit | None, parts: Parts) -> DropReason | None:
     """The first reason not to record this hit. Consent is asked first: without it nothing else is looked at."""
-    if not decision.allows(ANALYTICS):
+    if not decision.counts:
         return DropReason.NO_CONSENT
     if visit is None:
         return DropReason.UNKNOWN_VIEW

@@ -31,7 +31,7 @@ class Decider:
                 return UNDECIDED
             decision = decide(choice, site.id, site.policy, now, gpc=gpc)
             self._remember(key, decision)
-        if decision.granted and self._parts.tombstones.floor(decision.consent_id) > decision.revision:
+        if decision.key and self._parts.tombstones.floor(decision.consent_id) > decision.revision:
             return UNDECIDED
         return decision
 

@@ -196,8 +196,8 @@ def name_script(text: str) -> str:
 def is_refused(text: str, site: Site) -> bool:
     """Whether a visitor who has not chosen gets this inline script held: by the signatures of the policy."""
     return any(
-        purpose != NECESSARY and make_signature(signature, purpose).pattern.search(text)
-        for signature, purpose in site.policy.inline
+        owner[0] != NECESSARY and make_signature(signature, owner).pattern.search(text)
+        for signature, owner in site.policy.inline
     )
 
 

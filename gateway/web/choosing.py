@@ -17,13 +17,14 @@ from gateway.consent.consent_cookie import NAME as CONSENT
 from gateway.consent.consent_cookie import build_set_cookie, encode_choice
 from gateway.consent.cookies import cut_to, expire_cookies, paths_above
 from gateway.consent.decision import Choice, Decision, decide
+from gateway.consent.wanted import PLAIN, takes_back
 from gateway.errors import BadRequest, JournalFull
 from gateway.event import Event, Hit
-from gateway.flows.choose import CHOICES, Chosen, Said, choose, find_wanted
+from gateway.flows.choose import ALLOW, CHOICES, SAVE, Chosen, Said, choose, find_wanted
 from gateway.flows.collect import collect
 from gateway.flows.decide import Decider
 from gateway.flows.view import visit_cookie
-from gateway.policy import ANALYTICS, UNKNOWN
+from gateway.policy import OWN_STATISTICS, UNKNOWN, Policy
 from gateway.web.body import media_type, read_body
 from gateway.web.rate_limit import RateLimit
 from gateway.web.reply import JSON, reply
@@ -35,13 +36,14 @@ log = logging.getLogger("gateway.consent")
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 FORM = "application/x-www-form-urlencoded"
-MAX_FIELDS = 100
+MAX_FIELDS = 1000  # a switch for each service
 EXPIRING_BYTES = 3000  # proxies take heads of 4 KB; what does not fit goes with the next pages
+CHANNELS = {SAVE: "preferences", ALLOW: "placeholder"}
 VIEW_ID = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
 class Post(msgspec.Struct, frozen=True):
-    """The fields of a posted choice, checked."""
+    """The fields of a posted choice, checked. `services` is None for a form that has no switches for them."""
 
     choice: str
     purposes: frozenset[str]
@@ -49,6 +51,8 @@ class Post(msgspec.Struct, frozen=True):
     view: str
     referrer: str
     topic: str
+    services: frozenset[str] | None = None
+    literal: bool = True
     by_script: bool = False
 
 
@@ -72,31 +76,38 @@ class Choosing:
         post = parse_post(body, request, site)
         name = self._desk.cookie_name(CONSENT, request, site)
         before = self._decider.read(request.cookie(name))
-        said = self._said(post, request, site)
+        said = self._said(post, decision, request, site)
         if not self._takes_back(said, before, site) and not self._limit_rate.allow(request.client, now):
             raise BadRequest(429, "too_many", "too many choices from this network; wait a minute")
         chosen = await self._commit(said, before, site, now)
         by_script = b"application/json" in request.headers.get(b"accept", b"")
         cookies = [self._cookie(name, chosen.choice, request, site)]
-        cookies += self._expired(post, chosen, request, site)
+        cookies += self._expired(post, chosen, request, site, now)
         cookies += self._count_view(post, chosen, decision, request, site, now, pending=not by_script)
         if by_script:
-            await reply(send, 200, self._summary(chosen, request, site), JSON, cookies=cookies)
+            await reply(send, 200, self._summary(chosen, request, site, now), JSON, cookies=cookies)
         else:
             location = post.return_to or "/"
             await reply(send, 303, headers=[(b"location", location.encode("latin-1"))], cookies=cookies)
 
-    def _said(self, post: Post, request: VisitorRequest, site: Site) -> Said:
-        channel = "script" if post.by_script else "preferences" if post.choice == "save" else "banner"
-        return Said(post.choice, post.purposes, self._language(request, site), channel, request.gpc)
+    def _said(self, post: Post, decision: Decision, request: VisitorRequest, site: Site) -> Said:
+        return Said(
+            post.choice,
+            post.purposes,
+            self._language(request, site),
+            "script" if post.by_script else CHANNELS.get(post.choice, "banner"),
+            request.gpc,
+            post.services,
+            post.literal,
+            decision,
+        )
 
     def _takes_back(self, said: Said, before: Choice | None, site: Site) -> bool:
         """Whether something that still holds is taken back. That is never kept waiting, and nobody can do it over and
         over: with it the cookie that it was said with is worth nothing any more."""
         if before is None or self._parts.tombstones.floor(before.consent_id) > before.revision:
             return False
-        granted = {purpose for purpose, (_, yes) in before.answers.items() if yes}
-        return not granted <= find_wanted(said, site.policy)
+        return takes_back(before, find_wanted(said, site.policy), site.policy)
 
     async def _commit(self, said: Said, before: Choice | None, site: Site, now: float) -> Chosen:
         parts = self._parts
@@ -110,24 +121,21 @@ class Choosing:
         value = encode_choice(choice, self._parts.signers.consent)
         return build_set_cookie(name, value, secure=request.secure, domain=site.config.cookie_domain)
 
-    def _expired(self, post: Post, chosen: Chosen, request: VisitorRequest, site: Site) -> list[str]:
+    def _expired(self, post: Post, chosen: Chosen, request: VisitorRequest, site: Site, now: float) -> list[str]:
         """Delete the optional cookies that the browser sent or may hold and that are not allowed (any more)."""
         policy = site.policy
-        allowed = chosen.granted | {"necessary"}
+        granted = decide(chosen.choice, site.id, policy, now)
         own = {self._desk.cookie_name(base, request, site) for base in (CONSENT, VISIT)}
-        sent = {
-            name
-            for name in request.cookie_names()
-            if name not in own and policy.purpose_of_cookie(name) not in allowed | {UNKNOWN}
-        }
+        sent = {name for name in request.cookie_names() if name not in own and not _may_stay(name, policy, granted)}
         declared = {
             name
-            for name, purpose in policy.cookies.items()
-            if purpose in chosen.withdrawn and not name.endswith((CONSENT, VISIT))  # ours are set anew below
+            for name, (purpose, service) in policy.cookies.items()
+            if (service in chosen.withdrawn_services or purpose in chosen.withdrawn)
+            and not name.endswith((CONSENT, VISIT))  # ours are set anew below
         }
         expired = self._expire(sorted(sent), sorted(declared - sent), post.return_to, request)
         visit = self._desk.cookie_name(VISIT, request, site)
-        if ANALYTICS not in chosen.granted and request.cookie(visit):
+        if not granted.counts and request.cookie(visit):
             domain = site.config.cookie_domain
             expired.append(build_set_cookie(visit, "", max_age=0, secure=request.secure, domain=domain))
         return expired if site.enforce else []
@@ -151,9 +159,9 @@ class Choosing:
         pending: bool,
     ) -> list[str]:
         """Count the page on which analytics was accepted, with its true source; returns the visit's cookie."""
-        if not post.view or ANALYTICS not in chosen.granted or decision.allows(ANALYTICS):
-            return []
         granted = decide(chosen.choice, site.id, site.policy, now, gpc=request.gpc)
+        if not post.view or not granted.counts or decision.counts:
+            return []
         visit = continue_visit(None, site.id, now, 1)
         hit = _accepting_hit(post, request, site, now)
         try:
@@ -169,19 +177,27 @@ class Choosing:
     def _language(self, request: VisitorRequest, site: Site) -> str:
         return choose_language("", request.languages, self._desk.languages[site.id])
 
-    def _summary(self, chosen: Chosen, request: VisitorRequest, site: Site) -> bytes:
+    def _summary(self, chosen: Chosen, request: VisitorRequest, site: Site, now: float) -> bytes:
+        granted = decide(chosen.choice, site.id, site.policy, now, gpc=request.gpc)
         words = self._desk.snippets.texts[self._language(request, site)]
         key = "saved" if chosen.outcome == "partly" else chosen.outcome
         message = str(words["reply"][key]).format(settings=words["settings"]["label"])
         return msgspec.json.encode(
             {
                 "ok": True,
-                "chosen": True,
+                "chosen": granted.chosen,
                 "granted": sorted(chosen.granted),
-                "withdrawn": bool(chosen.withdrawn),
+                "services": sorted(granted.find_services()),
+                "withdrawn": bool(chosen.withdrawn or chosen.withdrawn_services),
                 "message": message,
             }
         )
+
+
+def _may_stay(name: str, policy: Policy, granted: Decision) -> bool:
+    """Whether a cookie that the browser holds may stay there; what no service names is not ours to delete."""
+    purpose, service = policy.owner_of_cookie(name)
+    return purpose == UNKNOWN or granted.allows_service(service, purpose)
 
 
 def parse_post(body: bytes, request: VisitorRequest, site: Site) -> Post:
@@ -197,6 +213,13 @@ def parse_post(body: bytes, request: VisitorRequest, site: Site) -> Post:
     unknown = sorted(purposes - set(site.policy.scopes))
     if unknown:
         raise BadRequest(400, "purpose", f"purpose {unknown[0][:40]!r} is not one of this site's")
+    services = frozenset(fields.get("service", ())) - ({OWN_STATISTICS} - site.policy.services.keys())
+    strange = sorted(services - site.policy.services.keys())
+    if strange:
+        raise BadRequest(400, "service", f"service {strange[0][:40]!r} is not one that this site asks for")
+    if choice == ALLOW and len(services) != 1:
+        raise BadRequest(400, "service", "to allow wants one service")
+    switches = fields.get("services", [""])[-1]
     view = fields.get("view", [""])[0]
     return Post(
         choice,
@@ -205,6 +228,8 @@ def parse_post(body: bytes, request: VisitorRequest, site: Site) -> Post:
         view if 16 <= len(view) <= 32 and VIEW_ID.issuperset(view) else "",
         fields.get("referrer", [""])[0][:4096],
         fields.get("topic", [""])[0][:4096],  # cut to size once it is masked
+        services if switches or choice == ALLOW else None,
+        switches != PLAIN,
         fields.get("by") == ["script"],
     )
 

@@ -15,7 +15,6 @@ from gateway.errors import BadRequest, JournalFull
 from gateway.event import ENGAGEMENT, PAGE_VIEW, DropReason, Event, Hit
 from gateway.flows.collect import collect
 from gateway.flows.view import visit_cookie
-from gateway.policy import ANALYTICS
 from gateway.web.body import media_type, read_body
 from gateway.web.reply import acknowledge, reply
 from gateway.web.request import VisitorRequest
@@ -64,7 +63,7 @@ class Collecting:
             raise BadRequest(403, "cross_site", "events are taken from the site's own pages only")
         if media_type(request) != "application/json":
             raise BadRequest(415, "media_type", "application/json is wanted")
-        if not decision.allows(ANALYTICS):
+        if not decision.counts:
             self._parts.counters.add(now, site.id, "dropped", DropReason.NO_CONSENT.value)
             await reply(send, 403, b"no consent for analytics")
             return

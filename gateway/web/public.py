@@ -109,6 +109,7 @@ class Public:
         state = {
             "chosen": decision.chosen,
             "granted": sorted(decision.granted),
+            "services": sorted(decision.find_services()),
             "collect_url": self._desk.snippets.asset_url("collect.js"),
             "css_url": self._desk.snippets.asset_url("banner.css"),
             **self._desk.snippets.site_urls(site),

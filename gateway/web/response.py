@@ -21,7 +21,6 @@ from gateway.consent.tag_gate import Held, TagGate
 from gateway.consent.tags import PageRewriter, Rewritten, rewrite_page
 from gateway.flows.parts import Parts
 from gateway.flows.view import PageView, open_view, record_view
-from gateway.policy import ANALYTICS
 from gateway.web.encoding import Deflate, open_undo
 from gateway.web.page_cache import PageCache
 from gateway.web.request import VisitorRequest
@@ -176,7 +175,7 @@ class GatedResponse:
         status = message["status"]
         if self._request.method == "HEAD" or status in (204, 304):
             if self._site.enforce:
-                message["headers"] = _touched(message["headers"], store=not self._decision.granted)
+                message["headers"] = _touched(message["headers"], store=not self._decision.key)
             self._mode = self._send
             await self._send(message)
             return
@@ -321,7 +320,7 @@ class GatedResponse:
         """The view of this page. What is no view (a frame, a fragment, an error) has an id and is not counted; who has
         said no to being counted needs no id."""
         request, desk = self._request, self._desk
-        if not self._decision.allows(ANALYTICS):
+        if not self._decision.counts:
             return NO_VIEW if self._decision.chosen else PageView(new_id())
         if not (request.method == "GET" and 200 <= self._start["status"] < 300 and request.is_document):
             return PageView(new_id())
@@ -342,7 +341,7 @@ class GatedResponse:
 
     def _page_headers(self) -> Headers:
         # What holds granted tags must not come back from the browser's cache after a withdrawal.
-        headers = _touched(self._start["headers"], store=not self._decision.granted)
+        headers = _touched(self._start["headers"], store=not self._decision.key)
         if self._packer:
             headers.append((b"content-encoding", b"gzip"))
         if self._view.set_cookie:

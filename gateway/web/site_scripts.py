@@ -7,7 +7,7 @@ that any of them can serve what another one named.
 import json
 
 from gateway.consent.consent_cookie import NAME as CONSENT
-from gateway.policy import NECESSARY, Policy, Service
+from gateway.policy import ANY, NECESSARY, Policy, Service
 from gateway.resources import Asset, build_asset
 
 OWN_COOKIES = (CONSENT, "gw_visit")  # with whatever prefix; no script reaches them
@@ -39,4 +39,5 @@ def _stored(service: Service) -> list[str]:
 
 def _leaving(service: Service) -> str:
     revoke = f",revoke(){{{service.revoke}}}" if service.revoke else ""
-    return f"{{purpose:{in_javascript(service.purpose)},stored:{in_javascript(_stored(service))}{revoke}}}"
+    name = service.purpose if service.let_go_by == ANY else service.id
+    return f"{{name:{in_javascript(name)},stored:{in_javascript(_stored(service))}{revoke}}}"

@@ -18,7 +18,6 @@ import msgspec
 from gateway.config import Config, Site
 from gateway.consent.banner import direction, purpose_texts
 from gateway.consent.decision import Decision
-from gateway.policy import ANALYTICS
 from gateway.resources import Asset, text_file, texts
 from gateway.web.pages import Pages
 from gateway.web.site_scripts import build_leave
@@ -81,6 +80,8 @@ class Snippets:
             "prefix": self._config.settings.prefix,
             "controller": site.policy.controller,
             "purposes": purpose_texts(site.policy, decision, language, words.get("necessary", {})),
+            "granted": sorted(decision.granted),
+            "services": sorted(decision.find_services()),
             "css_url": self.asset_url("banner.css"),
             "js_url": self.asset_url("consent.js"),
         }
@@ -97,11 +98,12 @@ class Snippets:
             "site": site.id,
             "view": "%%GW_VIEW%%",
             "granted": sorted(decision.granted),
+            "services": sorted(decision.find_services()),
             "chosen": decision.chosen,
             "collect_url": self.asset_url("collect.js"),
             **self.site_urls(site),
         }
-        scripts = ["consent.js"] + (["collect.js"] if decision.allows(ANALYTICS) else [])
+        scripts = ["consent.js"] + (["collect.js"] if decision.counts else [])
         tags = "".join(f'<script defer src="{self.asset_url(name)}"></script>' for name in scripts)
         tags = tags.replace("<script ", f'<script data-gw="{escape(msgspec.json.encode(settings).decode())}" ', 1)
         style = f'<link rel="stylesheet" href="{self.asset_url("banner.css")}">'

@@ -30,7 +30,7 @@ const shorten = (address) => address.split("#")[0].slice(0, 4096);
 
 /** Same origin, so JSON needs no preflight. What is lost is not sent again, but for engagement, where a double is harmless. */
 function send(body) {
-  if (stopped || !gateway.consent.has("analytics")) return;
+  if (stopped || !gateway.consent.has("own_statistics")) return;
   const to = config.prefix + "collect";
   const text = JSON.stringify({ v: 1, ...body });
   const beacon = () => navigator.sendBeacon(to, new Blob([text], { type: "application/json" }));
@@ -136,7 +136,7 @@ function start() {
   for (const [name, props] of gateway.queue) track(name, props);
 }
 
-if (gateway && !gateway.collecting && gateway.consent.has("analytics")) {
+if (gateway && !gateway.collecting && gateway.consent.has("own_statistics")) {
   gateway.collecting = true;
   // A page that is only being prepared has no visitor yet.
   if (document.prerendering) document.addEventListener("prerenderingchange", start, { once: true });

@@ -10,20 +10,24 @@ import { mayAct, release, scriptUrl } from "./lib/held_tags.js";
 
 const channel = new BroadcastChannel("gw");
 const findBanner = () => document.getElementById("gw-banner");
-const has = (purpose) => mayAct(purpose, config.granted);
+const has = (name) => mayAct(name, config);
+const held = ({ granted, services }) => [...granted, ...services];
 const preferencesUrl = () => config.prefix + "preferences?return_to=" + encodeURIComponent(currentPath());
 
 let lastFocus = null; // what had the focus before the visitor entered the banner
 let busy = false;
 
-/** Load the page anew, with these purposes granted and no others: what is lost is used no more on the way out. */
-async function startOver(granted) {
-  const withdrawn = config.granted.filter((purpose) => !granted.includes(purpose));
-  config.granted = granted;
+/** Load the page anew, with what `state` grants and nothing else: what is lost is used no more on the way out. */
+async function startOver(state) {
+  const before = held(config);
+  take(state);
+  const withdrawn = before.filter((name) => !has(name));
   if (withdrawn.length) tellPage(withdrawn);
   await takeLeave();
   location.reload();
 }
+
+const take = ({ chosen = true, granted, services }) => Object.assign(config, { chosen, granted, services });
 
 /** Have what is not granted told so, and its storage emptied; no longer than a second. */
 function takeLeave() {
@@ -33,22 +37,23 @@ function takeLeave() {
   }).catch(() => {}); // a trusted types policy may refuse the script
 }
 
-/** Make this page agree with `state` ({chosen, granted}): a script that has run cannot be stopped, so a loss reloads. */
+/** Make this page agree with `state` ({chosen, granted, services}): a script that has run cannot be stopped, so a loss
+    reloads. */
 function apply(state) {
-  if (config.granted.some((purpose) => !state.granted.includes(purpose))) return startOver(state.granted);
-  if (!state.chosen || (config.chosen && state.granted.length === config.granted.length)) return;
-  if (document.getElementById("gw-purposes")) return startOver(state.granted); // that page shows what holds
-  Object.assign(config, { chosen: true, granted: state.granted });
-  closeBanner();
+  if (held(config).some((name) => !mayAct(name, state))) return startOver(state);
+  if (config.chosen === state.chosen && held(config).length === held(state).length) return;
+  if (document.getElementById("gw-purposes")) return startOver(state); // that page shows what holds
+  take(state);
+  if (state.chosen) closeBanner();
   // Where the page's trusted types policy refuses our scripts, the server can do what we may not.
-  if (!letGo()) return startOver(state.granted);
+  if (!letGo()) return startOver(state);
   tellPage([]);
 }
 
 /** Release what is granted; false when the page's trusted types policy does not let us. */
 function letGo() {
   try {
-    release(config.granted);
+    release(config);
     loadCollect();
     return true;
   } catch {
@@ -57,25 +62,26 @@ function letGo() {
 }
 
 function tellPage(withdrawn) {
-  document.dispatchEvent(new CustomEvent("gw:consent", { detail: { granted: config.granted, withdrawn } }));
+  const { granted, services } = config;
+  document.dispatchEvent(new CustomEvent("gw:consent", { detail: { granted, services, withdrawn } }));
 }
 
-/** Call once when the purpose is granted: now, or as soon as it is. */
-function when(purpose, call) {
-  if (has(purpose)) return call();
+/** Call once when the purpose or service may act: now, or as soon as it may. */
+function when(name, call) {
+  if (has(name)) return call();
   const listener = () => {
-    if (!has(purpose)) return;
+    if (!has(name)) return;
     document.removeEventListener("gw:consent", listener);
     call();
   };
   document.addEventListener("gw:consent", listener);
 }
 
-/** Take back one purpose, or all; resolves to whether the server took it. What was granted ends with a new page. */
-async function withdraw(purpose) {
-  if (purpose && !has(purpose)) return true;
-  const fields = new URLSearchParams({ choice: purpose ? "save" : "reject_all", by: "script" });
-  for (const kept of config.granted) if (purpose && kept !== purpose) fields.append("purpose", kept);
+/** Take back one purpose or service, or all; resolves to whether the server took it. What was granted ends with a new page. */
+async function withdraw(name) {
+  if (name && !has(name)) return true;
+  const fields = new URLSearchParams({ choice: name ? "save" : "reject_all", by: "script", services: "plain" });
+  for (const kept of held(config)) if (kept !== name) fields.append(config.granted.includes(kept) ? "purpose" : "service", kept);
   const reply = await postChoice(config.prefix + "consent", fields);
   if (reply) settle(reply);
   return !!reply;
@@ -117,7 +123,7 @@ function load(url, done) {
 
 function loadCollect() {
   const url = config.collect_url;
-  if (url && has("analytics") && !document.querySelector(`script[src="${url}"]`)) load(url);
+  if (url && has("own_statistics") && !document.querySelector(`script[src="${url}"]`)) load(url);
 }
 
 /** Ask the server what holds now. Silent when it cannot be reached: nothing changes then. */
@@ -142,7 +148,7 @@ function readChoice(form, button) {
   return fields;
 }
 
-/** The server's reply {ok, granted, withdrawn, message}, or undefined when it did not take the choice. */
+/** The server's reply {ok, chosen, granted, services, withdrawn, message}, or undefined when it did not take the choice. */
 async function postChoice(url, fields) {
   try {
     const response = await fetch(url, {
@@ -168,19 +174,19 @@ async function onSubmit(event) {
 
 /** What the server took holds here and in every other tab; `form` is where it was said, if it was in one. */
 function settle(reply, form) {
-  channel.postMessage(reply.withdrawn && reply.granted);
+  channel.postMessage(reply.withdrawn && reply);
   if (!form || findBanner()?.contains(form)) {
-    if (reply.withdrawn) return startOver(reply.granted);
-    apply({ chosen: true, granted: reply.granted });
-    if (!reply.granted.length) takeLeave();
+    if (reply.withdrawn) return startOver(reply);
+    apply(reply);
+    if (!held(reply).length) takeLeave();
     // Later than the banner's end, or screen readers lose it among the changes.
     setTimeout(announce, 100, reply.message);
     return;
   }
   // The preferences page runs nothing that would have to stop: it shows the new state and stays.
-  config.granted = reply.granted;
+  take(reply);
   takeLeave();
-  for (const input of form.querySelectorAll("[name=purpose]")) input.checked = has(input.value);
+  for (const input of form.querySelectorAll("[name=purpose],[name=service]")) input.checked = has(input.value);
   announce(reply.message);
 }
 
@@ -254,7 +260,7 @@ function loadStyle() {
 
 if (!window.gateway) {
   const queue = []; // waits for the collect script, which takes it over with `track`
-  const track = (name, props) => { if (has("analytics")) queue.push([name, props]); };
+  const track = (name, props) => { if (has("own_statistics")) queue.push([name, props]); };
   window.gateway = { consent: { has, when, open, withdraw, release: letGo }, track, queue };
   // Before anything is fetched: what is withdrawn in another tab meanwhile must not be missed.
   channel.onmessage = ({ data: left }) => (left ? startOver(left) : catchUp());

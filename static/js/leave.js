@@ -2,13 +2,13 @@
  * Taking leave of what is not granted (any more): tools are told by their own calls, and what they keep in storage and in
  * cookies that scripts can reach is removed. Loaded by consent.js when something is refused or withdrawn, before the page
  * is loaded anew. The server puts its list around this script as `gwLeave`: of each service
- *   purpose  the purpose that it belongs to
+ *   name     its id, or that of its purpose where it is not chosen by itself
  *   stored   names of its storage keys and cookies; one may end in *
  *   revoke   a function that makes the tool's own call; absent where there is none
  */
 /* global gwLeave */
 const { consent } = window.gateway;
-const left = gwLeave.filter(({ purpose }) => !consent.has(purpose));
+const left = gwLeave.filter(({ name }) => !consent.has(name));
 
 /** Whether one of the patterns names this key. */
 const isNamed = (key) => left.some(({ stored }) => stored.some((name) => (

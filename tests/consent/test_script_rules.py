@@ -58,7 +58,7 @@ MISSED = [
 @pytest.mark.parametrize(("signature", "script"), FOUND)
 def test_a_signature_is_found_whatever_its_spaces_and_quotes(signature: str, script: str) -> None:
     """Minified or not, with any kind of quote, a service's code is known; and its word stands in the page's bytes."""
-    made = make_signature(signature, "analytics")
+    made = make_signature(signature, ("analytics", "teller"))
     assert made.pattern.search(script)
     assert made.word in script.encode()
 
@@ -66,42 +66,46 @@ def test_a_signature_is_found_whatever_its_spaces_and_quotes(signature: str, scr
 @pytest.mark.parametrize(("signature", "script"), MISSED)
 def test_a_signature_is_no_part_of_a_longer_word(signature: str, script: str) -> None:
     """A name that only ends like it, or is written in another case, is another name."""
-    assert not make_signature(signature, "analytics").pattern.search(script)
+    assert not make_signature(signature, ("analytics", "teller")).pattern.search(script)
 
 
 CALL = b"teller('start', 'X-1')"
 HELD = [
     (
         b"<script>" + CALL + b"</script>",
-        b'<script data-gw-type="" type="text/plain" data-gw-purpose="analytics">' + CALL + b"</script>",
+        b'<script data-gw-type="" type="text/plain" data-gw-purpose="analytics" data-gw-service="counter">'
+        + CALL
+        + b"</script>",
     ),
     (
         b"<script type=module id=a nonce=n>" + CALL + b"</script>",
-        b'<script type="text/plain" id=a nonce=n data-gw-type="module" data-gw-purpose="analytics">'
+        b'<script type="text/plain" id=a nonce=n data-gw-type="module" data-gw-purpose="analytics" data-gw-service="counter">'
         + CALL
         + b"</script>",
     ),
     (
         b"<script type='Text/JavaScript' >\n" + CALL + b"</script >",
-        b'<script type="text/plain" data-gw-type="Text/JavaScript" data-gw-purpose="analytics">\n'
+        b'<script type="text/plain" data-gw-type="Text/JavaScript" data-gw-purpose="analytics" data-gw-service="counter">\n'
         + CALL
         + b"</script >",
     ),
     (
         b"<script><!--\nif (a<b) " + CALL + b" <script>x</script> \n//--></script>",
-        b'<script data-gw-type="" type="text/plain" data-gw-purpose="analytics"><!--\nif (a<b) '
+        b'<script data-gw-type="" type="text/plain" data-gw-purpose="analytics" data-gw-service="counter"><!--\nif (a<b) '
         + CALL
         + b" <script>x</script> \n//--></script>",
     ),
     (
         b"<script>" + CALL + b";advert.push(1)</script>",
-        b'<script data-gw-type="" type="text/plain" data-gw-purpose="analytics marketing">'
+        b'<script data-gw-type="" type="text/plain" data-gw-purpose="analytics marketing" data-gw-service="counter video">'
         + CALL
         + b";advert.push(1)</script>",
     ),
     (
         b"<svg><script>" + CALL + b"</script></svg>",
-        b'<svg><script data-gw-type="" type="text/plain" data-gw-purpose="analytics">' + CALL + b"</script></svg>",
+        b'<svg><script data-gw-type="" type="text/plain" data-gw-purpose="analytics" data-gw-service="counter">'
+        + CALL
+        + b"</script></svg>",
     ),
 ]
 

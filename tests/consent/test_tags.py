@@ -159,11 +159,11 @@ HELD = [
     ),
     (
         '<img src="https://video.example.net/p">',
-        '<img data-gw-src="https://video.example.net/p" data-gw-purpose="marketing">',
+        '<img data-gw-src="https://video.example.net/p" data-gw-purpose="marketing" data-gw-service="video">',
     ),
     (
         '<img src="//a.advert.example.net/p">',
-        '<img data-gw-src="//a.advert.example.net/p" data-gw-purpose="marketing">',
+        '<img data-gw-src="//a.advert.example.net/p" data-gw-purpose="marketing" data-gw-service="video">',
     ),
     ('<img src="https://">', '<img data-gw-src="https://" data-gw-purpose="unknown">'),
 ]

@@ -83,11 +83,11 @@ def test_r7_r10_who_why_and_how_to_withdraw_come_before_the_buttons(
 def test_r8_the_full_list_is_what_is_enforced(browser: Browser) -> None:
     """R8: the declaration names exactly the hosts and cookies that the gateway lets through, under their purposes."""
     declared = browser.get("/_gw/cookies?format=json").json()["purposes"]
-    hosts = {host: p["id"] for p in declared for s in p["services"] for host in s["hosts"]}
-    cookies = {c["name"]: p["id"] for p in declared for s in p["services"] for c in s["cookies"]}
+    hosts = {host: (p["id"], s["id"]) for p in declared for s in p["services"] for host in s["hosts"]}
+    cookies = {c["name"]: (p["id"], s["id"]) for p in declared for s in p["services"] for c in s["cookies"]}
     policy = read_policy()
-    assert hosts == policy.hosts | {f"*{suffix}": purpose for suffix, purpose in policy.host_suffixes}
-    assert cookies == policy.cookies | {f"{prefix}*": purpose for prefix, purpose in policy.cookie_prefixes}
+    assert hosts == policy.hosts | {f"*{suffix}": owner for suffix, owner in policy.host_suffixes}
+    assert cookies == policy.cookies | {f"{prefix}*": owner for prefix, owner in policy.cookie_prefixes}
 
 
 @pytest.mark.parametrize("chosen", [(), ("analytics",), ("marketing",), ("analytics", "marketing")])

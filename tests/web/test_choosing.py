@@ -132,7 +132,7 @@ BODIES: list[tuple[bytes | str, str, int]] = [
     ("choice=save&purpose=sales", "application/x-www-form-urlencoded", 400),
     ("choice=save&purpose=unknown", "application/x-www-form-urlencoded", 400),
     ("choice=accept_all&return_to=//evil.example", "application/x-www-form-urlencoded", 400),
-    ("choice=accept_all" + "&a=b" * 200, "application/x-www-form-urlencoded", 400),
+    ("choice=accept_all" + "&a=b" * 1200, "application/x-www-form-urlencoded", 400),
     (b"choice=accept_all&purpose=\xff", "application/x-www-form-urlencoded", 400),
     ("choice=accept_all&purpose=%ff", "application/x-www-form-urlencoded", 400),
     ("choice=accept_all&a=" + "x" * 20_000, "application/x-www-form-urlencoded", 413),

@@ -60,7 +60,8 @@ def test_the_state_says_what_holds(browser: Browser) -> None:
     got = browser.get("/_gw/state")
     answer = got.json()
     assert (answer["chosen"], answer["granted"]) == (True, ["analytics"])
-    assert set(answer) == {"chosen", "granted", "collect_url", "css_url", "leave_url"}
+    assert answer["services"] == ["counter", "own_statistics"]
+    assert set(answer) == {"chosen", "granted", "services", "collect_url", "css_url", "leave_url"}
     assert got.headers["cache-control"] == "no-store"
 
 

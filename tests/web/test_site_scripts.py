@@ -38,8 +38,8 @@ def test_the_leaving_script_knows_the_sites_services() -> None:
     assert asset
     text = asset.body.decode()
     assert text.startswith("!function(gwLeave){") and asset.url_name.startswith("leave-")
-    assert """{purpose:"marketing",stored:["tool.*","tool_*"],revoke(){tool('revoke', 'a/*b')}}]);""" in text
-    assert '{purpose:"analytics",stored:["_tel","_tel_*"]}' in text
+    assert """{name:"tool",stored:["tool.*","tool_*"],revoke(){tool('revoke', 'a/*b')}}]);""" in text
+    assert '{name:"counter",stored:["_tel","_tel_*"]}' in text
     assert "sessionid" not in text and "gw_visit" not in text
     bare = POLICY_TOML.replace('{ name = "_ads" }', "").replace('{ name = "_tel" }, { name = "_tel_*" }', "")
     assert build_leave(read_policy(bare), ASSETS) is None

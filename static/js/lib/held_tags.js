@@ -1,6 +1,7 @@
 /**
  * Held tags: what would make a tag act waits under the same name with `data-gw-` before it (`data-gw-src`) until every
- * purpose in its `data-gw-purpose` is granted; a script also has type="text/plain", its own type waits in `data-gw-type`.
+ * purpose in its `data-gw-purpose` is granted; where a service stands in the same place of its `data-gw-service`, until that
+ * service may act. A script also has type="text/plain", its own type waits in `data-gw-type`.
  */
 
 // A page that requires trusted types lets us through by this name; one that forbids new names makes `release` throw.
@@ -12,10 +13,16 @@ try {
 /** The address in the form that the page's policy wants for scripts. */
 export const scriptUrl = (url) => trusted.createScriptURL(url);
 
-/** Whether a purpose is granted; "any" stands for whichever of them. */
-export const mayAct = (purpose, granted) => (purpose === "any"
+/** Whether a purpose is granted or a service may act; "any" stands for whichever purpose. */
+export const mayAct = (name, { granted, services }) => (name === "any"
   ? granted.length > 0
-  : purpose === "necessary" || granted.includes(purpose));
+  : name === "necessary" || granted.includes(name) || services.includes(name));
+
+/** Whether all that a tag waits for is granted: by service where one is named, else by purpose. */
+function isFree({ gwPurpose, gwService = "" }, state) {
+  const services = gwService.split(" ");
+  return gwPurpose.split(" ").every((purpose, at) => mayAct((services[at] || "-") === "-" ? purpose : services[at], state));
+}
 
 let turn = Promise.resolve();
 
@@ -24,15 +31,15 @@ let turn = Promise.resolve();
  * wait in templates and in frames whose page stands in the page.
  * Throws TypeError when the page's trusted types policy refuses our scripts.
  */
-export function release(granted, root = document) {
+export function release(state, root = document) {
   for (const tag of root.querySelectorAll("[data-gw-purpose],template,iframe[srcdoc]")) {
     const inside = tag.localName === "template" ? tag.content : tag.srcdoc && tag.contentDocument;
-    if (inside) release(granted, inside);
-    const purposes = tag.dataset.gwPurpose;
-    if (purposes == null || !purposes.split(" ").every((purpose) => mayAct(purpose, granted))) continue;
+    if (inside) release(state, inside);
+    if (tag.dataset.gwPurpose == null || !isFree(tag.dataset, state)) continue;
     if (tag.localName === "script") releaseScript(tag);
     else releaseElement(tag);
     tag.removeAttribute("data-gw-purpose");
+    tag.removeAttribute("data-gw-service");
   }
 }
 

@@ -3,6 +3,7 @@
  *   prefix       path of the visitor-facing URLs, "/_gw/"
  *   view         the page view's id, minted by the server; absent when the server did not count (prefetch, stand-alone)
  *   granted      ids of the purposes granted on this page
+ *   services     ids of the services that may act on this page; "own_statistics" is the gateway's own counting
  *   chosen       whether the visitor has made a choice that still holds
  *   collect_url  URL of the collect script; absent where nothing may be counted
  *   leave_url    URL of the script that takes leave of what is not granted; absent where there is nothing to do
@@ -14,6 +15,7 @@ const tag = document.querySelector("script[data-gw]") || document.currentScript;
 export const config = tag.dataset.gw ? JSON.parse(tag.dataset.gw) : {
   prefix: new URL(".", tag.src).pathname,
   granted: [],
+  services: [],
   chosen: false,
   standalone: true,
 };

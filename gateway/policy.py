@@ -237,7 +237,9 @@ def _check(parsed: PolicyFile, file: str) -> None:
             raise ConfigError(file, "services.id", service.id, "is used twice")
         seen.add(service.id)
         if service.id in known | {NECESSARY, *RESERVED}:
-            raise ConfigError(file, "services.id", service.id, "is reserved or a purpose's; scripts ask for either by id")
+            raise ConfigError(
+                file, "services.id", service.id, "is reserved or a purpose's; scripts ask for either by id"
+            )
         if service.revoke and not is_call(service.revoke):
             wanted = "must be a call with balanced brackets and quotes, such as tool('revoke')"
             raise ConfigError(file, f"services.{service.id}.revoke", service.revoke, wanted)
@@ -290,9 +292,7 @@ def _cookies(parsed: PolicyFile) -> tuple[dict[str, Owner], tuple[tuple[str, Own
 def _scope_hash(parsed: PolicyFile, purpose: Purpose) -> str:
     """What a grant of this purpose covers; texts are left out, names of cookies and receivers are in."""
     services = [
-        _scope(s)
-        for s in sorted(parsed.services, key=lambda s: s.id)
-        if s.purpose == purpose.id or s.let_go_by == ANY
+        _scope(s) for s in sorted(parsed.services, key=lambda s: s.id) if s.purpose == purpose.id or s.let_go_by == ANY
     ]
     return _hash([purpose.id, purpose.ground, services])
 

@@ -49,7 +49,7 @@ def test_names_join_the_service_they_were_given_to() -> None:
     what is touched is asked anew."""
     policy = merged(change("host", "x.example"), change("cookie", "_x*"), change("inline", "reclame('start'"))
     assert policy.purpose_of_host("x.example") == policy.purpose_of_cookie("_x9") == "marketing"
-    assert policy.inline == (("reclame('start'", "marketing"),)
+    assert policy.inline == (("reclame('start'", ("marketing", "video")),)
     assert policy.file.version == "7+3"
     before = read_policy()
     assert policy.scopes["analytics"] == before.scopes["analytics"]

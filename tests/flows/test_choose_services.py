@@ -5,13 +5,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 
 from gateway import ledger
 from gateway.config import Config
 from gateway.consent.decision import UNDECIDED, Choice, Decision, decide
-from gateway.consent.tombstones import open_tombstones
-from gateway.database import CONSENTS, LEDGER, OUTBOX, reading, transaction
+from gateway.database import CONSENTS, LEDGER, OUTBOX, TOMBSTONES, reading, transaction
 from gateway.destinations.outbox import Delivery, add_deliveries
 from gateway.flows.choose import Chosen, Said, choose
 from tests.example_site import NOW, POLICY_TOML, write_site
@@ -58,10 +57,10 @@ class Visitor:
     def decide(self, now: float = NOW) -> Decision:
         """What the cookie grants, tombstones asked."""
         decision = decide(self.choice, "main", self._site.policy, now)
-        stones = open_tombstones(self._engine)
-        stale = decision.key and stones.floor(decision.consent_id) > decision.revision
-        stones.close()
-        return UNDECIDED if stale else decision
+        floor = select(func.max(TOMBSTONES.c.revision)).where(TOMBSTONES.c.consent_id == decision.consent_id)
+        with reading(self._engine) as connection:
+            withdrawn = connection.execute(floor).scalar() or 0
+        return UNDECIDED if decision.key and withdrawn > decision.revision else decision
 
     def say(self, choice: str, purposes: str = "", services: str | None = None, now: float = NOW) -> Chosen:
         """Press a button."""

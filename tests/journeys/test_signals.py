@@ -65,7 +65,8 @@ def test_scripts_ask_wait_and_withdraw(browser: Browser, site: SignalsSite) -> N
     assert page.evaluate("said") == [["early", False, False, True], "now"]
     press(page, ACCEPT)
     assert page.evaluate("said").count("marketing") == page.evaluate("said").count("any") == 1
-    assert page.evaluate("told") == [{"granted": ["analytics", "marketing"], "withdrawn": []}]
+    services = ["counter", "meter", "own_statistics", "tool", "video"]
+    assert page.evaluate("told") == [{"granted": ["analytics", "marketing"], "services": services, "withdrawn": []}]
     other.wait_for_function("said.includes('any')")
     page.evaluate("""() => {
       const keys = ["tool.a", "toolx", "meter"];
@@ -79,10 +80,21 @@ def test_scripts_ask_wait_and_withdraw(browser: Browser, site: SignalsSite) -> N
     assert page.evaluate(kept) == [["toolx", "meter"]] * 2
     assert page.evaluate("document.cookie") == "eigen=1"
     assert page.evaluate("localStorage.told") == "revoked"
-    assert page.evaluate("JSON.parse(localStorage.last)") == {"granted": ["analytics"], "withdrawn": ["marketing"]}
+    assert page.evaluate("JSON.parse(localStorage.last)") == {
+        "granted": ["analytics"],
+        "services": ["counter", "meter", "own_statistics"],
+        "withdrawn": ["marketing", "tool", "video"],
+    }
     assert page.evaluate("[gateway.consent.has('analytics'), gateway.consent.has('marketing')]") == [True, False]
     other.wait_for_function("said[0] && said[0][2] && !gateway.consent.has('marketing')")
     assert page.evaluate("gateway.consent.withdraw('marketing')") is True  # nothing to take back
+    call(page, "gateway.consent.withdraw('meter')")  # one service, and all else as it was
+    assert page.evaluate("['analytics', 'counter', 'meter', 'own_statistics'].map(gateway.consent.has)") == [
+        True,
+        True,
+        False,
+        True,
+    ]
     call(page, "gateway.consent.withdraw()")
     assert page.evaluate("said") == [["early", False, False, True], "now"]
     page.evaluate("gateway.consent.open()")

@@ -50,7 +50,8 @@ Scripts = dict[int, Refused]  # inline scripts that may not act, by their number
 class Rewritten(msgspec.Struct, frozen=True):
     """A page rewritten once: what stands before and after the place of our own snippet.
 
-    `document` is False for a fragment, which gets no snippet. `topic` and `language` are what the page says of itself.
+    `document` is False for a fragment, which gets no snippet. `topic` and `language` are what the page says of itself,
+    `counted` is what was held, as it is counted: host and detail.
     """
 
     before: bytes
@@ -59,6 +60,7 @@ class Rewritten(msgspec.Struct, frozen=True):
     language: str
     topic: str
     held: tuple[Held, ...]
+    counted: tuple[tuple[str, str], ...]
 
 
 class ScriptScout:
@@ -326,7 +328,8 @@ def _rewrite_page(body: bytes, gate: TagGate, scripts: Scripts, *, enforce: bool
         rewriter.close()
     before, found, after = text.rpartition(_MARK_BYTES) if rewriter.document else (text, b"", b"")
     held = tuple(rewriter.held)
-    return Rewritten(before, after, bool(found), rewriter.language, rewriter.topic, held), rewriter.depends
+    counted = tuple((one.host, one.detail) for one in held)
+    return Rewritten(before, after, bool(found), rewriter.language, rewriter.topic, held, counted), rewriter.depends
 
 
 def rewrite_part(

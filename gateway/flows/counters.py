@@ -4,15 +4,26 @@ They know nothing of any visitor. Each key has a bounded number of names, so tha
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gateway.event import Counted
 
 MAX_KEYS = 2_000
+MAX_GROUPS = 2_000
 MAX_LENGTH = 120
 OTHER = "(other)"
 
 Key = tuple[str, int, str, str, str]
+Names = Sequence[tuple[str, str]]
+
+
+class _Group:
+    """Names that are counted together, found by their identity; kept here, so that it stays theirs."""
+
+    __slots__ = ("count", "names")
+
+    def __init__(self, names: Names) -> None:
+        self.names, self.count = names, 1
 
 
 class Counters:
@@ -20,6 +31,7 @@ class Counters:
 
     def __init__(self) -> None:
         self._counts: dict[Key, int] = {}
+        self._groups: dict[tuple[str, int, str, int], _Group] = {}
         self._lock = threading.Lock()
 
     def add(self, at: float, site: str, kind: str, name: str, detail: str = "", count: int = 1) -> None:
@@ -38,6 +50,20 @@ class Counters:
                 else:
                     self._begin(key, count)
 
+    def add_group(self, at: float, site: str, kind: str, names: Names) -> None:
+        """The same as `add_each` for names that come again as the very same object, a page's from the cache above all:
+        they are counted as one, and told apart when they are taken."""
+        key = (site, int(at) // 3600 * 3600, kind, id(names))
+        with self._lock:
+            known = self._groups.get(key)
+            if known is not None:
+                known.count += 1
+                return
+            if len(self._groups) < MAX_GROUPS:
+                self._groups[key] = _Group(names)
+                return
+        self.add_each(at, site, kind, names)
+
     def put_back(self, counted: Counted) -> None:
         """Take in again what could not be written down."""
         for kind, name, detail, count in counted.rows:
@@ -52,6 +78,10 @@ class Counters:
 
     def take(self) -> list[Counted]:
         """What has gathered since the last call, as journal entries."""
+        with self._lock:
+            groups, self._groups = self._groups, {}
+        for (site, hour, kind, _), group in groups.items():
+            self.add_each(hour, site, kind, group.names, group.count)
         with self._lock:
             counts, self._counts = self._counts, {}
         grouped: dict[tuple[str, int], list[tuple[str, str, str, int]]] = {}

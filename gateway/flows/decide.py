@@ -6,7 +6,8 @@ from gateway.consent.decision import UNDECIDED, Choice, Decision, decide
 from gateway.flows.parts import Parts
 
 REMEMBERED = 4096
-Key = tuple[str, str, int, bool]
+QUARTER_SECONDS = 900
+Key = tuple[str, str, float, bool]
 
 
 class Decider:
@@ -23,7 +24,7 @@ class Decider:
         """The decision for a consent cookie's value ("" when there is none), with or without Global Privacy Control."""
         if not cookie:
             return UNDECIDED
-        key = (site.id, cookie, int(now) // 900, gpc)
+        key = (site.id, cookie, now // QUARTER_SECONDS, gpc)
         decision = self._remembered.get(key)
         if decision is None:
             choice = self.read(cookie)
@@ -31,9 +32,11 @@ class Decider:
                 return UNDECIDED
             decision = decide(choice, site.id, site.policy, now, gpc=gpc)
             self._remember(key, decision)
-        if decision.key and self._parts.tombstones.floor(decision.consent_id) > decision.revision:
-            return UNDECIDED
-        return decision
+        return decision if self.holds(decision) else UNDECIDED
+
+    def holds(self, decision: Decision) -> bool:
+        """Whether nothing of a decision has been withdrawn since, by any worker. Raises when that cannot be known."""
+        return not decision.key or self._parts.tombstones.floor(decision.consent_id) <= decision.revision
 
     def read(self, cookie: str) -> Choice | None:
         """The choice in a cookie, whatever has become of it since."""

@@ -3,13 +3,12 @@ is stated, and what would make a page come in parts or unreadable is taken out."
 
 from collections.abc import Sequence
 
-from gateway.consent.cookies import find_kept, stated_consent
-from gateway.consent.decision import Decision
-from gateway.policy import Policy
+from gateway.consent.cookies import stated_consent
+from gateway.web.carried import Carried
 from gateway.web.encoding import readable_encodings
 from gateway.web.request import Headers
 
-RawHeaders = list[tuple[bytes, bytes]]
+Header = tuple[bytes, bytes]
 
 STATED = b"x-gateway-consent"
 # A page that we are going to change must come whole and readable: no "you have it already", no part of it.
@@ -18,25 +17,18 @@ TAKEN = frozenset((b"cookie", STATED))  # replaced below; what a visitor states 
 TAKEN_FOR_PAGES = TAKEN | CONDITIONAL
 
 
-def pass_on(
-    raw: Sequence[tuple[bytes, bytes]], headers: Headers, policy: Policy, decision: Decision, *, enforce: bool
-) -> tuple[RawHeaders, list[tuple[str, str]]]:
-    """The headers for the site, and the cookies that have no consent, by name and purpose.
-
-    `raw` is the ASGI scope's list, `headers` the same by name. Without `enforce` such cookies stay in, and only ours go.
-    """
-    whole = enforce and _hinders(headers)
-    taken = TAKEN_FOR_PAGES if whole else TAKEN
-    kept = [header for header in raw if header[0] not in taken]
-    if whole and b"accept-encoding" in headers:
-        kept = [(n, readable_encodings(value) if n == b"accept-encoding" else value) for n, value in kept]
-    refused: list[tuple[str, str]] = []
-    if cookies := headers.get(b"cookie"):
-        left, refused = find_kept(cookies, policy, decision, enforce=enforce)
-        if left:
-            kept.append((b"cookie", left))
-    kept.append((STATED, stated_consent(decision.purposes)))
-    return kept, refused
+def pass_on(raw: Sequence[Header], headers: Headers, carried: Carried, *, enforce: bool) -> list[Header]:
+    """The headers for the site. `raw` is the ASGI scope's list, `headers` the same by name."""
+    if enforce and _hinders(headers):
+        kept = [header for header in raw if header[0] not in TAKEN_FOR_PAGES]
+        if b"accept-encoding" in headers:
+            kept = [(n, readable_encodings(value) if n == b"accept-encoding" else value) for n, value in kept]
+    else:
+        kept = [header for header in raw if header[0] not in TAKEN]
+    if carried.left:
+        kept.append((b"cookie", carried.left))
+    kept.append((STATED, stated_consent(carried.decision.purposes)))
+    return kept
 
 
 def _hinders(headers: Headers) -> bool:

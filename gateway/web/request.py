@@ -58,7 +58,9 @@ class VisitorRequest(msgspec.Struct, frozen=True):
         A stray back slash is encoded, as browsers do with those in paths; of several slashes at the start one stays.
         """
         url = f"{self.raw_path}?{self.query}" if self.query else self.raw_path
-        return "/" + url.lstrip("/").replace("\\", "%5C")
+        if "\\" in url or url[:1] != "/" or url[:2] == "//":
+            return "/" + url.lstrip("/").replace("\\", "%5C")
+        return url
 
     @property
     def prefetch(self) -> bool:
@@ -161,17 +163,12 @@ class RequestReader:
             client, scheme = self._forwarded(client, scheme, headers)
         host = host_name(headers.get(b"host", b"")[:MAX_HOST])
         scheme = "https" if scheme in ("https", "wss") else "http"
-        return VisitorRequest(
-            host=host,
-            path=scope["path"],
-            raw_path=(scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1"),
-            query=scope.get("query_string", b"").decode("latin-1"),
-            scheme=scheme,
-            client=client,
-            method=scope.get("method", "GET"),
-            headers=headers,
-            secure=scheme == "https" or not is_loopback(host),
-        )
+        path = scope["path"]
+        raw_path = (scope.get("raw_path") or quote(path).encode()).decode("latin-1")
+        query = scope.get("query_string", b"").decode("latin-1")
+        method = scope.get("method", "GET")
+        secure = scheme == "https" or not is_loopback(host)
+        return VisitorRequest(host, path, raw_path, query, scheme, client, method, headers, secure)
 
     def _forwarded(self, client: str, scheme: str, headers: Headers) -> tuple[str, str]:
         """The right-most address that no trusted proxy has; scheme as the nearest proxy says."""

@@ -136,10 +136,9 @@ class GatedResponse:
             self._rewriter.close()
             self._rewriter = None
 
-    async def _on_start(self, message: Message) -> None:
+    def _on_start(self, message: Message) -> Awaitable[None]:
         if message["type"] != "http.response.start":
-            await self._send(message)
-            return
+            return self._send(message)
         # Apps may write names in any case, leave headers out, and send the very same message to everybody.
         headers = [(name.lower(), value) for name, value in message.get("headers", ())]
         message = {**message, "headers": headers}
@@ -149,10 +148,9 @@ class GatedResponse:
         if not LEADING.isdisjoint(values):
             self._judge_links(message)
         if values.get(b"content-type", b"").lower().startswith(HTML):
-            await self._start_page(message, values)
-        else:
-            self._mode = self._send
-            await self._send(message)
+            return self._start_page(message, values)
+        self._mode = self._send
+        return self._send(message)
 
     def _judge_cookies(self, message: Message) -> None:
         """Take refused cookies out of the head."""
@@ -171,49 +169,51 @@ class GatedResponse:
         if held and self._site.enforce:
             message["headers"] = kept
 
-    async def _start_page(self, message: Message, headers: dict[bytes, bytes]) -> None:
+    def _start_page(self, message: Message, headers: dict[bytes, bytes]) -> Awaitable[None]:
         status = message["status"]
         if self._request.method == "HEAD" or status in (204, 304):
             if self._site.enforce:
                 message["headers"] = _touched(message["headers"], store=not self._decision.key)
             self._mode = self._send
-            await self._send(message)
-            return
+            return self._send(message)
         encoding = headers.get(b"content-encoding", b"")
         undo = open_undo(encoding, self._desk.page_bytes * 4)
         if undo is None or status == 206 or b"utf-16" in headers[b"content-type"].lower():
-            await self._pass_closed(message)
-            return
+            return self._pass_closed(message)
         self._start, self._undo = message, undo
         self._packer = Deflate() if encoding.strip().lower() not in (b"", b"identity") else None
         length = headers.get(b"content-length", b"")
         announced = int(length) if length.isdigit() else self._desk.page_bytes
         self._mode = self._on_first_body if announced > WHOLE_BYTES else self._gather
+        return _wait_for_the_page()
 
-    async def _on_first_body(self, message: Message) -> None:
+    def _on_first_body(self, message: Message) -> Awaitable[None]:
         if message["type"] != "http.response.body":
-            await self._send(message)
-        elif message.get("more_body", False):
-            await self._begin_stream(message)
-        else:
-            await self._gather(message)
+            return self._send(message)
+        if message.get("more_body", False):
+            return self._begin_stream(message)
+        return self._gather(message)
 
-    async def _gather(self, message: Message) -> None:
+    def _gather(self, message: Message) -> Awaitable[None]:
         if message["type"] != "http.response.body":
-            await self._send(message)
-            return
-        self._gathered.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            self._mode = self._send
-            await self._send_whole(b"".join(self._gathered))
+            return self._send(message)
+        body = message.get("body", b"")
+        if message.get("more_body", False):
+            self._gathered.append(body)
+            return _wait_for_the_page()
+        self._mode = self._send
+        return self._send_whole(b"".join((*self._gathered, body)) if self._gathered else body)
 
     async def _send_whole(self, sent: bytes) -> None:
         """A page of which every byte is here. What goes wrong on our side costs what is optional, never the page."""
         head = self._start
         try:
             page = self._rewrite(self._undo.feed(sent))
-            self._count_held(page.held)
-            if self._site.enforce:
+            if not self._site.enforce:
+                self._count_held(page.held)
+            else:
+                if page.counted:
+                    self._desk.parts.counters.add_group(self._now, self._site.id, "held", page.counted)
                 sent, headers = self._compose(page)
                 head = {**head, "headers": headers}
         except Exception:  # the edge: whatever fails here must not take the site down
@@ -310,11 +310,11 @@ class GatedResponse:
             log.exception("a page is served without the banner")
             return b""
 
-    async def _pass_closed(self, message: Message) -> None:
+    def _pass_closed(self, message: Message) -> Awaitable[None]:
         self._mode = self._send
         if self._site.enforce:
             message["headers"] = [*message["headers"], CLOSED]
-        await self._send(message)
+        return self._send(message)
 
     def _open_view(self) -> PageView:
         """The view of this page. What is no view (a frame, a fragment, an error) has an id and is not counted; who has
@@ -362,6 +362,10 @@ class GatedResponse:
             path = parts.masker.path(self._request.path)
             names = [(one.host, f"{one.detail} {path}") for one in held]
             parts.counters.add_each(self._now, self._site.id, "would_hold", names)
+
+
+async def _wait_for_the_page() -> None:
+    """Nothing goes out yet."""
 
 
 def _touched(headers: Headers, *, store: bool) -> Headers:

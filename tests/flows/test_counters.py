@@ -3,7 +3,7 @@
 import threading
 
 from gateway.event import Counted
-from gateway.flows.counters import MAX_KEYS, MAX_LENGTH, OTHER, Counters
+from gateway.flows.counters import MAX_GROUPS, MAX_KEYS, MAX_LENGTH, OTHER, Counters
 
 HOUR = 3600 * 500_000
 
@@ -56,3 +56,27 @@ def test_threads_lose_no_count() -> None:
         taken += counters.take()
     taken += counters.take()
     assert sum(row[3] for counted in taken for row in counted.rows) == 8000
+
+
+def test_groups_count_as_their_names_do() -> None:
+    """Names counted as one object are told apart when taken, beside those counted singly; equal ones are added up."""
+    counters, page = Counters(), (("teller.example", "script analytics"), ("film.example", "iframe marketing"))
+    for at in (0.0, 10.0, 3600.0):
+        counters.add_group(HOUR + at, "main", "held", page)
+    counters.add_group(HOUR, "main", "held", (page[0], page[1]))
+    counters.add(HOUR, "main", "held", *page[0])
+    assert counters.take() == [
+        Counted("main", HOUR, [("held", *page[0], 4), ("held", *page[1], 3)]),
+        Counted("main", HOUR + 3600, [("held", *page[0], 1), ("held", *page[1], 1)]),
+    ]
+    assert counters.take() == []
+
+
+def test_groups_without_end_do_not_fill_the_memory() -> None:
+    """Beyond so many groups their names are counted singly; nothing is lost."""
+    counters = Counters()
+    for number in range(MAX_GROUPS + 300):
+        counters.add_group(HOUR, "main", "held", ((f"host{number % 7}.example", ""),))
+    (counted,) = counters.take()
+    assert sum(count for *_, count in counted.rows) == MAX_GROUPS + 300
+    assert len(counted.rows) == 7

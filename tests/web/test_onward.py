@@ -5,7 +5,9 @@ import json
 import pytest
 
 from gateway import ledger
+from gateway.consent.cookies import find_kept
 from gateway.consent.decision import UNDECIDED, Decision, decide
+from gateway.web.carried import Carried
 from gateway.web.onward import pass_on
 from tests.example_site import NOW, make_choice, read_policy
 from tests.web.gated_site import Answer, Browser, Pages, ask
@@ -18,10 +20,16 @@ def decision(*purposes: str) -> Decision:
     return decide(make_choice(POLICY, *purposes), "main", POLICY, NOW) if purposes else UNDECIDED
 
 
+def send_on(raw: list[tuple[bytes, bytes]], given: Decision, *, enforce: bool = True) -> list[tuple[bytes, bytes]]:
+    """Headers as the site gets them under a decision."""
+    left, refused = find_kept(dict(raw).get(b"cookie", b""), POLICY, given, enforce=enforce)
+    return pass_on(raw, dict(raw), Carried(given, left, tuple(refused)), enforce=enforce)
+
+
 def passed(cookie: bytes, *purposes: str, enforce: bool = True) -> bytes | None:
     """The Cookie header as it arrives."""
     raw = [(b"host", b"www.example.org"), (b"cookie", cookie)]
-    headers, _ = pass_on(raw, dict(raw), POLICY, decision(*purposes), enforce=enforce)
+    headers = send_on(raw, decision(*purposes), enforce=enforce)
     return dict(headers).get(b"cookie")
 
 
@@ -52,8 +60,7 @@ def test_observing_takes_only_our_own() -> None:
 
 def test_refused_cookies_are_listed_with_their_purposes() -> None:
     """Whoever observes first is told which cookies would not arrive."""
-    raw = [(b"cookie", b"sessionid=1; _tel=2; other=4; gw_visit=5")]
-    _, refused = pass_on(raw, dict(raw), POLICY, UNDECIDED, enforce=False)
+    _, refused = find_kept(b"sessionid=1; _tel=2; other=4; gw_visit=5", POLICY, UNDECIDED, enforce=False)
     assert refused == [("_tel", "analytics"), ("other", "unknown")]
 
 
@@ -61,7 +68,7 @@ def test_refused_cookies_are_listed_with_their_purposes() -> None:
 def test_the_statement_is_ours_alone(purposes: tuple[str, ...], stated: bytes) -> None:
     """What a visitor writes into the header, however often, is replaced by what was decided."""
     raw = [(b"x-gateway-consent", b"marketing"), (b"accept", b"*/*"), (b"x-gateway-consent", b"all")]
-    headers, _ = pass_on(raw, dict(raw), POLICY, decision(*purposes), enforce=True)
+    headers = send_on(raw, decision(*purposes))
     assert headers == [(b"accept", b"*/*"), (b"x-gateway-consent", stated)]
 
 

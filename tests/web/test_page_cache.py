@@ -7,7 +7,7 @@ from gateway.web.page_cache import PageCache
 
 
 def make_page(text: bytes = b"x") -> Rewritten:
-    return Rewritten(text, b"", True, "nl", "", ())
+    return Rewritten(text, b"", True, "nl", "", (), ())
 
 
 def test_a_page_is_found_by_all_that_it_depends_on() -> None:

@@ -1,0 +1,76 @@
+"""What a request's Cookie header means: the decision, and what of the header the site may see. Worked out once for a header."""
+
+import logging
+
+import msgspec
+
+from gateway.config import Site
+from gateway.consent.cookies import find_kept
+from gateway.consent.decision import UNDECIDED, Decision
+from gateway.flows.decide import QUARTER_SECONDS, Decider
+from gateway.web.request import VisitorRequest
+
+log = logging.getLogger("gateway.carried")
+
+REMEMBERED = 4096
+MAX_REMEMBERED = 4096  # bytes of one header
+
+Key = tuple[str, str, float, bool, bytes]
+
+
+class Carried(msgspec.Struct, frozen=True):
+    """A header judged. `left` is what the site gets of it; `refused` are the cookies without consent, by name and purpose."""
+
+    decision: Decision
+    left: bytes = b""
+    refused: tuple[tuple[str, str], ...] = ()
+
+
+NOTHING = Carried(UNDECIDED)
+
+
+class CookieReader:
+    """Judges the Cookie headers of one worker's requests. On a site that only observes, refused cookies stay in.
+
+    A browser sends the same header with each request until a cookie changes, so headers are remembered by their bytes: for
+    as long as the decision in them is (a quarter of an hour), and only those with a choice that we signed, since whatever
+    a visitor invents must not fill the memory. Withdrawal is asked each time.
+    """
+
+    def __init__(self, decider: Decider) -> None:
+        self._decider = decider
+        self._remembered: dict[Key, Carried] = {}
+
+    def read(self, request: VisitorRequest, site: Site, name: str, now: float) -> Carried:
+        """What a request carries; `name` is that of the consent cookie. Never raises for anything a visitor sent."""
+        header = request.headers.get(b"cookie")
+        if not header:
+            return NOTHING
+        key = (site.id, name, now // QUARTER_SECONDS, request.gpc, header)
+        carried = self._remembered.get(key)
+        if carried is not None and self._holds(carried.decision):
+            return carried
+        carried = self._judge(header, self._decide(request, site, name, now), site)
+        if carried.decision.chosen and len(header) <= MAX_REMEMBERED:
+            if len(self._remembered) >= REMEMBERED:
+                self._remembered.clear()
+            self._remembered[key] = carried
+        return carried
+
+    def _judge(self, header: bytes, decision: Decision, site: Site) -> Carried:
+        left, refused = find_kept(header, site.policy, decision, enforce=site.enforce)
+        return Carried(decision, left, tuple(refused))
+
+    def _holds(self, decision: Decision) -> bool:
+        try:
+            return self._decider.holds(decision)
+        except Exception:  # the edge, as below, where it is said why
+            return False
+
+    def _decide(self, request: VisitorRequest, site: Site, name: str, now: float) -> Decision:
+        """The decision for this request. When it cannot be made, nothing optional happens and the page is served."""
+        try:
+            return self._decider.decide(request.cookie(name), site, now, gpc=request.gpc)
+        except Exception:  # the edge: whatever fails here must not take the site down
+            log.exception("no decision could be made; serving without anything optional")
+            return UNDECIDED

@@ -198,6 +198,9 @@ def _describe(receipt: dict[str, object]) -> Iterator[str]:
     yield f"chosen at {said.events[0]['dct:date']}"
     for purpose in said.purposes:
         yield f"  {purpose['dct:identifier']}: {str(purpose['dpv:hasConsentStatus']).removeprefix('dpv:Consent').lower()}"
+    for service in said.services:
+        answer = str(service["dpv:hasConsentStatus"]).removeprefix("dpv:Consent").lower()
+        yield f"  {service['dct:identifier']} (service): {answer}"
     if said.ledger:
         yield f"ledger entry {said.ledger['gw:sequence']}, hash {said.ledger['gw:hash']}"
 
@@ -209,5 +212,6 @@ class _Receipt(msgspec.Struct):
     site: str = msgspec.field(name="gw:site")
     events: list[dict[str, object]] = msgspec.field(name="dct:hasPart")
     purposes: list[dict[str, object]] = msgspec.field(name="dpv:hasPurpose")
+    services: list[dict[str, object]] = msgspec.field(name="dpv:hasService", default_factory=list)
     controller: dict[str, object] = msgspec.field(name="dpv:hasDataController", default_factory=dict)
     ledger: dict[str, object] = msgspec.field(name="gw:ledger", default_factory=dict)

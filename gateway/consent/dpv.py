@@ -5,7 +5,7 @@ tell (titles, services, receivers) is stated where the hashes prove that it is t
 the identifiers and hashes stand alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,11 +67,14 @@ class Recorded(msgspec.Struct, frozen=True):
     channel: str = ""
     revision: int = 0
     signals: dict[str, bool] = {}
+    services: dict[str, tuple[str, ...]] = {}
+    service_scopes: dict[str, str] = {}
 
 
 class Stated(msgspec.Struct, frozen=True):
     """A choice as a record or a receipt states it. `at` is epoch seconds; `answers` maps a purpose to given, refused or
-    withdrawn; `scopes` maps it to the hash of what was asked."""
+    withdrawn; `scopes` maps it to the hash of what was asked. `services` and `service_scopes` say the same of the services
+    that differ from their purpose."""
 
     site: str
     at: float
@@ -82,24 +85,27 @@ class Stated(msgspec.Struct, frozen=True):
     language: str = ""
     method: str = ""
     signals: dict[str, bool] = {}
+    services: dict[str, str] = {}
+    service_scopes: dict[str, str] = {}
 
 
 def build_record(entry: LedgerEntry, policy: Policy | None) -> dict[str, Any]:
     """The record of one choice in the ledger. `policy` is the site's present one, None when the site is gone."""
     recorded = msgspec.json.decode(entry.body, type=Recorded)
-    answers = {**dict.fromkeys(recorded.refused, REFUSED), **dict.fromkeys(recorded.withdrawn, WITHDRAWN)}
-    answers |= dict.fromkeys(recorded.granted, GIVEN)
+    said = {"granted": recorded.granted, "refused": recorded.refused, "withdrawn": recorded.withdrawn}
     method = f"{recorded.channel}: {recorded.choice}"
     stated = Stated(
         site=entry.site,
         at=entry.at,
-        answers=answers,
+        answers=_by_name(said),
         scopes=recorded.scopes,
         wording=recorded.wording,
         policy=recorded.policy,
         language=recorded.language,
         method=method,
         signals=recorded.signals,
+        services=_by_name(recorded.services),
+        service_scopes=recorded.service_scopes,
     )
     subject = {"dct:identifier": entry.consent_id} if entry.consent_id else {}  # a refusal names nobody
     return {
@@ -116,7 +122,7 @@ def build_record(entry: LedgerEntry, policy: Policy | None) -> dict[str, Any]:
 
 def build_statement(stated: Stated, policy: Policy | None) -> dict[str, Any]:
     """What a record and a receipt have in common: who asked, for what, what was answered, when, under which words."""
-    overall = _overall(stated.answers)
+    overall = _overall({*stated.answers.values(), *stated.services.values()})
     event: dict[str, Any] = {
         "dct:date": write_time(stated.at),
         "dct:valid": f"{write_time(stated.at)}/{write_time(stated.at + LIFETIME_SECONDS)}",
@@ -134,7 +140,19 @@ def build_statement(stated: Stated, policy: Policy | None) -> dict[str, Any]:
         "dpv:hasNotice": _notice(stated, policy),
         "dpv:hasPurpose": [_purpose(name, stated, policy) for name in sorted(stated.answers)],
         **({"dpv:hasDataController": _controller(policy.controller)} if policy else {}),
+        # Services that were answered otherwise than their purpose, which tells of all others.
+        **(
+            {"dpv:hasService": [_exception(name, stated, policy) for name in sorted(stated.services)]}
+            if stated.services
+            else {}
+        ),
     }
+
+
+def _by_name(said: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """What the ledger lists by answer, by name; what was withdrawn is refused too."""
+    order = (("refused", REFUSED), ("withdrawn", WITHDRAWN), ("granted", GIVEN))
+    return {name: answer for key, answer in order for name in said.get(key, ())}
 
 
 def build_reference(entry: LedgerEntry) -> dict[str, Any]:
@@ -147,8 +165,7 @@ def write_time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _overall(answers: Mapping[str, str]) -> str:
-    found = set(answers.values())
+def _overall(found: Collection[str]) -> str:
     return STATUS[next((one for one in (GIVEN, WITHDRAWN) if one in found), REFUSED)]
 
 
@@ -192,6 +209,15 @@ def _scope(purpose: Purpose, policy: Policy) -> dict[str, Any]:
     """What the scope hash covers: the ground, and each service with what it stores and who receives it."""
     ground = {"dpv:hasLegalBasis": GROUNDS[purpose.ground]} if purpose.ground in GROUNDS else {}
     return {**ground, "dpv:hasService": [_service(service) for service in policy.services_of(purpose.id)]}
+
+
+def _exception(name: str, stated: Stated, policy: Policy | None) -> dict[str, Any]:
+    """One service with an answer of its own; described where it is still what was agreed to."""
+    scope = stated.service_scopes.get(name, "")
+    known = policy.file.services if policy and scope and policy.service_scopes.get(name) == scope else ()
+    found = next((_service(service) for service in known if service.id == name), {"@type": "dpv:Service"})
+    answer = {"dct:identifier": name, "dpv:hasConsentStatus": STATUS[stated.services[name]]}
+    return {**found, **answer, **({"gw:scopeHash": scope} if scope else {})}
 
 
 def _service(service: Service) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from gateway import ledger
 from gateway.config import Site
-from gateway.consent.decision import CLOCK_SKEW_SECONDS, LIFETIME_SECONDS, Choice
+from gateway.consent.decision import CLOCK_SKEW_SECONDS, LIFETIME_SECONDS, Choice, decide
 from gateway.consent.dpv import GIVEN, REFUSED, Recorded, Stated
 from gateway.consent.receipt import build_receipt
 from gateway.consent.tombstones import Tombstones
@@ -44,8 +44,10 @@ def give_receipt(choice: Choice, site: Site, engine: Engine, key: SigningKey, no
     """
     scopes = site.policy.scopes
     answers = {name: yes for name, (scope, yes) in choice.answers.items() if scopes.get(name) == scope}
+    decision = decide(choice, site.id, site.policy, choice.decided_at)
+    services = dict.fromkeys(decision.refused, REFUSED) | dict.fromkeys(decision.allowed, GIVEN)
     entry = _find(engine, choice) if choice.consent_id else None
-    if not answers or (choice.consent_id and entry is None):
+    if not (answers or services) or (choice.consent_id and entry is None):
         return None
     recorded = msgspec.json.decode(entry.body, type=Recorded) if entry else _refusal(site)
     stated = Stated(
@@ -58,6 +60,8 @@ def give_receipt(choice: Choice, site: Site, engine: Engine, key: SigningKey, no
         language=recorded.language,
         method=f"{recorded.channel}: {recorded.choice}" if entry else "",
         signals=recorded.signals,
+        services=services,
+        service_scopes={name: site.policy.service_scopes[name] for name in services},
     )
     body = build_receipt(stated, site.policy, entry, key, now)
     at = datetime.fromtimestamp(choice.decided_at, UTC)

@@ -121,3 +121,25 @@ def test_the_record_of_a_site_that_is_gone_stands_alone() -> None:
     assert "dpv:hasDataController" not in record
     assert record["dpv:hasPurpose"][0]["gw:scopeHash"] == policy.scopes["analytics"]
     assert record["dct:hasPart"][0]["gw:signals"] == ["gpc"]
+
+
+def test_services_with_an_answer_of_their_own_are_stated() -> None:
+    """A service allowed, refused or taken back against its purpose stands there with its status, described where its scope
+    is still the one that was agreed to; a record without such services has no such list."""
+    policy = read_policy(POLICY)
+    assert "dpv:hasService" not in record_of(policy, entry_of(policy))
+    said = {"granted": ["video"], "refused": ["counter"], "withdrawn": ["counter"]}
+    scopes = {"video": "0" * 12, "counter": policy.service_scopes["counter"]}
+    entry = entry_of(policy, granted=[], refused=["analytics", "marketing"], services=said, service_scopes=scopes)
+    record = record_of(policy, entry)
+    counter, video = record["dpv:hasService"]
+    assert (counter["dct:identifier"], counter["dpv:hasConsentStatus"]) == ("counter", "dpv:ConsentWithdrawn")
+    assert (counter["dpv:hasName"], counter["gw:scopeHash"]) == ("Teller", scopes["counter"])
+    assert video == {
+        "@type": "dpv:Service",
+        "dct:identifier": "video",
+        "dpv:hasConsentStatus": "dpv:ConsentGiven",
+        "gw:scopeHash": "0" * 12,
+    }
+    assert record["dpv:hasConsentStatus"] == "dpv:ConsentGiven"
+    assert record_of(None, entry)["dpv:hasService"][0].keys() == video.keys()

@@ -162,3 +162,15 @@ def test_workers_and_restarts_sign_with_one_key(tmp_path: Path, data: Path) -> N
         after = receipt_of(browser, data)
     assert before["gw:key"] == after["gw:key"]
     assert before["gw:ledger"] == after["gw:ledger"]
+
+
+def test_a_receipt_states_services_with_an_answer_of_their_own(tmp_path: Path, data: Path) -> None:
+    """Whoever allowed one service and nothing else has a receipt for it, as a file and as a page."""
+    with visiting(tmp_path) as browser:
+        browser.choose("allow", service="video")
+        (service,) = receipt_of(browser, data)["dpv:hasService"]
+        assert (service["dct:identifier"], service["dpv:hasConsentStatus"]) == ("video", "dpv:ConsentGiven")
+        page = browser.get("/_gw/receipt", headers={"accept-language": "en"}).text
+        assert "<dt>Voorbeeld Video by itself</dt><dd><strong>Allowed</strong></dd>" in page
+        browser.choose("save", "marketing", "analytics", services="1", service="counter")
+        assert answers_of(receipt_of(browser, data))["marketing"] == "dpv:ConsentRefused"

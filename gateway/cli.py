@@ -18,6 +18,7 @@ from rich.table import Table
 
 from gateway.cli_init import init
 from gateway.cli_ledger import ledger_app, receipt_app
+from gateway.cli_policy import mode, policy_app, print_would_hold
 from gateway.config import Config, load_config
 from gateway.consent.banner import check_languages
 from gateway.database import open_database
@@ -36,6 +37,8 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pret
 operator_app = typer.Typer(help="Who may sign in to the console.", no_args_is_help=True)
 keys_app = typer.Typer(help="The keys that sign cookies.", no_args_is_help=True)
 app.command()(init)
+app.command()(mode)
+app.add_typer(policy_app, name="policy")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(receipt_app, name="receipt")
 app.add_typer(operator_app, name="operator")
@@ -107,6 +110,7 @@ def check(config: ConfigOption = None) -> None:
         hosts = ", ".join(site.config.hosts) or "every host"
         out.print(f"site {site.id}: {hosts}; policy {site.policy.file.version}", highlight=False)
     out.print(f"data folder: {loaded.data_folder}", highlight=False)
+    print_would_hold(loaded)
     out.print("configuration is whole")
 
 

@@ -224,12 +224,16 @@ def _from_text(text: str, kind: object, name: str) -> object:
 
 def _read_policy(folder: Path, site: SiteConfig, data: Path) -> Policy:
     overlay = overlay_path(data, site.id)
-    file, written = read_written_policy(folder, site)
+    file, written = _read_policy_file(folder, site)
     return build_policy(merge_overlay(written, read_overlay(overlay), str(overlay)), file)
 
 
-def read_written_policy(folder: Path, site: SiteConfig) -> tuple[str, PolicyFile]:
+def read_written_policy(config: Config, site: SiteConfig) -> tuple[str, PolicyFile]:
     """A site's policy file, and what stands in it, without what operators added in the console. Raises ConfigError."""
+    return _read_policy_file(Path(config.folder), site)
+
+
+def _read_policy_file(folder: Path, site: SiteConfig) -> tuple[str, PolicyFile]:
     file = folder / site.policy
     if not file.is_file() and site.policy == "policy.toml":
         file = config_file("policy.toml")

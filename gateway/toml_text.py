@@ -10,6 +10,11 @@ from typing import Any
 _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
+def quote(text: str) -> str:
+    """A TOML string on one line; JSON's strings are TOML's, but for one sign."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
 def build_toml(value: Mapping[str, Any]) -> str:
     """A mapping of texts, numbers, switches, lists and mappings as TOML; what is empty or None is left out."""
     return "\n".join(_lines(value, "")) + "\n"
@@ -39,22 +44,17 @@ def _is_tables(value: Any) -> bool:
 
 
 def _key(key: str) -> str:
-    return key if _BARE.match(key) else _text(key)
+    return key if _BARE.match(key) else quote(key)
 
 
 def _inline(value: Any) -> str:
     if isinstance(value, str):
-        return _text(value)
+        return quote(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list | tuple):
         return f"[{', '.join(_inline(one) for one in value)}]"
     return repr(value)
-
-
-def _text(text: str) -> str:
-    """As JSON writes it, which TOML reads; but for one character that TOML wants escaped and JSON does not."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -64,9 +64,17 @@ def write_whole(path: Path, text: str) -> None:
     try:
         with draft.open("w", encoding="utf-8") as file:
             os.fchmod(file.fileno(), 0o600)
+            give_to_owner(draft)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def give_to_owner(path: Path) -> None:
+    """Written by root, a file belongs to the folder's owner nevertheless: who runs the gateway has to read it."""
+    if os.geteuid() == 0:
+        folder = path.parent.stat()
+        os.chown(path, folder.st_uid, folder.st_gid)

@@ -28,6 +28,7 @@ LAYERS = {
     "cli": 4,
     "cli_init": 4,
     "cli_ledger": 4,
+    "cli_policy": 4,
     "demo": 4,
     "survey": 4,
     "web": 3,
@@ -83,6 +84,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "user_agents": ("analytics/device",),
     "uvicorn": ("cli", "keeper", "demo"),
     "sqlalchemy": (
+        "cli_policy",
         "database",
         "migrations",
         "ledger",

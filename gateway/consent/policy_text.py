@@ -1,17 +1,12 @@
 """A policy's parts as lines of TOML, for drafts: what is written here, `parse_policy` reads."""
 
-import json
 import textwrap
 from collections.abc import Iterable, Iterator
 
 from gateway.policy import Controller, Cookie, Purpose, Service, Wording
+from gateway.toml_text import quote
 
 WIDTH = 118
-
-
-def quote(text: str) -> str:
-    """A TOML string on one line; JSON's strings are TOML's, but for one sign."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def comment(text: str) -> Iterator[str]:

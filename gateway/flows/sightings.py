@@ -18,6 +18,7 @@ from gateway.event import Sight, Sighted
 from gateway.policy import NECESSARY
 
 COOKIE, SENT, HOST, SCRIPT, VIOLATION = "cookie", "sent", "host", "script", "violation"
+KINDS_OF_SIGHT = (COOKIE, SENT, HOST, SCRIPT, VIOLATION)
 NO_HOSTS = frozenset(("inline", "inside"))  # what stands for a host where a tag names none
 PASSED, HELD, WOULD = "", "held", "would"  # what became of it
 
@@ -45,7 +46,7 @@ class Sightings:
         self._seen: dict[Key, Seen] = {}
         self._back: Rows = {}  # masked already
         self._pages: list[tuple[float, Site, str, bytes]] = []
-        self._looked: set[tuple[str, str, str]] = set()
+        self._looked: set[tuple[str, str, str, int]] = set()
         self._lock = threading.Lock()
 
     def note(
@@ -95,9 +96,9 @@ class Sightings:
         if body:
             self._add_page(at, site, path, body)
 
-    def wants(self, site: Site, path: str) -> bool:
-        """Whether the inline scripts of this page have not been read lately."""
-        return (site.id, path, site.policy.wording) not in self._looked and len(self._pages) < MAX_PAGES
+    def wants(self, site: Site, path: str, at: float) -> bool:
+        """Whether the inline scripts of this page have not been read within the hour."""
+        return _page_key(site, path, at) not in self._looked and len(self._pages) < MAX_PAGES
 
     def put_back(self, sighted: Sighted) -> None:
         """Take in again what could not be written down."""
@@ -127,10 +128,10 @@ class Sightings:
         return (mask_cookie(name, self._masker) if kind in (COOKIE, SENT) else name)[:MAX_NAME]
 
     def _add_page(self, at: float, site: Site, path: str, body: bytes) -> None:
-        if len(body) <= MAX_PAGE_BYTES and self.wants(site, path):
+        if len(body) <= MAX_PAGE_BYTES and self.wants(site, path, at):
             if len(self._looked) >= MAX_LOOKED:
                 self._looked.clear()
-            self._looked.add((site.id, path, site.policy.wording))
+            self._looked.add(_page_key(site, path, at))
             self._pages.append((at, site, path, body))
 
     def _read_pages(self) -> None:
@@ -199,6 +200,10 @@ def is_refused(text: str, site: Site) -> bool:
         owner[0] != NECESSARY and make_signature(signature, owner).pattern.search(text)
         for signature, owner in site.policy.inline
     )
+
+
+def _page_key(site: Site, path: str, at: float) -> tuple[str, str, str, int]:
+    return site.id, path, site.policy.file.version, int(at) // 3600
 
 
 def _fate(site: Site) -> str:

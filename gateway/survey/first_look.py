@@ -8,7 +8,6 @@ import msgspec
 from gateway.consent.catalogue import Catalogue, load_catalogue
 from gateway.consent.controller_guess import guess_controller
 from gateway.consent.policy_draft import Draft, Frame, write_policy
-from gateway.consent.policy_text import quote
 from gateway.consent.recognise import Inventory, recognise
 from gateway.consent.seen import Sightings, split_url
 from gateway.errors import ConfigError
@@ -16,6 +15,7 @@ from gateway.policy import parse_policy
 from gateway.resources import config_file
 from gateway.survey.crawl import Limits, Walk, walk
 from gateway.survey.eyes import open_eye
+from gateway.toml_text import quote
 
 Tell = Callable[[str], None]
 FILE = "policy.toml"

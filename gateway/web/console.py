@@ -21,9 +21,10 @@ from starlette.routing import Route
 from gateway.analytics.query import Query
 from gateway.analytics.results import Report
 from gateway.config import Config
-from gateway.errors import BadRequest, QueryError, StoreError
+from gateway.errors import BadRequest, ConfigError, QueryError, StoreError
 from gateway.resources import Asset
 from gateway.web.console_guard import SECURITY_HEADERS, ConsoleGuard
+from gateway.web.console_inventory import Inventory
 from gateway.web.frame import Frame
 from gateway.web.overview import build_keeper, build_overview
 from gateway.web.pages import Pages
@@ -56,17 +57,19 @@ class ConsoleParts:
 
 
 def build_console(parts: ConsoleParts) -> Starlette:
-    """The console: /, /signin, /signout, /api/report, /api/report.csv, /api/status, /assets/<name>."""
+    """The console: /, /inventory, /mode, /signin, /signout, /api/report, /api/report.csv, /api/status, /assets/<name>."""
     frame = Frame(parts.pages, parts.assets)
     api = ReportApi(parts.config, parts.report, parts.status, parts.clock)
     signin = SignIn(parts.engine, frame, parts.clock)
     faults = Faults(frame)
+    inventory = Inventory(parts.config, parts.engine, frame, parts.clock)
     routes = [
-        Route("/", signin.page(Overview(parts, frame, api).show), methods=["GET"]),
+        Route("/", signin.page(Overview(parts, frame, api, inventory).show), methods=["GET"]),
         Route("/api/report", signin.api(api.json), methods=["GET"]),
         Route("/api/report.csv", signin.api(api.csv), methods=["GET"]),
         Route("/api/status", signin.api(api.status), methods=["GET"]),
         Route("/assets/{name}", serve_assets(parts.assets), methods=["GET"]),
+        *inventory.routes(signin),
         *signin.routes(),
     ]
     guard = Middleware(ConsoleGuard, trusted_proxies=parts.config.settings.trusted_proxies)
@@ -96,8 +99,8 @@ def build_local_api(parts: ConsoleParts) -> Starlette:
 class Overview:
     """The page with all figures of a site and period."""
 
-    def __init__(self, parts: ConsoleParts, frame: Frame, api: ReportApi) -> None:
-        self._parts, self._frame, self._api = parts, frame, api
+    def __init__(self, parts: ConsoleParts, frame: Frame, api: ReportApi, inventory: Inventory) -> None:
+        self._parts, self._frame, self._api, self._inventory = parts, frame, api, inventory
         self._names = {site.id: site.config.name or site.id for site in parts.config.sites}
 
     async def show(self, request: Request) -> Response:
@@ -109,12 +112,15 @@ class Overview:
         labels, now = self._frame.labels(request), self._parts.clock()
         minutes = self._parts.config.settings.analytics.visit_minutes
         question = build_question(query, fields)
+        site, fault = self._inventory.state(query.site)
         return self._frame.page(
             request,
             "overview.html",
             sites=[(name, question.on_site(site), site == query.site) for site, name in self._names.items()],
             site_name=self._names[query.site],
-            observing=self._parts.config.settings.mode == "observe",
+            observing=not site.enforce,
+            fault=fault,
+            undeclared=await run_sync(self._inventory.count_undeclared, query.site),
             keeper=build_keeper(status, labels, now),
             **build_overview(report, question, labels, now, minutes, status.get("disabled", {})),
         )
@@ -148,6 +154,7 @@ class Faults:
             QueryError: self.question,
             StoreError: self.store,
             BadRequest: self.refused,
+            ConfigError: self.broken,
             HTTPException: self.http,
             Exception: self.unforeseen,
         }
@@ -164,6 +171,10 @@ class Faults:
     async def refused(self, request: Request, error: BadRequest) -> Response:
         """The request's own status and words."""
         return self._frame.notice(request, error.status, "refused", [str(error)])
+
+    async def broken(self, request: Request, error: ConfigError) -> Response:
+        """409: a file of ours that somebody damaged; what is wrong with it."""
+        return self._frame.notice(request, 409, "refused", [str(error)])
 
     async def http(self, request: Request, error: HTTPException) -> Response:
         """404 and 405."""

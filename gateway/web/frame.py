@@ -1,6 +1,7 @@
 """The frame around every page of the console: language, assets, headings, links that keep the question."""
 
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -8,10 +9,11 @@ from starlette.responses import HTMLResponse
 
 from gateway.errors import ResourceMissing
 from gateway.resources import Asset
-from gateway.web.labels import LANGUAGE_COOKIE, LOCALES, Labels, choose_language, load_labels
+from gateway.web.labels import DEFAULT_LANGUAGE, LANGUAGE_COOKIE, LOCALES, Labels, choose_language, load_labels
 from gateway.web.pages import Pages
 
 ASSETS = ("uplot.css", "console.css", "console.js")
+PAGES = ("/signin", "/inventory", "/inventory/item", "/mode")  # beside the overview
 YEAR_SECONDS = 365 * 86_400
 
 
@@ -32,6 +34,10 @@ class Frame:
         asked, cookie = request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE)
         header = request.headers.get("accept-language", "")
         return self._labels[choose_language(asked, cookie, header)]
+
+    def texts(self, language: str) -> Mapping[str, Any]:
+        """The console's words in a language, or in English."""
+        return self._labels.get(language, self._labels[DEFAULT_LANGUAGE]).texts
 
     def page(self, request: Request, template: str, status: int = 200, **context: object) -> HTMLResponse:
         """The template with `l` (labels), `t` (texts), `assets` and `languages` beside what is given."""
@@ -59,6 +65,6 @@ class Frame:
 
 def _language_links(request: Request, present: str) -> list[tuple[str, str, bool]]:
     """(language, link to this page in it, whether it is the present one) for each language."""
-    path = "/signin" if request.url.path == "/signin" else "/"
+    path = request.url.path if request.url.path in PAGES else "/"
     kept = {key: value for key, value in request.query_params.items() if key != "lang"}
     return [(language, f"{path}?{urlencode({**kept, 'lang': language})}", language == present) for language in LOCALES]

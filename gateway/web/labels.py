@@ -1,6 +1,7 @@
 """The console's words and number formats in the operator's language. Texts lie in config/console/<language>.toml."""
 
 import tomllib
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import Any
@@ -37,6 +38,10 @@ class Labels:
             return MISSING
         places = "." + "0" * digits if digits else ""
         return format_decimal(round(value, digits), format=f"#,##0{places}", locale=self.locale)
+
+    def count(self, words: Mapping[str, str], number: int) -> str:
+        """A sentence about a number: `words` has one for 1 and one for every other."""
+        return words["one" if number == 1 else "other"].format(count=self.number(number))
 
     def percent(self, share: float | None, digits: int = 0) -> str:
         """0.634 -> "63%"; a share too small to show is "<1%"; None -> a dash."""

@@ -246,7 +246,7 @@ class GatedResponse:
 
     async def _begin_stream(self, message: Message) -> None:
         """Head first, then each chunk as it comes. The view's cookie has to be decided before the page is known."""
-        self._kept = self._desk.parts.sightings.wants(self._site, self._request.path)
+        self._kept = self._desk.parts.sightings.wants(self._site, self._request.path, self._now)
         self._rewriter = PageRewriter(self._tag_gate(), self._stream_snippet, enforce=self._site.enforce)
         if self._site.enforce:
             self._view = self._open_view()

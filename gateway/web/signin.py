@@ -46,10 +46,12 @@ class SignIn:
         ]
 
     def page(self, handler: Handler) -> Handler:
-        """`handler` for operators only; others are sent to /signin and come back to the same question."""
+        """`handler` for operators only (their name is `request.state.operator`); others are sent to /signin and come back to
+        the same question."""
 
         async def guarded(request: Request) -> Response:
-            if await self._find_operator(request) is None:
+            request.state.operator = await self._find_operator(request)
+            if request.state.operator is None:
                 to = request.url.query
                 return RedirectResponse("/signin" + (f"?{urlencode({'to': to})}" if to else ""), 303)
             return await handler(request)

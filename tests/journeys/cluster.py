@@ -71,13 +71,13 @@ def _command(process: int) -> bytes:
 
 
 @contextmanager
-def run_cluster(folder: Path, workers: int = 4) -> Iterator[Cluster]:
-    """Start receiver, workers and keeper; everything has ended afterwards."""
+def run_cluster(folder: Path, workers: int = 4, app: str = HOST_APP) -> Iterator[Cluster]:
+    """Start receiver, workers and keeper; everything has ended afterwards. `app` is the host application's source."""
     secret = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
     receiver = Receiver(secret)
     receiving = LoopbackServer(receiver.app())
     receiving.start()
-    config = _write(folder, secret, f"http://127.0.0.1:{receiving.port}{HOOK_PATH}")
+    config = _write(folder, app, secret, f"http://127.0.0.1:{receiving.port}{HOOK_PATH}")
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "host_app:app", "--app-dir", str(folder), "--workers", str(workers)]
     command += ["--port", str(port), "--no-access-log", "--log-level", "warning"]
@@ -93,8 +93,8 @@ def run_cluster(folder: Path, workers: int = 4) -> Iterator[Cluster]:
             receiving.stop()
 
 
-def _write(folder: Path, secret: str, url: str) -> Config:
-    (folder / "host_app.py").write_text(HOST_APP.replace("{folder!r}", repr(str(folder))))
+def _write(folder: Path, app: str, secret: str, url: str) -> Config:
+    (folder / "host_app.py").write_text(app.replace("{folder!r}", repr(str(folder))))
     (folder / "hook.secret").write_text(secret)
     (folder / "gateway.toml").write_text(
         f'data = "data"\nlog_level = "info"\n[keeper]\nport = {free_port()}\n[limits]\nposts_per_minute = 1000000\n'

@@ -19,11 +19,13 @@ from gateway.resources import load_assets
 from gateway.web.console import build_console
 from tests.journeys.browsing import open_browser
 from tests.web.console_example import NAME, PASSWORD, Clock, build_example, build_parts, empty_example
+from tests.web.inventory_example import KNOWN, put_inventory
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 MARKUP = '"\'></title></script><img src=x onerror="window.broken=1"><script>window.broken=1</script>'
+SUGGESTED = {"en-GB": "It is Google Analytics 4", "nl-NL": "Het is Google Analytics 4"}
 LOOKS = [(1280, "light", "en-GB"), (768, "dark", "nl-NL"), (390, "light", "nl-NL"), (360, "dark", "en-GB")]
 
 
@@ -62,6 +64,7 @@ def clock() -> Clock:
 def address(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Iterator[str]:
     """A console with its real scripts and styles."""
     parts = build_parts(tmp_path_factory.mktemp("console"), report=changeable, assets=load_assets(), clock=clock)
+    put_inventory(parts.engine)
     with serve(build_console(parts)) as address:
         yield address
     parts.engine.dispose()
@@ -121,6 +124,21 @@ def test_everybody_can_use_it_at_every_width(
             )
             assert violations(page) == []
             assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert complaints == []
+
+
+@pytest.mark.parametrize(("width", "scheme", "locale"), [(1280, "light", "en-GB"), (320, "dark", "nl-NL")])
+def test_everybody_can_use_the_inventory(chromium: Browser, address: str, width: int, scheme: str, locale: str) -> None:
+    """List, forms and mode: no fault that axe can see, nothing too wide, a suggestion one press of Tab away."""
+    with signed_in(chromium, address, width, scheme, locale) as (page, complaints):
+        for path in ("/inventory?show=would", f"/inventory/item?kind=host&name={KNOWN}", "/mode"):
+            page.goto(address + path)
+            assert violations(page) == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.goto(f"{address}/inventory?q={KNOWN}")
+        page.locator("a.host").first.focus()
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == f"{SUGGESTED[locale]}: {KNOWN}"
         assert complaints == []
 
 

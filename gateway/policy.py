@@ -28,7 +28,25 @@ _CALL = re.compile(r"[\w$][\w$.]*\([^\n\r<]*\)\Z")
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
-FOR_US = ("inline", "storage", "revoke", "release")  # what visitors read nothing of
+FOR_US = ("inline", "storage", "revoke", "release", "consent_mode")  # what visitors read nothing of
+
+Signal = Literal[
+    "ad_storage",
+    "ad_user_data",
+    "ad_personalization",
+    "analytics_storage",
+    "functionality_storage",
+    "personalization_storage",
+    "security_storage",
+]
+# Google's signals that a purpose stands for, by its usual ids.
+SIGNALS: dict[str, tuple[Signal, ...]] = {
+    "analytics": ("analytics_storage",),
+    "statistics": ("analytics_storage",),
+    "marketing": ("ad_storage", "ad_user_data", "ad_personalization"),
+    "preferences": ("functionality_storage", "personalization_storage"),
+    "functional": ("functionality_storage", "personalization_storage"),
+}
 
 Identifier = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Wording = dict[str, str]
@@ -88,7 +106,8 @@ class Purpose(PolicyPart, frozen=True):
     """One reason for which data are used, as a visitor reads it and decides on it.
 
     `gpc` is whether a browser's Global Privacy Control speaks against it; unless said otherwise it does, but for
-    `analytics`, which sells and shares nothing.
+    `analytics`, which sells and shares nothing. `consent_mode` are Google's signals that are granted with it; left out, those
+    of SIGNALS.
     """
 
     id: Identifier
@@ -96,6 +115,12 @@ class Purpose(PolicyPart, frozen=True):
     description: Wording = {}
     ground: str = "consent"
     gpc: bool | None = None
+    consent_mode: tuple[Signal, ...] | None = None
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """Google's signals that are granted with it."""
+        return SIGNALS.get(self.id, ()) if self.consent_mode is None else self.consent_mode
 
     @property
     def yields_to_gpc(self) -> bool:
@@ -208,7 +233,7 @@ def build_policy(parsed: PolicyFile, file: str = "policy.toml") -> Policy:
         optional=optional,
         gpc=frozenset(purpose.id for purpose in optional if purpose.yields_to_gpc),
         scopes={purpose.id: _scope_hash(parsed, purpose) for purpose in optional},
-        wording=_hash([parsed.controller, parsed.purposes, _shown(parsed), parsed.languages]),
+        wording=_hash([parsed.controller, _shown(parsed.purposes), _shown(parsed.services), parsed.languages]),
         hosts=hosts,
         host_suffixes=suffixes,
         cookies=cookies,
@@ -313,9 +338,9 @@ def _scope(service: Service) -> list[object]:
     ]
 
 
-def _shown(parsed: PolicyFile) -> list[dict[str, Any]]:
-    """The services as visitors read them, without what is for us alone."""
-    return [{k: v for k, v in msgspec.structs.asdict(s).items() if k not in FOR_US} for s in parsed.services]
+def _shown(parts: tuple[Purpose, ...] | tuple[Service, ...]) -> list[dict[str, Any]]:
+    """Purposes or services as visitors read them, without what is for us alone."""
+    return [{k: v for k, v in msgspec.structs.asdict(part).items() if k not in FOR_US} for part in parts]
 
 
 def _hash(value: object) -> str:

@@ -16,7 +16,8 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SiteConfig(Section, frozen=True):
-    """One site: its hosts (none: every host), its policy file, and the time zone of its days."""
+    """One site: its hosts (none: every host), its policy file, the time zone of its days, and what its pages' own scripts
+    and other tools are told of consent."""
 
     id: Name = "main"
     name: str = ""
@@ -24,6 +25,8 @@ class SiteConfig(Section, frozen=True):
     policy: str = "policy.toml"
     timezone: str = "Europe/Amsterdam"
     cookie_domain: str = ""
+    guard: bool = False
+    consent_mode: Literal["auto", "on", "off"] = "auto"
 
 
 class ProxyConfig(Section, frozen=True):

@@ -58,7 +58,8 @@ class TagGate:
     One gate serves all pages under the same policy, grants and hosts; it remembers what it said of a tag.
     """
 
-    def __init__(self, policy: Policy, decision: Decision, own_hosts: frozenset[str]) -> None:
+    def __init__(self, policy: Policy, decision: Decision, own_hosts: frozenset[str], head: str = "") -> None:
+        self.head = head  # what goes first into the head of a page
         self._policy, self._decision, self._own = policy, decision, own_hosts
         self._verdicts: dict[Key, Verdict | None] = {}
         self._passed: set[str] = set()

@@ -39,7 +39,7 @@ RARE = {
 _ATTRIBUTES = {"ping": re.compile(rb"ping[\s=]"), "attributionsrc": re.compile(rb"attributionsrc[\s=]")}
 # What every page is full of is stepped over first: half of the time.
 _RARE_TAG = re.compile(rb"<(?!/|p>|img|script)(%s)" % "|".join(tag for tag in RARE if tag not in _ATTRIBUTES).encode())
-_OF_THE_PAGE = frozenset(("html", "body", "meta"))
+_OF_THE_PAGE = frozenset(("html", "head", "body", "meta"))
 _FRAMES = {"iframe": "src", "frame": "src", "embed": "src", "object": "data"}
 MAX_DEPTH = 8  # of pages inside of pages
 _LONGEST_END = 16  # bytes, more than "</script>" has: as many without text after a script's start mean that it is empty
@@ -234,7 +234,8 @@ class PageRewriter:
         self._look = holder.look
         self._rewriter = lolhtml.HTMLRewriter(self._out.append)
         self._began = False
-        self._rewriter.on(_selectors(rare, page=True), _Handler(element=self._on_element))
+        self._head = gate.head if enforce else ""
+        self._rewriter.on(_selectors(rare, page=True, head=bool(self._head)), _Handler(element=self._on_element))
         if "noscript" in rare:
             self._rewriter.on("noscript", _Handler(text=holder.on_noscript))
 
@@ -287,6 +288,8 @@ class PageRewriter:
 
     def _on_element(self, element: lolhtml.Element) -> None:
         tag = element.tag_name
+        if self._head:
+            self._put_head(element, tag)
         if tag not in _OF_THE_PAGE:
             self._look(element, tag)
         elif tag == "meta":
@@ -297,11 +300,23 @@ class PageRewriter:
         else:
             self._on_page(element, tag)
 
+    def _put_head(self, element: lolhtml.Element, tag: str) -> None:
+        """First into the head; in a page that writes none, before what first could act."""
+        if tag == "head":
+            element.prepend(self._head, lolhtml.ContentType.HTML)
+        elif tag == "body" or (self.document and tag != "html"):
+            element.before(self._head, lolhtml.ContentType.HTML)
+        else:
+            return
+        self._head = ""
+
     def _on_page(self, element: lolhtml.Element, tag: str) -> None:
         """The page's own frame: its language, and where its body ends."""
         self.document = True
         if tag == "html":
             self.language = self.language or (element.get_attribute("lang") or "")
+            return
+        if tag == "head":
             return
         if element.has_attribute("background"):
             self._look(element, tag)
@@ -370,8 +385,9 @@ def _find_scripts(body: bytes, gate: TagGate) -> Scripts:
 
 
 @lru_cache(maxsize=256)
-def _selectors(rare: frozenset[str], *, page: bool) -> str:
+def _selectors(rare: frozenset[str], *, page: bool, head: bool = False) -> str:
     names = ("html", "body", "script", "img") if page else ("script", "img")
+    names += ("head",) if head else ()
     return ", ".join((*names, *sorted({RARE[tag] for tag in rare if tag != "noscript"})))
 
 

@@ -59,6 +59,7 @@ class Public:
             "banner": {"GET": self._banner},
             "state": {"GET": self._state},
             "gateway.js": {"GET": self._script},
+            "head.js": {"GET": self._head},
         }
 
     async def answer(
@@ -101,6 +102,17 @@ class Public:
         if self._loader is None:
             raise BadRequest(404, "not_found", "nothing is found here")
         await _send_asset(self._loader, request, send, (b"cache-control", b"public, max-age=300"))
+
+    async def _head(
+        self, _request: VisitorRequest, site: Site, decision: Decision, _now: float, _r: Receive, send: Send
+    ) -> None:
+        """What runs before everything else, for pages that embed it themselves: with what is granted here and now."""
+        asset = self._desk.snippets.heads[site.id]
+        if asset is None:
+            raise BadRequest(404, "not_found", "this site has neither guard, Consent Mode nor shims")
+        granted = msgspec.json.encode(decision.key)
+        body = b"document.currentScript.dataset.gwGranted=%s;" % granted + asset.body
+        await reply(send, 200, body, asset.content_type.encode())
 
     async def _state(
         self, _request: VisitorRequest, site: Site, decision: Decision, _now: float, _r: Receive, send: Send

@@ -91,7 +91,8 @@ class Desk:
         if gate is None:
             if len(self._gates) >= MAX_GATES:
                 self._gates.clear()
-            gate = TagGate(site.policy, decision, frozenset((host, *site.config.hosts)))
+            head = self.snippets.head(site, decision)
+            gate = TagGate(site.policy, decision, frozenset((host, *site.config.hosts)), head)
             self._gates[key] = gate
         return gate
 

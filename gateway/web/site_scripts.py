@@ -5,11 +5,28 @@ that any of them can serve what another one named.
 """
 
 import json
+from html import escape
 
+from gateway.config import Site
 from gateway.consent.consent_cookie import NAME as CONSENT
-from gateway.policy import ANY, NECESSARY, Policy, Service
+from gateway.consent.decision import Decision
+from gateway.policy import ANY, NECESSARY, Owner, Policy, Service
 from gateway.resources import Asset, build_asset
 
+# Services of the catalogue that listen to Consent Mode.
+GOOGLE = frozenset(
+    (
+        "google_ad_manager",
+        "google_ads",
+        "google_analytics",
+        "google_floodlight",
+        "google_tag",
+        "google_tag_manager",
+        "google_universal_analytics",
+    )
+)
+# What is granted stands at the tag (`analytics,+video,-chat`), so that the script is the same for all visitors.
+GRANTED = '(document.currentScript.dataset.gwGranted||"").split(",").filter(Boolean)'
 OWN_COOKIES = (CONSENT, "gw_visit")  # with whatever prefix; no script reaches them
 
 
@@ -19,12 +36,53 @@ def build_leave(policy: Policy, assets: dict[str, Asset]) -> Asset | None:
     listed = ",".join(_leaving(service) for service in services if service.revoke or _stored(service))
     if not listed:
         return None
-    return wrap(assets["leave.js"], "gwLeave", f"[{listed}]")
+    return wrap("leave.js", assets["leave.js"].body, "gwLeave", f"[{listed}]")
 
 
-def wrap(asset: Asset, name: str, value: str) -> Asset:
-    """An asset in which `name` stands for a value written in JavaScript."""
-    return build_asset(asset.name, b"!function(%s){%s}(%s);" % (name.encode(), asset.body, value.encode()))
+def build_head(site: Site, assets: dict[str, Asset]) -> Asset | None:
+    """The script that runs before every other of the site's pages; None when there is nothing to do so early."""
+    policy, parts = site.policy, []
+    settings: dict[str, object] = {}
+    if site.config.guard:
+        parts.append("guard.js")
+        settings |= {"own": site.config.hosts, "hosts": {host: _waits_for(owner) for host, owner in policy.hosts.items()}}
+        settings["suffixes"] = [[suffix, _waits_for(owner)] for suffix, owner in policy.host_suffixes]
+    if uses_consent_mode(site):
+        parts.append("consent_mode.js")
+        settings["signals"] = _signals(policy)
+    if not parts:
+        return None
+    value = in_javascript(settings).removesuffix("}") + f',"granted":{GRANTED}}}'
+    return wrap("head.js", b"".join(assets[part].body for part in parts), "gwHead", value)
+
+
+def _waits_for(owner: Owner) -> str:
+    return " ".join(owner).strip()
+
+
+def _signals(policy: Policy) -> dict[str, tuple[str, ...]]:
+    """Google's signals by what grants them: purposes, and Google's services, which may be allowed by themselves."""
+    by_purpose = {purpose.id: purpose.signals for purpose in policy.optional if purpose.signals}
+    services = {name: by_purpose[purpose] for name, purpose in policy.services.items() if name in GOOGLE and purpose in by_purpose}
+    return by_purpose | services
+
+
+def uses_consent_mode(site: Site) -> bool:
+    """Whether Google's tags are to be told; of itself when the policy has a service of theirs that listens."""
+    if site.config.consent_mode != "auto":
+        return site.config.consent_mode == "on"
+    services = site.policy.file.services
+    return any(service.id in GOOGLE or "www.googletagmanager.com" in service.hosts for service in services)
+
+
+def head_tag(url: str, decision: Decision) -> str:
+    """The tag that loads such a script, short, so that what says a page's encoding still comes early enough."""
+    return f'<script src="{escape(url)}" data-gw-granted="{escape(decision.key)}"></script>'
+
+
+def wrap(served_as: str, body: bytes, name: str, value: str) -> Asset:
+    """A script in which `name` stands for a value written in JavaScript."""
+    return build_asset(served_as, b"!function(%s){%s}(%s);" % (name.encode(), body, value.encode()))
 
 
 def in_javascript(value: object) -> str:

@@ -20,7 +20,7 @@ from gateway.consent.banner import direction, purpose_texts
 from gateway.consent.decision import Decision
 from gateway.resources import Asset, text_file, texts
 from gateway.web.pages import Pages
-from gateway.web.site_scripts import build_leave
+from gateway.web.site_scripts import build_head, build_leave, head_tag
 
 MAX_REMEMBERED = 500  # letters of an address
 TOKEN = re.compile(r"%%GW_([A-Z_]+)%%")
@@ -42,6 +42,7 @@ class Snippets:
         self._config, self.pages, self._assets = config, pages, assets
         self.texts = load_texts()
         self._leave = {site.id: build_leave(site.policy, assets) for site in config.sites}
+        self.heads = {site.id: build_head(site, assets) for site in config.sites}
         self._rendered: dict[tuple[str, str, str, bool], Template] = {}
 
     def asset_url(self, name: str) -> str:
@@ -50,7 +51,12 @@ class Snippets:
 
     def site_assets(self) -> dict[str, Asset]:
         """The scripts made for one site each, by the names under which they are served."""
-        return {asset.url_name: asset for asset in self._leave.values() if asset}
+        return {asset.url_name: asset for asset in (*self._leave.values(), *self.heads.values()) if asset}
+
+    def head(self, site: Site, decision: Decision) -> str:
+        """What goes first into a page's head; empty on most sites."""
+        asset = self.heads[site.id]
+        return head_tag(f"{self._config.settings.prefix}assets/{asset.url_name}", decision) if asset else ""
 
     def site_urls(self, site: Site) -> dict[str, str]:
         """What a page of the site is told of such scripts: setting to address; without those that it does not need."""

@@ -6,7 +6,8 @@
  * props); the event "gw:consent" on document; and any element with `data-gw-open` as a way to the preferences page.
  */
 import { config, currentPath, isRevisit, pageTopic, shareConfig } from "./lib/page_config.js";
-import { mayAct, release, scriptUrl } from "./lib/held_tags.js";
+import { release, scriptUrl } from "./lib/held_tags.js";
+import { mayAct } from "./lib/purposes.js";
 
 const channel = new BroadcastChannel("gw");
 const findBanner = () => document.getElementById("gw-banner");

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.journeys.browsing import open_browser, open_context
-from tests.journeys.signals_site import SignalsSite, open_signals_site
+from tests.journeys.signals_site import POLICY, SignalsSite, open_signals_site
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
@@ -38,6 +38,14 @@ def browser() -> Iterator[Browser]:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignalsSite]:
     """The site, shared by the tests: each has pages and a profile of its own."""
     with open_signals_site(tmp_path_factory.mktemp("signals")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignalsSite]:
+    """The site with a guard, Consent Mode and shims."""
+    folder = tmp_path_factory.mktemp("guarded")
+    with open_signals_site(folder, POLICY, guard=True, consent_mode="on") as opened:
         yield opened
 
 
@@ -99,3 +107,129 @@ def test_scripts_ask_wait_and_withdraw(browser: Browser, site: SignalsSite) -> N
     assert page.evaluate("said") == [["early", False, False, True], "now"]
     page.evaluate("gateway.consent.open()")
     page.wait_for_url("**/_gw/preferences?return_to=%2Fwinkel%2Fmand")
+
+
+# What a single-page application may do to bring in something foreign, each under a path of its own.
+LATER = """
+const host = "http://tool.localhost:PORT/";
+const make = (tag, values) => Object.assign(document.createElement(tag), values);
+window.loaded = [];
+const place = document.getElementById("app");
+place.append(make("script", {src: host + "append.js", onload: () => loaded.push("append")}));
+place.appendChild(make("iframe", {src: host + "frame"}));
+place.insertBefore(make("link", {rel: "stylesheet", href: host + "style"}), place.firstChild);
+const named = document.createElement("img");
+named.setAttribute("src", host + "named");
+place.append(named);
+place.insertAdjacentHTML("beforeend", `<p><img src="${host}inserted" alt=""></p>`);
+const inner = make("div", {innerHTML: `<iframe src="${host}inner"></iframe><img srcset="${host}set 2x" alt="">`});
+place.append(inner);
+const late = make("script", {});
+place.append(late);
+late.src = host + "late.js";
+const template = make("template", {innerHTML: `<section><iframe src="${host}cloned"></iframe></section>`});
+place.append(template.content.cloneNode(true));
+const range = document.createRange();
+range.selectNodeContents(place);
+range.collapse();
+range.insertNode(make("iframe", {src: host + "range"}));
+place.append(make("p", {id: "unsafe"}));
+document.getElementById("unsafe").setHTMLUnsafe?.(`<img src="${host}unsafe" alt="">`);
+place.append(make("script", {src: "http://evil.localhost:PORT/evil.js"}));
+window.pixel = new Promise((done) => Object.assign(new Image(), {onerror: done, src: host + "pixel"}));
+place.append(make("iframe", {src: "/eigen"}), make("img", {src: "data:,"}), "tekst", make("a", {href: host}));
+"""
+HELD = {"append.js", "frame", "style", "named", "inserted", "inner", "set", "late.js", "cloned", "range", "unsafe"}
+
+
+def test_what_comes_later_is_held_and_let_go(browser: Browser, guarded: SignalsSite) -> None:
+    """Whatever way a script takes to put something foreign into the page, it is held and marked as the server does it; with
+    consent each acts once, with its listeners; what is the site's own works at once, and what nobody named never."""
+    script = LATER.replace("PORT", str(guarded.port))
+    head = (
+        "<script>document.addEventListener('gw:held', ({detail}) => (window.held ||= []).push(detail.element))</script>"
+    )
+    address = guarded.put(
+        "/app", f"<main id=app></main><script>addEventListener('load', () => {{{script}}})</script>", head
+    )
+    guarded.put("/eigen", "<p>Eigen</p>")
+    page = open_context(browser).new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(address)
+    page.evaluate("pixel")
+    page.wait_for_timeout(300)
+    assert guarded.take() == []
+    assert page.evaluate("held.length") == page.locator("#app [data-gw-purpose]").count() == len(HELD) + 1
+    assert page.frame(url="**/eigen") is not None
+    press(page, ACCEPT)
+    page.wait_for_function("window.ran && ran.length === 2 && loaded.length === 1")
+    page.wait_for_load_state("networkidle")
+    assert sorted(guarded.take()) == sorted(f"tool.localhost/{name}" for name in HELD)
+    assert page.locator("#app [data-gw-purpose]").get_attribute("data-gw-purpose") == "unknown"
+    page.evaluate(
+        f"document.body.append(Object.assign(new Image(), {{src: 'http://tool.localhost:{guarded.port}/after'}}))"
+    )
+    page.wait_for_load_state("networkidle")
+    assert (guarded.take(), faults) == (["tool.localhost/after"], [])
+
+
+def test_the_guard_changes_nothing_else(browser: Browser, guarded: SignalsSite) -> None:
+    """What a page reads back of its own elements, and what odd values do, is as it would be without us."""
+    page = open_context(browser).new_page()
+    page.goto(guarded.put("/vreemd", "<main id=app><table><tbody id=rows></tbody></table><svg id=svg></svg></main>"))
+    assert page.evaluate("""() => {
+      const app = document.getElementById("app"), frame = document.createElement("iframe"), image = new Image();
+      frame.src = "https://tool.localhost/x";
+      image.src = "http://[";
+      image.setAttribute("alt", null);
+      document.getElementById("rows").innerHTML = "<tr><td>1</td></tr>";
+      document.getElementById("svg").innerHTML = "<path d='M0 0'/><image href='/x'/>";
+      app.append("a", document.createTextNode("b"), document.createComment("c"));
+      const refused = (call) => { try { call(); } catch (error) { return error.name; } };
+      return [
+        frame.src, image.getAttribute("src"), image.alt, document.querySelectorAll("#rows > tr > td").length,
+        document.querySelector("#svg path").namespaceURI.endsWith("svg"), app.lastChild.data,
+        refused(() => app.appendChild(null)), refused(() => app.insertBefore(image)), refused(() => app.setAttribute("", 2)),
+        app.appendChild(image) === image, refused(() => app.insertAdjacentHTML("nowhere", "<img src=/x>")),
+      ];
+    }""") == [
+        "https://tool.localhost/x",
+        "http://[",
+        "null",
+        1,
+        True,
+        "c",
+        "TypeError",
+        "TypeError",
+        "InvalidCharacterError",
+        True,
+        "SyntaxError",
+    ]
+
+
+STATES = """dataLayer.filter((one) => one[0] === "consent").map(([, what, states]) => [
+  what, Object.keys(states).filter((signal) => states[signal] === "granted"), Object.keys(states).length])"""
+EVERYTHING = ["ad_storage", "ad_user_data", "ad_personalization", "analytics_storage", "security_storage"]
+
+
+def test_consent_mode_is_told_first_and_of_each_change(browser: Browser, guarded: SignalsSite) -> None:
+    """Everything is denied before the page's own scripts speak, even when they begin a list of their own; a choice and a
+    withdrawal are told at once, and what is granted on the next page too."""
+    own = "<script>dataLayer = [{event: 'eigen'}]; gtag('js', 1)</script>"
+    address = guarded.put("/google", "<main>Google</main>", own)
+    page = open_context(browser).new_page()
+    page.goto(address)
+    assert page.evaluate(STATES) == [["default", ["security_storage"], 7]]
+    assert page.evaluate("[dataLayer[0][0], dataLayer[1].event, dataLayer[2][0]]") == ["consent", "eigen", "js"]
+    press(page, ACCEPT)
+    assert page.evaluate(STATES)[1:] == [["update", EVERYTHING, 7]]
+    page.reload()
+    assert page.evaluate(STATES) == [["default", ["security_storage"], 7], ["update", EVERYTHING, 7]]
+    page.evaluate("""() => document.addEventListener("gw:consent", () => {
+      localStorage.states = JSON.stringify([...dataLayer].pop());
+    })""")
+    call(page, "gateway.consent.withdraw('marketing')")
+    assert page.evaluate("JSON.parse(localStorage.states)[2].ad_storage") == "denied"
+    assert page.evaluate("JSON.parse(localStorage.states)[2].analytics_storage") == "granted"
+    assert page.evaluate(STATES)[1:] == [["update", ["analytics_storage", "security_storage"], 7]]

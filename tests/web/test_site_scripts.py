@@ -1,10 +1,19 @@
 """Scripts made for one site, and what the scripts weigh."""
 
 import gzip
+import re
+from pathlib import Path
+from typing import Any
 
+import pytest
+
+from gateway.config import Site
+from gateway.errors import ConfigError
 from gateway.resources import load_assets
-from gateway.web.site_scripts import build_leave, in_javascript
+from gateway.settings import SiteConfig
+from gateway.web.site_scripts import build_head, build_leave, in_javascript
 from tests.example_site import POLICY_TOML, read_policy
+from tests.web.gated_site import visiting
 
 ASSETS = load_assets()
 LEAVING = """
@@ -29,6 +38,7 @@ def test_what_every_page_loads_is_small() -> None:
     assert packed("consent.js") <= 3 * 1024
     assert packed("consent.js", "collect.js") <= 5 * 1024
     assert packed("leave.js") <= 700
+    assert packed("guard.js", "consent_mode.js") <= 2400
 
 
 def test_the_leaving_script_knows_the_sites_services() -> None:
@@ -48,3 +58,58 @@ def test_the_leaving_script_knows_the_sites_services() -> None:
 def test_names_cannot_leave_their_place() -> None:
     """Whatever a policy writes as a name is a text in the script."""
     assert in_javascript(['a"]);alert(1)//', "</script>\u2028"]) == '["a\\"]);alert(1)//","</script>\\u2028"]'
+
+
+def head_of(policy: str = POLICY_TOML, **site: Any) -> str:
+    """The script at the start of a site's pages; empty for none."""
+    asset = build_head(Site(SiteConfig(**site), read_policy(policy)), ASSETS)
+    return asset.body.decode() if asset else ""
+
+
+GOOGLE_SERVICE = '[[services]]\nid = "google_analytics"\npurpose = "analytics"\nname = "Google Analytics"\n'
+
+
+def test_the_first_script_holds_what_the_site_asked_for() -> None:
+    """Without settings there is none. The guard knows hosts and purposes; Consent Mode comes with Google's services of
+    itself, and can be switched on and off."""
+    assert head_of() == ""
+    guard = head_of(guard=True, hosts=("a.example",))
+    assert '"own":["a.example"],"hosts":{"cdn.example.org":"necessary site",' in guard
+    assert '"suffixes":[[".advert.example.net","marketing video"]],"granted":(document' in guard
+    assert "ad_user_data" not in guard
+    signals = (
+        '"signals":{"analytics":["analytics_storage"],"marketing":["ad_storage","ad_user_data","ad_personalization"]}'
+    )
+    assert signals in head_of(consent_mode="on") and signals in head_of(POLICY_TOML + GOOGLE_SERVICE)
+    assert head_of(POLICY_TOML + GOOGLE_SERVICE, consent_mode="off") == ""
+
+
+def test_a_policy_says_which_signals_a_purpose_grants() -> None:
+    """What stands at the purpose wins over what is usual for its id; a signal that Google does not have is refused."""
+    named = POLICY_TOML.replace('id = "marketing"', 'id = "marketing"\nconsent_mode = ["ad_storage"]')
+    assert '"marketing":["ad_storage"]' in head_of(named, consent_mode="on")
+    assert read_policy(named).scopes == read_policy().scopes
+    assert read_policy(named).wording == read_policy().wording
+    with pytest.raises(ConfigError, match="ad_storag'"):
+        read_policy(named.replace('"ad_storage"', '"ad_storag"'))
+
+
+def test_the_first_script_comes_under_its_own_and_a_lasting_name(tmp_path: Path) -> None:
+    """A page names it first, with what is granted; a static site embeds it under a name that does not change, and is told
+    the same. A site that needs none has none."""
+    with visiting(tmp_path, settings={"sites": [{"id": "main", "guard": True}]}) as browser:
+        assert browser.get("/_gw/head.js").text.startswith('document.currentScript.dataset.gwGranted="";')
+        browser.choose("accept_all")
+        page = browser.get("/").text
+        found = re.search(
+            r'<head><script src="(/_gw/assets/head-\w+\.js)" data-gw-granted="analytics,marketing">', page
+        )
+        assert found
+        static = browser.get(found[1])
+        assert "immutable" in static.headers["cache-control"]
+        lasting = browser.get("/_gw/head.js")
+        assert lasting.text == 'document.currentScript.dataset.gwGranted="analytics,marketing";' + static.text
+        assert lasting.headers["cache-control"] == "no-store"
+    with visiting(tmp_path / "other") as browser:
+        assert browser.get("/_gw/head.js").status_code == 404
+        assert "gw-granted" not in browser.get("/").text

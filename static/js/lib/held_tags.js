@@ -3,6 +3,7 @@
  * purpose in its `data-gw-purpose` is granted; where a service stands in the same place of its `data-gw-service`, until that
  * service may act. A script also has type="text/plain", its own type waits in `data-gw-type`.
  */
+import { mayAct } from "./purposes.js";
 
 // A page that requires trusted types lets us through by this name; one that forbids new names makes `release` throw.
 let trusted = { createScript: String, createScriptURL: String };
@@ -12,11 +13,6 @@ try {
 
 /** The address in the form that the page's policy wants for scripts. */
 export const scriptUrl = (url) => trusted.createScriptURL(url);
-
-/** Whether a purpose is granted or a service may act; "any" stands for whichever purpose. */
-export const mayAct = (name, { granted, services }) => (name === "any"
-  ? granted.length > 0
-  : name === "necessary" || granted.includes(name) || services.includes(name));
 
 /** Whether all that a tag waits for is granted: by service where one is named, else by purpose. */
 function isFree({ gwPurpose, gwService = "" }, state) {
@@ -36,6 +32,7 @@ export function release(state, root = document) {
     const inside = tag.localName === "template" ? tag.content : tag.srcdoc && tag.contentDocument;
     if (inside) release(state, inside);
     if (tag.dataset.gwPurpose == null || !isFree(tag.dataset, state)) continue;
+    tag.gwFree = true; // for guard.js, which has no more to say of it
     if (tag.localName === "script") releaseScript(tag);
     else releaseElement(tag);
     tag.removeAttribute("data-gw-purpose");
@@ -59,15 +56,21 @@ function releaseElement(tag) {
   if (film && !film.currentSrc) film.load?.();
 }
 
-/** A script that was parsed as text never runs: a new one takes its place. */
+/** A script that was parsed as text never runs: a new one takes its place. One that guard.js stopped still can. */
 function releaseScript(held) {
+  const { gwType, gwSrc, gwHref } = held.dataset;
+  if (held.gwHeld) {
+    held.type = gwType;
+    held.src = scriptUrl(gwSrc);
+    return;
+  }
   const script = document.createElement("script");
   for (const { name, value } of held.attributes) {
     if (name !== "type" && name !== "src" && !name.startsWith("data-gw-")) script.setAttribute(name, value);
   }
-  const { gwType, gwSrc, gwHref } = held.dataset;
   if (gwType) script.type = gwType;
   script.nonce = held.nonce;
+  script.gwFree = true;
   const url = gwSrc ?? gwHref ?? held.getAttribute("data-gw-xlink:href") ?? held.getAttribute("src");
   if (url === null) script.text = trusted.createScript(held.textContent);
   else script.src = scriptUrl(url);

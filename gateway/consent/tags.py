@@ -4,16 +4,15 @@ A held tag keeps its place and its attributes; only what makes the browser act i
 on), and a script's `type` becomes `text/plain`, so that it can be released on the page when consent comes.
 """
 
-import re
 import secrets
 from collections.abc import Callable
-from functools import lru_cache
 from html import escape, unescape
 from typing import Any
 
 import lolhtml
 import msgspec
 
+from gateway.consent.rare_tags import RARE, find_rare, selectors_of
 from gateway.consent.tag_addresses import OWN, find_host, read_data
 from gateway.consent.tag_gate import DEPENDS, Attributes, Held, Refused, TagGate, Verdict, disarm
 from gateway.policy import UNKNOWN
@@ -21,24 +20,6 @@ from gateway.policy import UNKNOWN
 # Stands where our snippet goes. No page can hold it by chance or on purpose: it is made anew in each process.
 MARK = f"<!--gw-{secrets.token_hex(12)}-->"
 _MARK_BYTES = MARK.encode()
-_META = 'meta[name="gw-topic"], meta[http-equiv]'
-_ALWAYS = ("iframe", "video", "source", "object", "image", "use", "feimage", "applet", "param", "set", "animate")
-# Elements that few pages have, by tag: left out for a whole page without any, since the parser's time grows with the
-# number of selectors more than with what they match.
-RARE = {
-    **{tag: f"{tag}[src]" for tag in ("embed", "audio", "track", "input", "frame", "portal", "bgsound")},
-    **{tag: tag for tag in _ALWAYS},
-    "base": "base[href]",
-    "link": "link[rel]",
-    "meta": _META,
-    "noscript": "noscript",
-    **dict.fromkeys(("table", "td", "th", "tr", "tbody", "tfoot"), "[background]"),
-    "ping": "[ping]",
-    "attributionsrc": "[attributionsrc]",
-}
-_ATTRIBUTES = {"ping": re.compile(rb"ping[\s=]"), "attributionsrc": re.compile(rb"attributionsrc[\s=]")}
-# What every page is full of is stepped over first: half of the time.
-_RARE_TAG = re.compile(rb"<(?!/|p>|img|script)(%s)" % "|".join(tag for tag in RARE if tag not in _ATTRIBUTES).encode())
 _OF_THE_PAGE = frozenset(("html", "head", "body", "meta"))
 _FRAMES = {"iframe": "src", "frame": "src", "embed": "src", "object": "data"}
 MAX_DEPTH = 8  # of pages inside of pages
@@ -235,7 +216,7 @@ class PageRewriter:
         self._rewriter = lolhtml.HTMLRewriter(self._out.append)
         self._began = False
         self._head = gate.head if enforce else ""
-        self._rewriter.on(_selectors(rare, page=True, head=bool(self._head)), _Handler(element=self._on_element))
+        self._rewriter.on(selectors_of(rare, page=True, head=bool(self._head)), _Handler(element=self._on_element))
         if "noscript" in rare:
             self._rewriter.on("noscript", _Handler(text=holder.on_noscript))
 
@@ -336,7 +317,7 @@ def rewrite_page(body: bytes, gate: TagGate, *, enforce: bool) -> Rewritten:
 
 def _rewrite_page(body: bytes, gate: TagGate, scripts: Scripts, *, enforce: bool) -> tuple[Rewritten, bool]:
     """The page, and whether it has scripts of which the text decides."""
-    rewriter = PageRewriter(gate, lambda _: _MARK_BYTES, enforce=enforce, rare=_find_rare(body), scripts=scripts)
+    rewriter = PageRewriter(gate, lambda _: _MARK_BYTES, enforce=enforce, rare=find_rare(body), scripts=scripts)
     try:
         text = rewriter.feed(body) + rewriter.finish()
     finally:
@@ -352,25 +333,15 @@ def rewrite_part(
 ) -> tuple[bytes, list[Held]]:
     """Rewrite HTML that is no page by itself. Raises RuntimeError for mark-up that browsers read in different ways."""
     holder = TagHolder(gate, _find_scripts(text, gate), enforce=enforce, depth=depth, base=base)
-    rare = _find_rare(text)
+    rare = find_rare(text)
     out: list[Any] = []
     rewriter = lolhtml.HTMLRewriter(out.append)
-    rewriter.on(_selectors(rare, page=False), _Handler(element=holder.on_element))
+    rewriter.on(selectors_of(rare, page=False), _Handler(element=holder.on_element))
     if "noscript" in rare:
         rewriter.on("noscript", _Handler(text=holder.on_noscript))
     rewriter.write(text)
     rewriter.end()
     return b"".join(out), holder.held
-
-
-def _find_rare(body: bytes) -> frozenset[str]:
-    """What a page may have of RARE."""
-    lowered = body.lower()
-    rare = {tag.decode() for tag in _RARE_TAG.findall(lowered)}
-    for name, pattern in _ATTRIBUTES.items():
-        if pattern.search(lowered):
-            rare.add(name)
-    return frozenset(rare)
 
 
 def _find_scripts(body: bytes, gate: TagGate) -> Scripts:
@@ -382,13 +353,6 @@ def _find_scripts(body: bytes, gate: TagGate) -> Scripts:
     finally:
         scout.close()
     return scout.refused
-
-
-@lru_cache(maxsize=256)
-def _selectors(rare: frozenset[str], *, page: bool, head: bool = False) -> str:
-    names = ("html", "body", "script", "img") if page else ("script", "img")
-    names += ("head",) if head else ()
-    return ", ".join((*names, *sorted({RARE[tag] for tag in rare if tag != "noscript"})))
 
 
 def _put(element: lolhtml.Element, put: tuple[tuple[str, str], ...], taken: tuple[str, ...]) -> None:

@@ -5,6 +5,7 @@ that any of them can serve what another one named.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from gateway.config import Site
@@ -45,7 +46,10 @@ def build_head(site: Site, assets: dict[str, Asset]) -> Asset | None:
     settings: dict[str, object] = {}
     if site.config.guard:
         parts.append("guard.js")
-        settings |= {"own": site.config.hosts, "hosts": {host: _waits_for(owner) for host, owner in policy.hosts.items()}}
+        settings |= {
+            "own": site.config.hosts,
+            "hosts": {host: _waits_for(owner) for host, owner in policy.hosts.items()},
+        }
         settings["suffixes"] = [[suffix, _waits_for(owner)] for suffix, owner in policy.host_suffixes]
     if uses_consent_mode(site):
         parts.append("consent_mode.js")
@@ -60,10 +64,14 @@ def _waits_for(owner: Owner) -> str:
     return " ".join(owner).strip()
 
 
-def _signals(policy: Policy) -> dict[str, tuple[str, ...]]:
+def _signals(policy: Policy) -> Mapping[str, Sequence[str]]:
     """Google's signals by what grants them: purposes, and Google's services, which may be allowed by themselves."""
     by_purpose = {purpose.id: purpose.signals for purpose in policy.optional if purpose.signals}
-    services = {name: by_purpose[purpose] for name, purpose in policy.services.items() if name in GOOGLE and purpose in by_purpose}
+    services = {
+        name: by_purpose[purpose]
+        for name, purpose in policy.services.items()
+        if name in GOOGLE and purpose in by_purpose
+    }
     return by_purpose | services
 
 

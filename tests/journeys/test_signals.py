@@ -55,6 +55,16 @@ def press(page: Page, name: str) -> None:
     expect(page.locator("#gw-banner")).to_have_count(0)
 
 
+def asked_of(page: Page, site: SignalsSite, count: int) -> list[str]:
+    """What the other hosts were asked: waits for so many requests, and a moment for any that should not be."""
+    for _ in range(100):
+        if len(site.asked) >= count:
+            break
+        page.wait_for_timeout(50)
+    page.wait_for_timeout(150)
+    return site.take()
+
+
 def call(page: Page, code: str) -> None:
     """Make a call that ends with a new page, and wait for that page's scripts."""
     page.evaluate("window.old = true")
@@ -164,14 +174,12 @@ def test_what_comes_later_is_held_and_let_go(browser: Browser, guarded: SignalsS
     assert page.frame(url="**/eigen") is not None
     press(page, ACCEPT)
     page.wait_for_function("window.ran && ran.length === 2 && loaded.length === 1")
-    page.wait_for_load_state("networkidle")
-    assert sorted(guarded.take()) == sorted(f"tool.localhost/{name}" for name in HELD)
+    assert sorted(asked_of(page, guarded, len(HELD))) == sorted(f"tool.localhost/{name}" for name in HELD)
     assert page.locator("#app [data-gw-purpose]").get_attribute("data-gw-purpose") == "unknown"
     page.evaluate(
         f"document.body.append(Object.assign(new Image(), {{src: 'http://tool.localhost:{guarded.port}/after'}}))"
     )
-    page.wait_for_load_state("networkidle")
-    assert (guarded.take(), faults) == (["tool.localhost/after"], [])
+    assert (asked_of(page, guarded, 1), faults) == (["tool.localhost/after"], [])
 
 
 def test_the_guard_changes_nothing_else(browser: Browser, guarded: SignalsSite) -> None:

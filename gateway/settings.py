@@ -27,6 +27,8 @@ class SiteConfig(Section, frozen=True):
     cookie_domain: str = ""
     guard: bool = False
     consent_mode: Literal["auto", "on", "off"] = "auto"
+    signals: tuple[Literal["gpc", "dnt"], ...] = ("gpc",)
+    honour_refusals: bool = True
 
 
 class ProxyConfig(Section, frozen=True):

@@ -56,7 +56,10 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class ConsentFigures(msgspec.Struct, frozen=True):
-    """Choices in the period. `rate` = (accepted + partly) / (accepted + partly + refused); None when none chose."""
+    """Choices in the period, and pages shown to visitors who had refused to another tool (`elsewhere`).
+
+    `rate` = (accepted + partly) / (accepted + partly + refused); None when none chose.
+    """
 
     shown: int = 0
     accepted: int = 0
@@ -64,6 +67,7 @@ class ConsentFigures(msgspec.Struct, frozen=True):
     refused: int = 0
     withdrawn: int = 0
     rate: float | None = None
+    elsewhere: int = 0
 
 
 class CountRow(msgspec.Struct, frozen=True):
@@ -115,7 +119,7 @@ class Lines(NamedTuple):
 MISSING = "–"
 TOTAL_NAMES = tuple(name for name in Totals.__struct_fields__)
 STATES = ("queued", "started", "delivered", "dead", "cancelled", "expired")
-CHOICES = ("shown", "accepted", "partly", "refused", "withdrawn")
+CHOICES = ("shown", "accepted", "partly", "refused", "withdrawn", "elsewhere")
 WORDS: dict[str, Words] = {
     "figure": {"en": "Figure", "nl": "Cijfer"},
     "value": {"en": "Value", "nl": "Waarde"},
@@ -132,6 +136,7 @@ WORDS: dict[str, Words] = {
     "partly": {"en": "Accepted in part", "nl": "Deels geaccepteerd"},
     "refused": {"en": "Refused", "nl": "Geweigerd"},
     "withdrawn": {"en": "Withdrawn", "nl": "Ingetrokken"},
+    "elsewhere": {"en": "Refused elsewhere", "nl": "Elders geweigerd"},
     "rate": {"en": "Said yes, of those who chose", "nl": "Zei ja, van wie koos"},
     "dropped": {"en": "Not counted", "nl": "Niet geteld"},
     "held": {"en": "Held back", "nl": "Tegengehouden"},

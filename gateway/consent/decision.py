@@ -34,7 +34,8 @@ class Decision(msgspec.Struct, frozen=True):
 
     `purposes` are those granted in alphabetical order. `allowed` are services that may act although their purpose is not
     granted, `refused` those that may not although it is. `key` tells all of this in one text; it is empty where nothing
-    is granted. `services` is the policy's map of optional services to their purposes.
+    is granted. `services` is the policy's map of optional services to their purposes. `elsewhere` names the other tool
+    whose refusal this is; empty for what was said here.
     """
 
     granted: frozenset[str]
@@ -46,6 +47,7 @@ class Decision(msgspec.Struct, frozen=True):
     allowed: frozenset[str] = NONE
     refused: frozenset[str] = NONE
     services: Mapping[str, str] = {}
+    elsewhere: str = ""
 
     def allows(self, *purposes: str) -> bool:
         """Whether every one of the purposes is granted; necessary ones always are, and ANY is with each of them."""

@@ -39,7 +39,8 @@ _grants = msgspec.json.Decoder(Grants)
 
 class Said(msgspec.Struct, frozen=True):
     """What a visitor said in one post: the button, the purposes switched on, under which words, and whether the browser
-    sent Global Privacy Control with it.
+    sent a signal with it that speaks against some (`gpc`, by the name of the usual one); `signals` are those that were
+    looked for, each with whether it came.
 
     `services` are those switched on, None when the form has no switches for them; of ALLOW it is the one to add to what is
     `held`. `literal` is how the switches are read, see consent/wanted.py.
@@ -53,6 +54,7 @@ class Said(msgspec.Struct, frozen=True):
     services: frozenset[str] | None = None
     literal: bool = True
     held: Decision = UNDECIDED
+    signals: Mapping[str, bool] = {}
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -195,7 +197,7 @@ def _append(
         "policy": policy.file.version,
         "language": said.language,
         "channel": said.channel,
-        "signals": {"gpc": said.gpc},
+        "signals": dict(said.signals),
         "revision": revision if consent_id else 0,
     }
     # Those alone that differ from their purpose: what a purpose covers is in its scope.

@@ -40,6 +40,7 @@ from gateway.settings import DestinationConfig
 DROPPED = ("dropped", "refused_request")
 HELD = ("held", "would_hold")
 SHOWN = ("shown",)
+ELSEWHERE = ("refused_elsewhere",)
 CHOICE = "choice"
 WITHDRAWN = "withdrawn"
 STREAMED_ROWS = 1000
@@ -133,6 +134,7 @@ def find_consent(query: Query, parts: ReportParts) -> ConsentFigures:
         refused=outcomes["refused"],
         withdrawn=outcomes[WITHDRAWN],
         rate=yes / chose if chose else None,
+        elsewhere=sum(row.count for row in find_counts(query, ELSEWHERE, parts.store)),
     )
 
 

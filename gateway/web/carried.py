@@ -7,6 +7,7 @@ import msgspec
 from gateway.config import Site
 from gateway.consent.cookies import find_kept
 from gateway.consent.decision import UNDECIDED, Decision
+from gateway.consent.foreign_choices import find_refusal
 from gateway.flows.decide import QUARTER_SECONDS, Decider
 from gateway.web.request import VisitorRequest
 
@@ -46,12 +47,12 @@ class CookieReader:
         header = request.headers.get(b"cookie")
         if not header:
             return NOTHING
-        key = (site.id, name, now // QUARTER_SECONDS, request.gpc, header)
+        key = (site.id, name, now // QUARTER_SECONDS, request.objects(site.config.signals), header)
         carried = self._remembered.get(key)
         if carried is not None and self._holds(carried.decision):
             return carried
         carried = self._judge(header, self._decide(request, site, name, now), site)
-        if carried.decision.chosen and len(header) <= MAX_REMEMBERED:
+        if carried.decision.chosen and not carried.decision.elsewhere and len(header) <= MAX_REMEMBERED:
             if len(self._remembered) >= REMEMBERED:
                 self._remembered.clear()
             self._remembered[key] = carried
@@ -70,7 +71,10 @@ class CookieReader:
     def _decide(self, request: VisitorRequest, site: Site, name: str, now: float) -> Decision:
         """The decision for this request. When it cannot be made, nothing optional happens and the page is served."""
         try:
-            return self._decider.decide(request.cookie(name), site, now, gpc=request.gpc)
+            cookie = request.cookie(name)
+            if not cookie and site.config.honour_refusals:
+                return find_refusal(request.headers[b"cookie"]) or UNDECIDED
+            return self._decider.decide(cookie, site, now, gpc=request.objects(site.config.signals))
         except Exception:  # the edge: whatever fails here must not take the site down
             log.exception("no decision could be made; serving without anything optional")
             return UNDECIDED

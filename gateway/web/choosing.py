@@ -96,10 +96,11 @@ class Choosing:
             post.purposes,
             self._language(request, site),
             "script" if post.by_script else CHANNELS.get(post.choice, "banner"),
-            request.gpc,
+            request.objects(site.config.signals),
             post.services,
             post.literal,
             decision,
+            {signal: bool(getattr(request, signal)) for signal in site.config.signals},
         )
 
     def _takes_back(self, said: Said, before: Choice | None, site: Site) -> bool:
@@ -159,7 +160,7 @@ class Choosing:
         pending: bool,
     ) -> list[str]:
         """Count the page on which analytics was accepted, with its true source; returns the visit's cookie."""
-        granted = decide(chosen.choice, site.id, site.policy, now, gpc=request.gpc)
+        granted = decide(chosen.choice, site.id, site.policy, now, gpc=request.objects(site.config.signals))
         if not post.view or not granted.counts or decision.counts:
             return []
         visit = continue_visit(None, site.id, now, 1)
@@ -178,7 +179,7 @@ class Choosing:
         return choose_language("", request.languages, self._desk.languages[site.id])
 
     def _summary(self, chosen: Chosen, request: VisitorRequest, site: Site, now: float) -> bytes:
-        granted = decide(chosen.choice, site.id, site.policy, now, gpc=request.gpc)
+        granted = decide(chosen.choice, site.id, site.policy, now, gpc=request.objects(site.config.signals))
         words = self._desk.snippets.texts[self._language(request, site)]
         key = "saved" if chosen.outcome == "partly" else chosen.outcome
         message = str(words["reply"][key]).format(settings=words["settings"]["label"])

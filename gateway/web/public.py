@@ -143,7 +143,7 @@ class Public:
     ) -> None:
         """That Global Privacy Control is honoured here (its specification, section 4.1), and since when, where the policy's
         version is a date."""
-        said: dict[str, object] = {"gpc": True}
+        said: dict[str, object] = {"gpc": "gpc" in site.config.signals}
         if found := DATE.match(site.policy.file.version):
             said["lastUpdate"] = found.group()
         await reply(send, 200, msgspec.json.encode(said), JSON)

@@ -74,6 +74,15 @@ class VisitorRequest(msgspec.Struct, frozen=True):
         return self.headers.get(b"sec-gpc") == b"1"
 
     @property
+    def dnt(self) -> bool:
+        """Whether the browser sends Do Not Track."""
+        return self.headers.get(b"dnt") == b"1"
+
+    def objects(self, signals: tuple[str, ...]) -> bool:
+        """Whether one of these signals ("gpc", "dnt") is sent."""
+        return ("gpc" in signals and self.gpc) or ("dnt" in signals and self.dnt)
+
+    @property
     def is_document(self) -> bool:
         """Whether a page is asked for to be looked at: a navigation, not a fragment, frame or fetch."""
         destination = self.headers.get(b"sec-fetch-dest")
@@ -223,7 +232,7 @@ def _merge(raw: Sequence[tuple[bytes, bytes]]) -> Headers:
             joined[name] += b"; " + value
         elif name == b"x-forwarded-for" and name in joined:
             joined[name] += b", " + value
-        elif name == b"sec-gpc" and value == b"1":
+        elif value == b"1" and name in (b"sec-gpc", b"dnt"):
             joined[name] = value  # whatever else was said of it
         else:
             joined.setdefault(name, value)

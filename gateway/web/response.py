@@ -334,8 +334,10 @@ class GatedResponse:
         """Our part of the page; with it the view is counted, and so is a banner that is shown."""
         desk, request = self._desk, self._request
         language = choose_language(language, request.languages, desk.languages[self._site.id])
-        if not self._decision.chosen and request.is_document:
+        if request.is_document and not self._decision.chosen:
             desk.parts.counters.add(self._now, self._site.id, "shown", language)
+        elif self._decision.elsewhere and request.is_document:
+            desk.parts.counters.add(self._now, self._site.id, "refused_elsewhere", self._decision.elsewhere)
         record_view(self._view, topic, self._decision, self._site, desk.parts)
         view = View(self._view.id, request.url, request.header(b"referer"), topic)
         return desk.snippets.build(self._site, language, self._decision, view)

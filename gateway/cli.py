@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gateway.cli_audit import audit
 from gateway.cli_init import init
 from gateway.cli_ledger import ledger_app, receipt_app
 from gateway.cli_policy import mode, policy_app, print_would_hold
@@ -39,6 +40,7 @@ keys_app = typer.Typer(help="The keys that sign cookies.", no_args_is_help=True)
 app.command()(init)
 app.command()(mode)
 app.add_typer(policy_app, name="policy")
+app.command()(audit)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(receipt_app, name="receipt")
 app.add_typer(operator_app, name="operator")

@@ -26,6 +26,7 @@ LAYERS = {
     "keeper_process": 4,
     "report_client": 4,
     "cli": 4,
+    "cli_audit": 4,
     "cli_init": 4,
     "cli_ledger": 4,
     "cli_policy": 4,

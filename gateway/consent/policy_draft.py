@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from gateway.consent.catalogue import DAYS, DUTCH
 from gateway.consent.controller_guess import Guess
+from gateway.consent.lifetimes import say_days
 from gateway.consent.policy_text import comment, heading, write_controller, write_purpose, write_service
 from gateway.consent.recognise import Found, Inventory, Unknown
 from gateway.consent.seen import Sightings
@@ -94,7 +94,9 @@ def _services(draft: Draft) -> Iterator[str]:
     if inventory.services:
         yield from heading("services: others")
     hosts = share_hosts(inventory.services, draft.sightings.host)
-    for found in sorted(inventory.services, key=lambda one: RANKS.index(one.service.purpose)):
+    written = {service.id for service in draft.own_services}
+    others = (found for found in inventory.services if found.service.id not in written)
+    for found in sorted(others, key=lambda one: RANKS.index(one.service.purpose)):
         service = _as_service(found, hosts[found.service.id], language)
         if service.hosts or service.cookies or service.inline:
             yield from write_service(service, _remarks(found, hosts[found.service.id]))
@@ -172,18 +174,6 @@ def _remarks(found: Found, hosts: tuple[str, ...]) -> Iterator[str]:
 def _say_pages(pages: Sequence[str]) -> str:
     more = len(pages) - MOST_PAGES
     return ", ".join(pages[:MOST_PAGES]) + (f" and {more} more" if more > 0 else "")
-
-
-def say_days(days: float, language: str) -> str:
-    """A lifetime in the largest unit that fits: "sessie", "30 minuten", "2 jaar"."""
-    word = "session"
-    if days > 0:
-        unit = (
-            "year" if days >= 364 else next((u for u in ("day", "hour", "minute") if days >= DAYS[u] * 0.99), "second")
-        )
-        number = max(1, round(days / DAYS[unit]))
-        word = f"{number} {unit}{'' if number == 1 else 's'}"
-    return " ".join(DUTCH.get(part, part) if language == "nl" else part for part in word.split())
 
 
 def _unknown(draft: Draft) -> Iterator[str]:

@@ -100,6 +100,11 @@ def host_of_url(url: str) -> str:
     return (parts.hostname or "").rstrip(".") if parts else ""
 
 
+def without_query(url: str) -> str:
+    """An address as it may be written down: what follows the ? may hold what a cookie holds."""
+    return url.partition("?")[0].partition("#")[0]
+
+
 def domain_of(host: str) -> str:
     """The part of a host that somebody registered: `example.org`, `example.co.uk`; an address stays as it is."""
     try:

@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 
 from playwright.sync_api import Browser, BrowserContext, Error, Frame, Page, Request, Response, sync_playwright
 
-from gateway.consent.seen import SeenCookie, SeenKey, SeenPage, SeenRequest, host_of_url, is_same_site
+from gateway.consent.seen import SeenCookie, SeenKey, SeenPage, SeenRequest, host_of_url, is_same_site, without_query
 from gateway.errors import LookFailed
+from gateway.survey.chromium_banner import BannerFinder
 from gateway.survey.crawl import Seen
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -25,7 +26,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-LOAD_MS, QUIET_MS = 20_000, 3_000
+LOAD_MS, QUIET_MS, REST_MS, STEP_MS = 20_000, 3_000, 250, 50
 LONGEST_URL = 300
 DAY = 86_400.0
 # Notes which script sets a cookie, by its name and never by its value.
@@ -84,16 +85,18 @@ class ChromiumEye:
     name = "Chromium"
     blind = "what only shows after signing in or sending a form was not seen"
 
-    def __init__(self, browser: Browser, language: str = "nl-NL", *, scripts: bool = True) -> None:
+    def __init__(self, browser: Browser, finder: BannerFinder, *, scripts: bool = True) -> None:
         self._requests: dict[str, SeenRequest] = {}
         self._responses: list[Response] = []
+        self._under_way: set[Request] = set()
+        self._scripts, self._finder = scripts, finder
         self._setters: dict[str, str] = {}
         self._first: dict[str, str] = {}
         self._cookies: dict[tuple[str, str], SeenCookie] = {}
         self._keys: dict[tuple[str, str, str], SeenKey] = {}
         self._at = ""
         self.context: BrowserContext = browser.new_context(
-            locale=language,
+            locale="nl-NL",
             user_agent=AGENT,
             viewport={"width": 1280, "height": 800},
             ignore_https_errors=True,
@@ -102,6 +105,8 @@ class ChromiumEye:
         self.context.add_init_script(WATCH)
         self.context.on("request", self._on_request)
         self.context.on("response", self._on_response)
+        self.context.on("requestfinished", self._on_end)
+        self.context.on("requestfailed", self._on_end)
         self.page: Page = self.context.new_page()
 
     def visit(self, url: str) -> SeenPage:
@@ -122,9 +127,10 @@ class ChromiumEye:
     def settle(self) -> None:
         """Scroll to the end, wait until the network is quiet or time is up, and note what is kept by then."""
         with suppress(Error):
-            self.page.evaluate(SCROLL)
-        with suppress(Error):
-            self.page.wait_for_load_state("networkidle", timeout=QUIET_MS)
+            self.page.wait_for_load_state("load", timeout=LOAD_MS)
+            if self._scripts:  # the scrolling itself is one
+                self.page.evaluate(SCROLL)
+        self._wait_until_quiet()
         self.note()
 
     def html(self) -> str:
@@ -147,6 +153,15 @@ class ChromiumEye:
             page = self._first.setdefault(name, self._at)
             self._cookies[name, domain] = SeenCookie(name, domain, days, cookie["httpOnly"], setter, page)
 
+    def agree(self) -> bool:
+        """Accept what a banner asks for, if there is one that can be accepted at once."""
+        banners = self._finder.wait(self.page)
+        accept = banners[0].find("accept") if banners else None
+        if accept is None or not self._finder.click(self.page, banners[0], accept):
+            return False
+        self.settle()
+        return True
+
     def seen(self) -> Seen:
         """Every request up to now, and the cookies and keys that the profile held when last noted."""
         return Seen(tuple(self._requests.values()), tuple(self._cookies.values()), tuple(self._keys.values()))
@@ -159,8 +174,20 @@ class ChromiumEye:
         """End the profile."""
         self.context.close()
 
+    def _wait_until_quiet(self) -> None:
+        """Until nothing has been under way for a moment, or QUIET_MS are over: some pages never rest."""
+        until, busy_at = time.monotonic() + QUIET_MS / 1000, time.monotonic()
+        while time.monotonic() < until and time.monotonic() - busy_at < REST_MS / 1000:
+            self.page.wait_for_timeout(STEP_MS)
+            if self._under_way:
+                busy_at = time.monotonic()
+
+    def _on_end(self, request: Request) -> None:
+        self._under_way.discard(request)
+
     def _on_request(self, request: Request) -> None:
         url = request.url
+        self._under_way.add(request)
         if url.startswith(("http://", "https://", "ws://", "wss://")) and not self._is_page(request):
             url = url.replace("ws", "http", 1) if url.startswith("ws") else url
             self._requests.setdefault(
@@ -178,15 +205,16 @@ class ChromiumEye:
         waiting, self._responses[:] = list(self._responses), []
         for response in waiting:
             with suppress(Error):
+                setter = without_query(response.url)[:LONGEST_URL]
                 for header in response.headers_array():
                     if header["name"].lower() == "set-cookie":
                         for line in header["value"].splitlines():
-                            self._setters.setdefault(line.partition("=")[0].strip(), response.url[:LONGEST_URL])
+                            self._setters.setdefault(line.partition("=")[0].strip(), setter)
 
     def _read_frame(self, frame: Frame) -> None:
         setters, local, session = frame.evaluate(NAMES)
         for name, source in setters:
-            self._setters.setdefault(name, f"a script, {source or 'in the page'}")
+            self._setters.setdefault(name, f"a script, {without_query(source) or 'in the page'}")
         host = host_of_url(frame.url)
         for kind, names in (("local_storage", local), ("session_storage", session)):
             for name in names:

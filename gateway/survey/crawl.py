@@ -59,6 +59,9 @@ class Eye(Protocol):
     def visit(self, url: str) -> SeenPage:
         """Open a page. Raises LookFailed."""
 
+    def agree(self) -> bool:
+        """Accept what the site's own banner asks for, so that what waits behind it shows; whether there was one."""
+
     def seen(self) -> Seen:
         """All that was noticed up to now."""
 
@@ -76,15 +79,15 @@ def walk(
     eye: Eye,
     limits: Limits,
     tell: Callable[[str], None],
-    first: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Walk:
-    """Open pages until there are enough, no more, or time is up; `tell` hears each address before it is opened, `first` is
-    called once the first page is open. Raises LookFailed when that one cannot be opened."""
+    """Open pages until there are enough, no more, or time is up; `tell` hears each address before it is opened. A banner on
+    the first page is accepted. Raises LookFailed when that page cannot be opened."""
     until = clock() + limits.seconds
     tell(start)
     opened = eye.visit(start)
-    first()
+    if eye.agree():
+        opened = eye.visit(start)
     pages, failed = [opened], list[str]()
     read = [(opened.url, read_page(opened.html, opened.url))]
     known, waiting = {_plain(start), _plain(opened.url)}, list[str]()

@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from gateway.consent.audit_knowledge import load_knowledge
 from gateway.errors import LookFailed
+from gateway.resources import config_file
 from gateway.survey.crawl import Eye
 from gateway.survey.plain import PlainEye
 
@@ -43,4 +45,5 @@ def open_eye(resolve: Sequence[str] = (), *, plain: bool = False) -> Iterator[Ey
         return
     chromium = load_browser()
     with chromium.open_chromium(program, resolve) as browser:
-        yield chromium.ChromiumEye(browser)
+        finder = load_browser("chromium_banner").BannerFinder(load_knowledge(config_file("audit.toml")))
+        yield chromium.ChromiumEye(browser, finder)

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from typing import IO
 
-from gateway.consent.seen import SeenCookie, SeenPage, host_of_url, is_same_site
+from gateway.consent.seen import SeenCookie, SeenPage, host_of_url, is_same_site, without_query
 from gateway.errors import LookFailed
 from gateway.survey.crawl import Seen
 
@@ -62,6 +62,10 @@ class PlainEye:
             reason = getattr(error, "reason", None) or error
             raise LookFailed(f"{url} cannot be opened ({reason})") from error
 
+    def agree(self) -> bool:
+        """Nothing can be clicked here."""
+        return False
+
     def seen(self) -> Seen:
         """The cookies of all answers."""
         return Seen(cookies=tuple(self._cookies.values()))
@@ -101,7 +105,7 @@ def read_set_cookie(line: str, url: str, now: float) -> SeenCookie | None:
     if not name or removed:
         return None
     domain = values.get("domain", "").lstrip(".").lower() or host_of_url(url)
-    return SeenCookie(name, domain, days, "httponly" in values, url, url)
+    return SeenCookie(name, domain, days, "httponly" in values, without_query(url), url)
 
 
 def _days_until(text: str, now: float) -> tuple[float, bool]:

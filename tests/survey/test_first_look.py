@@ -14,8 +14,7 @@ from gateway.errors import ConfigError, LookFailed
 from gateway.policy import NECESSARY, UNKNOWN
 from gateway.resources import config_file
 from gateway.survey import eyes
-from gateway.survey.chromium import ChromiumEye, find_chromium, open_chromium
-from gateway.survey.crawl import Limits, Walk, walk
+from gateway.survey.crawl import Limits, Walk
 from gateway.survey.first_look import FirstLook, check_url, draft_files, look_at
 from tests.survey.survey_sites import SECRET, SHOP, shop_server
 
@@ -48,10 +47,7 @@ def plain(port: int) -> Walk:
 @pytest.fixture(scope="module")
 def seen(port: int) -> Walk:
     """The shop under its own name, seen with a browser that looks for every name on loopback."""
-    program = find_chromium()
-    assert program
-    with open_chromium(program, [f"*=127.0.0.1:{port}"]) as browser:
-        return walk(f"http://{SHOP}/", ChromiumEye(browser), QUICK, quiet)
+    return look_at(f"http://{SHOP}/", QUICK, quiet, [f"*=127.0.0.1:{port}"])
 
 
 def services(look: FirstLook) -> set[str]:

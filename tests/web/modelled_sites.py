@@ -93,6 +93,10 @@ class ModelEye:
         links = "".join(f'<a href="{other}">x</a>' for other in self.pages)
         return SeenPage(url, 200, model.page().replace("</body>", f"{links}</body>"), model.headers)
 
+    def agree(self) -> bool:
+        """There is no banner."""
+        return False
+
     def seen(self) -> Seen:
         """The cookies."""
         return Seen(cookies=tuple(self._cookies))

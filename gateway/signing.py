@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 
 from itsdangerous import BadSignature, Signer
@@ -42,12 +43,14 @@ class TokenSigner:
     def __init__(self, keys: Sequence[bytes], salt: str) -> None:
         # itsdangerous wants the newest key last; the keys are derived once, here, so none per token.
         derived = [derive_key(key, salt) for key in reversed(keys)]
-        self._signer = Signer(derived, salt=salt, sep=".", key_derivation="none", algorithm=KeyedBlake2())
+        self._newest, self._algorithm = derived[-1], KeyedBlake2()
+        self._signer = Signer(derived, salt=salt, sep=".", key_derivation="none", algorithm=self._algorithm)
         self._verified: dict[str, bytes] = {}
 
     def sign(self, payload: bytes) -> str:
         """`payload.signature`; the payload must be free of dots (base64url is)."""
-        return (b"%b.%b" % (payload, self._signer.get_signature(payload))).decode("ascii")
+        seal = self._algorithm.get_signature(self._newest, payload)
+        return f"{payload.decode('ascii')}.{urlsafe_b64encode(seal)[:-1].decode('ascii')}"
 
     def read(self, token: str) -> bytes | None:
         """The payload of a token we signed, or None for anything else."""

@@ -60,17 +60,18 @@ def build_event(hit: Hit, decision: Decision, visit: Visit, site: Site, parts: P
     device = parse_agent(hit.user_agent)
     source = _source(hit, site, parts) if hit.kind == PAGE_VIEW else NO_SOURCE
     path = parts.masker.path(hit.url)
+    masker = parts.masker
     return Event(
-        at=hit.at,
-        site=hit.site,
-        kind=hit.kind if hit.kind in OWN_KINDS else parts.masker.text(hit.kind),
-        path=path,
-        visitor=parts.visitors.key(hit.site, site.config.timezone, decision.consent_id, hit.at),
-        visit_id=visit.id,
-        visit_started_at=visit.started_at,
-        view_id=hit.view_id,
-        host=hit.host if hit.host in site.config.hosts else parts.masker.text(hit.host),
-        topic=parts.masker.text(hit.topic) if hit.topic else _topic(path, parts),
+        hit.at,
+        hit.site,
+        hit.kind if hit.kind in OWN_KINDS else masker.text(hit.kind),
+        path,
+        parts.visitors.key(hit.site, site.config.timezone, decision.consent_id, hit.at),
+        visit.id,
+        visit.started_at,
+        hit.view_id,
+        host=hit.host if hit.host in site.config.hosts else masker.text(hit.host),
+        topic=masker.text(hit.topic) if hit.topic else _topic(path, parts),
         sequence=hit.sequence,
         engaged_ms=_clamp(hit, visit, parts) if hit.kind == ENGAGEMENT else 0,
         source=source.source,
@@ -87,7 +88,7 @@ def build_event(hit: Hit, decision: Decision, visit: Visit, site: Site, parts: P
         os=device.os,
         os_version=device.os_version,
         device=device.device,
-        props={parts.masker.text(k): parts.masker.text(v) for k, v in list(hit.props.items())[:MAX_PROPS]},
+        props={masker.text(k): masker.text(v) for k, v in list(hit.props.items())[:MAX_PROPS]} if hit.props else {},
         network=truncate_address(hit.ip) if parts.keeps_network else "",
     )
 

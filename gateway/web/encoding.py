@@ -23,6 +23,9 @@ class Plain:
         return chunk
 
 
+UNTOUCHED = Plain()
+
+
 class Inflate:
     """gzip or deflate, with a cap on what a small body may grow to."""
 
@@ -43,7 +46,7 @@ def open_undo(encoding: bytes, limit: int) -> Undo | None:
     """What undoes an encoding; None for one that we cannot read."""
     name = encoding.strip().lower()
     if name in PLAIN:
-        return Plain()
+        return UNTOUCHED
     return Inflate(name, limit) if name in READABLE else None
 
 

@@ -65,8 +65,11 @@ class VisitorRequest(msgspec.Struct, frozen=True):
     @property
     def prefetch(self) -> bool:
         """Whether the browser fetches ahead of a click."""
-        purpose = self.headers.get(b"sec-purpose", self.headers.get(b"purpose", b""))
-        return b"prefetch" in purpose or b"prerender" in purpose or b"x-moz" in self.headers
+        headers = self.headers
+        purpose = headers.get(b"sec-purpose") or headers.get(b"purpose")
+        if purpose and (b"prefetch" in purpose or b"prerender" in purpose):
+            return True
+        return b"x-moz" in headers
 
     @property
     def gpc(self) -> bool:
@@ -116,14 +119,14 @@ class VisitorRequest(msgspec.Struct, frozen=True):
     def hit(self, site: str, at: float, view_id: str = "") -> Hit:
         """The hit of a page view."""
         return Hit(
-            at=at,
-            site=site,
-            host=self.host,
-            url=self.url,
-            ip=self.client,
-            user_agent=self.user_agent,
-            referrer=self.header(b"referer"),
-            language=self.languages,
+            at,
+            site,
+            self.host,
+            self.url,
+            self.client,
+            self.user_agent,
+            self.header(b"referer"),
+            self.languages,
             view_id=view_id,
             prefetch=self.prefetch,
         )
@@ -135,12 +138,13 @@ def find_cookie(header: bytes, name: str) -> str:
     start = header.find(wanted)
     if start < 0:
         return ""
-    if header.find(wanted, start + 1) >= 0:
+    if header.count(wanted) > 1:
         values = {part.strip()[len(wanted) :] for part in header.split(b";") if part.strip().startswith(wanted)}
         return values.pop().strip().decode("latin-1") if len(values) == 1 else ""
-    before = header[:start].rstrip(b" \t")
-    if before and not before.endswith(b";"):
-        return ""  # the end of a longer name, or a part of a value
+    if start and header[start - 2 : start] != b"; ":
+        before = header[:start].rstrip(b" \t")
+        if before and not before.endswith(b";"):
+            return ""  # the end of a longer name, or a part of a value
     end = header.find(b";", start)
     value = header[start + len(wanted) :] if end < 0 else header[start + len(wanted) : end]
     return value.strip().decode("latin-1")

@@ -6,6 +6,7 @@ HTML that comes whole or is small: rewritten once and remembered by its content.
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from gateway.analytics.visit import NAME as VISIT
@@ -21,7 +22,7 @@ from gateway.consent.tag_gate import Held, TagGate
 from gateway.consent.tags import PageRewriter, Rewritten, rewrite_page
 from gateway.flows.parts import Parts
 from gateway.flows.view import PageView, open_view, record_view
-from gateway.web.encoding import Deflate, open_undo
+from gateway.web.encoding import UNTOUCHED, Deflate, open_undo
 from gateway.web.page_cache import PageCache
 from gateway.web.request import VisitorRequest
 from gateway.web.snippet import Snippets, View
@@ -148,7 +149,7 @@ class GatedResponse:
             self._judge_cookies(message)
         if not LEADING.isdisjoint(values):
             self._judge_links(message)
-        if values.get(b"content-type", b"").lower().startswith(HTML):
+        if is_html(values.get(b"content-type", b"")):
             return self._start_page(message, values)
         self._mode = self._send
         return self._send(message)
@@ -182,7 +183,7 @@ class GatedResponse:
         if undo is None or status == 206 or b"utf-16" in headers[b"content-type"].lower():
             return self._pass_closed(message)
         self._start, self._undo = message, undo
-        self._packer = Deflate() if encoding.strip().lower() not in (b"", b"identity") else None
+        self._packer = Deflate() if undo is not UNTOUCHED else None
         length = headers.get(b"content-length", b"")
         announced = int(length) if length.isdigit() else self._desk.page_bytes
         self._mode = self._on_first_body if announced > WHOLE_BYTES else self._gather
@@ -207,7 +208,7 @@ class GatedResponse:
 
     async def _send_whole(self, sent: bytes) -> None:
         """A page of which every byte is here. What goes wrong on our side costs what is optional, never the page."""
-        head = self._start
+        head: Message = self._start  # our own copy, see _on_start
         try:
             page = self._rewrite(self._undo.feed(sent))
             if not self._site.enforce:
@@ -215,11 +216,11 @@ class GatedResponse:
             else:
                 if page.counted:
                     self._desk.parts.counters.add_group(self._now, self._site.id, "held", page.counted)
-                sent, headers = self._compose(page)
-                head = {**head, "headers": headers}
+                sent, head["headers"] = self._compose(page)
         except Exception:  # the edge: whatever fails here must not take the site down
             log.exception("a page could not be rewritten; it is served with nothing foreign")
-            head = {**head, "headers": [*head["headers"], CLOSED]} if self._site.enforce else head
+            if self._site.enforce:
+                head["headers"] = [*head["headers"], CLOSED]
         await self._send(head)
         await self._send({"type": "http.response.body", "body": sent})
 
@@ -365,6 +366,12 @@ class GatedResponse:
             path = parts.masker.path(self._request.path)
             names = [(one.host, f"{one.detail} {path}") for one in held]
             parts.counters.add_each(self._now, self._site.id, "would_hold", names)
+
+
+@lru_cache(maxsize=256)
+def is_html(content_type: bytes) -> bool:
+    """Whether an answer of this type is a page."""
+    return content_type.lower().startswith(HTML)
 
 
 async def _wait_for_the_page() -> None:

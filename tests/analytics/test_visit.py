@@ -1,10 +1,11 @@
 """A visit is a run of events at most half an hour apart, carried in a signed cookie."""
 
+import os
 import random
 
 import pytest
 
-from gateway.analytics.visit import Visit, continue_visit, encode_visit, new_id, read_visit
+from gateway.analytics.visit import ID_LETTERS, IDS_AT_ONCE, Visit, continue_visit, encode_visit, new_id, read_visit
 from gateway.signing import TokenSigner
 from tests.example_site import NOW
 
@@ -87,7 +88,24 @@ def test_mutated_cookies_are_no_visit() -> None:
 
 
 def test_ids_do_not_repeat() -> None:
-    """View and visit ids have 128 random bits in 22 letters that fit into a form and a cookie."""
+    """View and visit ids have 132 random bits in 22 letters that fit into a form and a cookie."""
     ids = {new_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert all(len(one) == 22 and one.replace("-", "").replace("_", "").isalnum() for one in ids)
+
+
+def test_a_forked_process_has_ids_of_its_own() -> None:
+    """Servers fork their workers: what was drawn before is not given out in both."""
+    new_id()  # some are ready now
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, "".join(new_id() for _ in range(IDS_AT_ONCE)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(reading, 100_000).decode()
+    os.close(reading)
+    os.close(writing)
+    ours = {new_id() for _ in range(IDS_AT_ONCE)}
+    assert len(theirs) == ID_LETTERS * IDS_AT_ONCE
+    assert ours.isdisjoint(theirs[at : at + ID_LETTERS] for at in range(0, len(theirs), ID_LETTERS))

@@ -1,11 +1,12 @@
 """A visit is a run of events at most half an hour apart, carried in a signed cookie."""
 
-import os
 import random
+import subprocess
+import sys
 
 import pytest
 
-from gateway.analytics.visit import ID_LETTERS, IDS_AT_ONCE, Visit, continue_visit, encode_visit, new_id, read_visit
+from gateway.analytics.visit import IDS_AT_ONCE, Visit, continue_visit, encode_visit, new_id, read_visit
 from gateway.signing import TokenSigner
 from tests.example_site import NOW
 
@@ -94,18 +95,20 @@ def test_ids_do_not_repeat() -> None:
     assert all(len(one) == 22 and one.replace("-", "").replace("_", "").isalnum() for one in ids)
 
 
+FORKING = """
+import os, sys
+from gateway.analytics.visit import IDS_AT_ONCE, new_id
+new_id()  # some are ready now
+child = os.fork()
+sys.stdout.write("".join(f"{new_id()} " for _ in range(IDS_AT_ONCE)))
+sys.stdout.flush()
+os._exit(0) if child == 0 else os.waitpid(child, 0)
+"""
+
+
 def test_a_forked_process_has_ids_of_its_own() -> None:
     """Servers fork their workers: what was drawn before is not given out in both."""
-    new_id()  # some are ready now
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.write(writing, "".join(new_id() for _ in range(IDS_AT_ONCE)).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    theirs = os.read(reading, 100_000).decode()
-    os.close(reading)
-    os.close(writing)
-    ours = {new_id() for _ in range(IDS_AT_ONCE)}
-    assert len(theirs) == ID_LETTERS * IDS_AT_ONCE
-    assert ours.isdisjoint(theirs[at : at + ID_LETTERS] for at in range(0, len(theirs), ID_LETTERS))
+    found = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, check=True)
+    ids = found.stdout.split()
+    assert len(ids) == 2 * IDS_AT_ONCE
+    assert len(set(ids)) == len(ids)

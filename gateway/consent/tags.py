@@ -12,20 +12,20 @@ from typing import Any
 import lolhtml
 import msgspec
 
+from gateway.consent.page_frame import Frame, find_frame
 from gateway.consent.rare_tags import RARE, find_rare, selectors_of
 from gateway.consent.tag_addresses import OWN, find_host, read_data
-from gateway.consent.tag_gate import DEPENDS, Attributes, Held, Refused, TagGate, Verdict, disarm
+from gateway.consent.tag_gate import DEPENDS, Attributes, Held, TagGate, Verdict, disarm
+from gateway.consent.tags_scout import Handler, Scripts, ScriptScout, find_scripts
 from gateway.policy import UNKNOWN
 
 # Stands where our snippet goes. No page can hold it by chance or on purpose: it is made anew in each process.
 MARK = f"<!--gw-{secrets.token_hex(12)}-->"
 _MARK_BYTES = MARK.encode()
+EVERYWHERE = "script, img, head, "
 _OF_THE_PAGE = frozenset(("html", "head", "body", "meta"))
 _FRAMES = {"iframe": "src", "frame": "src", "embed": "src", "object": "data"}
 MAX_DEPTH = 8  # of pages inside of pages
-_LONGEST_END = 16  # bytes, more than "</script>" has: as many without text after a script's start mean that it is empty
-
-Scripts = dict[int, Refused]  # inline scripts that may not act, by their number in the page
 
 
 class Rewritten(msgspec.Struct, frozen=True):
@@ -42,55 +42,6 @@ class Rewritten(msgspec.Struct, frozen=True):
     topic: str
     held: tuple[Held, ...]
     counted: tuple[tuple[str, str], ...]
-
-
-class ScriptScout:
-    """Reads ahead of the parser that rewrites, which has sent a script's tag before it sees the text: `refused` are the
-    inline scripts that may not act. Its own output is thrown away, since to see text is to change it in pages that are
-    no UTF-8."""
-
-    def __init__(self, gate: TagGate) -> None:
-        self.refused: Scripts = {}
-        self._gate, self._number, self._unheard = gate, -1, 0
-        self._open: Attributes | None = None
-        self._text: list[str] = []
-        self._rewriter = lolhtml.HTMLRewriter(_drop)
-        self._rewriter.on("script", _Handler(element=self._on_script, text=self._on_text))
-
-    def read(self, chunk: bytes) -> bool:
-        """Read the next bytes; whether all scripts that have begun are judged."""
-        number = self._number
-        self._rewriter.write(chunk)
-        if self._open is not None and not self._text and number == self._number:
-            self._unheard += len(chunk)
-            if self._unheard > _LONGEST_END:
-                self._open = None
-        return self._open is None
-
-    def end(self) -> None:
-        """There is no more. A script without an end never runs."""
-        self._rewriter.end()
-
-    def close(self) -> None:
-        """Let the parser go, for the reason that PageRewriter does."""
-        del self._rewriter
-
-    def _on_script(self, element: lolhtml.Element) -> None:
-        self._number += 1
-        self._unheard = 0
-        self._text.clear()
-        attributes = element.attributes
-        self._open = attributes if self._gate.watches(attributes) else None
-
-    def _on_text(self, chunk: lolhtml.TextChunk) -> None:
-        if self._open is None:
-            return
-        self._text.append(chunk.text)
-        if chunk.last_in_text_node:
-            owners = self._gate.judge_script(self._open, "".join(self._text))
-            if owners:
-                self.refused[self._number] = dict.fromkeys(owners, "inline")
-            self._open = None
 
 
 class TagHolder:
@@ -119,22 +70,45 @@ class TagHolder:
 
     def look(self, element: lolhtml.Element, tag: str) -> None:
         """Judge one tag, and hold it back when it is refused."""
+        if tag == "script":
+            self.on_script(element)
+            return
         attributes = element.attributes
         verdict = self._gate.judge(tag, self._base, attributes)
-        if tag == "script":
-            self._number += 1
-            if verdict is None or verdict is DEPENDS:
-                verdict = self._look_at_script(attributes, verdict)
-        elif tag != "img" and (tag in _FRAMES or tag == "base"):
+        if tag in _FRAMES or tag == "base":
             self._look_further(element, tag, attributes, judged=verdict is not None)
         if verdict is not None:
-            self.held.append(verdict.held)
-            if self._enforce:
-                _put(element, verdict.put, verdict.taken)
+            self._hold(element, verdict)
 
     def on_element(self, element: lolhtml.Element) -> None:
         """The same as a callback of lolhtml."""
         self.look(element, element.tag_name)
+
+    def on_image(self, element: lolhtml.Element) -> None:
+        """Judge an image: the element of which pages have most."""
+        verdict = self._gate.judge("img", self._base, element.attributes)
+        if verdict is not None:
+            self._hold(element, verdict)
+
+    def on_script(self, element: lolhtml.Element) -> None:
+        """Judge a script by its tag and, where its text decides, by what was found of it."""
+        attributes = element.attributes
+        verdict = self._gate.judge("script", self._base, attributes)
+        self._number += 1
+        if verdict is DEPENDS:
+            self.depends, verdict = True, None
+        if verdict is None and self._scripts and (refused := self._scripts.get(self._number)):
+            verdict = disarm("script", attributes, (), refused)
+        if verdict is not None:
+            self._hold(element, verdict)
+
+    def _hold(self, element: lolhtml.Element, verdict: Verdict) -> None:
+        self.held.append(verdict.held)
+        if self._enforce:
+            for name, value in verdict.put:
+                element.set_attribute(name, value)
+            for name in verdict.taken:
+                element.remove_attribute(name)
 
     def on_noscript(self, chunk: lolhtml.TextChunk) -> None:
         """Text to browsers that run scripts, and so to lolhtml; to others elements like any, pixels above all."""
@@ -146,11 +120,6 @@ class TagHolder:
             text, held = self._rewrite_inside(text, self._base)
             self.held += held
             chunk.after(text.decode(), lolhtml.ContentType.HTML)
-
-    def _look_at_script(self, attributes: Attributes, verdict: Verdict | None) -> Verdict | None:
-        self.depends = self.depends or verdict is DEPENDS
-        refused = self._scripts.get(self._number)
-        return disarm("script", attributes, (), refused) if refused else None
 
     def _look_further(self, element: lolhtml.Element, tag: str, attributes: Attributes, *, judged: bool) -> None:
         """Where relative addresses lead from here; a frame's page, when the tag itself holds it."""
@@ -165,10 +134,7 @@ class TagHolder:
             _, held = self._rewrite_inside(content, OWN)
             if held:
                 refused = {one.owner: one.host for one in held}
-                verdict = disarm(tag, attributes, (name,), refused)
-                self.held.append(verdict.held)
-                if self._enforce:
-                    _put(element, verdict.put, verdict.taken)
+                self._hold(element, disarm(tag, attributes, (name,), refused))
         if tag == "iframe" and "srcdoc" in values:
             text, held = self._rewrite_inside(unescape(values["srcdoc"]).encode("utf-8", "replace"), self._base)
             self.held += held
@@ -190,7 +156,7 @@ class PageRewriter:
 
     `enforce=False` only lists; `rare` are the tags of RARE that the page may have. `scripts` are the inline scripts that
     are known to be refused; without it they are found on the way. The snippet is asked for when its place comes, once,
-    with the page's language and topic.
+    with the page's language and topic; where the page's `frame` is known, whoever knows it puts it in.
     """
 
     def __init__(
@@ -201,6 +167,7 @@ class PageRewriter:
         enforce: bool,
         rare: frozenset[str] = frozenset(RARE),
         scripts: Scripts | None = None,
+        frame: Frame | None = None,
     ) -> None:
         self._snippet = snippet
         self._out: list[Any] = []
@@ -216,9 +183,18 @@ class PageRewriter:
         self._rewriter = lolhtml.HTMLRewriter(self._out.append)
         self._began = False
         self._head = gate.head if enforce else ""
-        self._rewriter.on(selectors_of(rare, page=True, head=bool(self._head)), _Handler(element=self._on_element))
+        if self._head:  # any element may be the one before which it goes
+            self._rewriter.on(EVERYWHERE + selectors_of(rare, page=True), Handler(element=self._on_element))
+        else:
+            self._rewriter.on("script", Handler(element=holder.on_script))
+            self._rewriter.on("img", Handler(element=holder.on_image))
+            if others := selectors_of(rare, page=frame is None):
+                self._rewriter.on(others, Handler(element=self._on_element))
         if "noscript" in rare:
-            self._rewriter.on("noscript", _Handler(text=holder.on_noscript))
+            self._rewriter.on("noscript", Handler(text=holder.on_noscript))
+        if frame is not None:
+            self.document = self._inserted = self._began = True
+            self.language = frame.language
 
     def feed(self, chunk: bytes) -> bytes:
         """Rewrite the next bytes of the page; may hold some back until the tag or script they belong to is complete."""
@@ -308,66 +284,48 @@ class PageRewriter:
 
 def rewrite_page(body: bytes, gate: TagGate, *, enforce: bool) -> Rewritten:
     """Rewrite a whole page for the cache: the snippet's place is left open between `before` and `after`."""
-    scripts = _find_scripts(body, gate) if gate.may_know(body) else None
+    scripts = find_scripts(body, gate) if gate.may_know(body) else None
     page, depends = _rewrite_page(body, gate, scripts or {}, enforce=enforce)
-    if depends and scripts is None and (scripts := _find_scripts(body, gate)):
+    if depends and scripts is None and (scripts := find_scripts(body, gate)):
         page, _ = _rewrite_page(body, gate, scripts, enforce=enforce)
     return page
 
 
 def _rewrite_page(body: bytes, gate: TagGate, scripts: Scripts, *, enforce: bool) -> tuple[Rewritten, bool]:
     """The page, and whether it has scripts of which the text decides."""
-    rewriter = PageRewriter(gate, lambda _: _MARK_BYTES, enforce=enforce, rare=find_rare(body), scripts=scripts)
+    lowered = body.lower()
+    rare, frame = find_rare(lowered), None if gate.head else find_frame(body, lowered)
+    rewriter = PageRewriter(gate, lambda _: _MARK_BYTES, enforce=enforce, rare=rare, scripts=scripts, frame=frame)
     try:
         text = rewriter.feed(body) + rewriter.finish()
     finally:
         rewriter.close()
-    before, found, after = text.rpartition(_MARK_BYTES) if rewriter.document else (text, b"", b"")
+    before, document, after = text, False, b""
+    if frame is not None:
+        start, end, rest = text.rpartition(frame.end)
+        before, document, after = (start, True, end + rest) if end else (text, True, b"")
+    elif rewriter.document:
+        before, mark, after = text.rpartition(_MARK_BYTES)
+        document = bool(mark)
     held = tuple(rewriter.held)
-    counted = tuple((one.host, one.detail) for one in held)
-    return Rewritten(before, after, bool(found), rewriter.language, rewriter.topic, held, counted), rewriter.depends
+    counted = tuple([(one.host, one.detail) for one in held])
+    return Rewritten(before, after, document, rewriter.language, rewriter.topic, held, counted), rewriter.depends
 
 
 def rewrite_part(
     text: bytes, gate: TagGate, *, base: str = OWN, enforce: bool = True, depth: int = 0
 ) -> tuple[bytes, list[Held]]:
     """Rewrite HTML that is no page by itself. Raises RuntimeError for mark-up that browsers read in different ways."""
-    holder = TagHolder(gate, _find_scripts(text, gate), enforce=enforce, depth=depth, base=base)
-    rare = find_rare(text)
+    holder = TagHolder(gate, find_scripts(text, gate), enforce=enforce, depth=depth, base=base)
+    rare = find_rare(text.lower())
     out: list[Any] = []
     rewriter = lolhtml.HTMLRewriter(out.append)
-    rewriter.on(selectors_of(rare, page=False), _Handler(element=holder.on_element))
+    rewriter.on("script", Handler(element=holder.on_script))
+    rewriter.on("img", Handler(element=holder.on_image))
+    if others := selectors_of(rare, page=False):
+        rewriter.on(others, Handler(element=holder.on_element))
     if "noscript" in rare:
-        rewriter.on("noscript", _Handler(text=holder.on_noscript))
+        rewriter.on("noscript", Handler(text=holder.on_noscript))
     rewriter.write(text)
     rewriter.end()
     return b"".join(out), holder.held
-
-
-def _find_scripts(body: bytes, gate: TagGate) -> Scripts:
-    """The inline scripts of a page that may not act."""
-    scout = ScriptScout(gate)
-    try:
-        scout.read(body)
-        scout.end()
-    finally:
-        scout.close()
-    return scout.refused
-
-
-def _put(element: lolhtml.Element, put: tuple[tuple[str, str], ...], taken: tuple[str, ...]) -> None:
-    for name, value in put:
-        element.set_attribute(name, value)
-    for name in taken:
-        element.remove_attribute(name)
-
-
-def _drop(_output: object) -> None:
-    """What a scout would send."""
-
-
-class _Handler:
-    """Callbacks in the shape that lolhtml looks for; only those given are there."""
-
-    def __init__(self, **callbacks: Callable[..., None]) -> None:
-        self.__dict__.update(callbacks)

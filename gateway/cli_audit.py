@@ -15,12 +15,12 @@ from gateway.cli_init import ResolveOption, check_resolve, show_progress
 from gateway.consent.audit_evidence import Evidence
 from gateway.consent.audit_knowledge import Knowledge, load_knowledge
 from gateway.consent.audit_rules import judge
-from gateway.consent.catalogue import load_catalogue
 from gateway.errors import ConfigError, LookFailed
 from gateway.resources import config_file
 from gateway.survey.audit_report import Report, build_report, write_json, write_page
 from gateway.survey.eyes import load_browser, require_chromium
 from gateway.survey.first_look import check_url
+from gateway.survey.outside import load_outside
 
 out = Console(emoji=False)
 COLOURS = {"error": "bold red", "warning": "yellow", "notice": "cyan"}
@@ -49,7 +49,7 @@ def audit(
     """
     knowledge = load_knowledge(config_file("audit.toml"))
     evidence = _visit(check_url(url), pages, knowledge, check_resolve(resolve))
-    catalogue = load_catalogue(config_file("catalogue"))
+    catalogue = load_outside()
     findings = judge(evidence, catalogue, knowledge.patterns)
     report = build_report(evidence, findings, catalogue, datetime.now().astimezone().isoformat(" ", "minutes"))
     if output is not None:

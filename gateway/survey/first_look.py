@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from gateway.consent.catalogue import Catalogue, load_catalogue
+from gateway.consent.catalogue import Catalogue
 from gateway.consent.controller_guess import guess_controller
 from gateway.consent.policy_draft import Draft, Frame, write_policy
 from gateway.consent.recognise import Inventory, recognise
@@ -15,6 +15,7 @@ from gateway.policy import parse_policy
 from gateway.resources import config_file
 from gateway.survey.crawl import Limits, Walk, walk
 from gateway.survey.eyes import open_eye
+from gateway.survey.outside import load_outside
 from gateway.toml_text import quote
 
 Tell = Callable[[str], None]
@@ -49,7 +50,7 @@ def look_at(url: str, limits: Limits, tell: Tell, resolve: Sequence[str] = (), *
 def draft_files(seen: Walk, day: str, catalogue: Catalogue | None = None) -> FirstLook:
     """Name what was seen and write the files. What is written is read once, as the gateway will."""
     sightings = seen.sightings
-    inventory = recognise(sightings, catalogue or load_catalogue(config_file("catalogue")))
+    inventory = recognise(sightings, catalogue or load_outside())
     draft = Draft(
         sightings=sightings,
         inventory=inventory,

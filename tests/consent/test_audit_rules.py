@@ -10,13 +10,13 @@ import pytest
 from gateway.consent.audit_evidence import Evidence, Finding, Phase, PhaseId
 from gateway.consent.audit_knowledge import load_knowledge
 from gateway.consent.audit_rules import judge
-from gateway.consent.catalogue import load_catalogue
 from gateway.consent.seen import SeenCookie, SeenKey, SeenRequest, domain_of, is_own, is_same_site
 from gateway.consent.seen_banner import SeenBanner, SeenControl, SeenSwitch, contrast_of
 from gateway.errors import ConfigError
 from gateway.resources import config_file
+from gateway.survey.outside import load_outside
 
-CATALOGUE = load_catalogue(config_file("catalogue"))
+CATALOGUE = load_outside()
 KNOWLEDGE = load_knowledge(config_file("audit.toml"))
 SITE, HOST = "http://www.voorbeeld.example/", "www.voorbeeld.example"
 TEXT = "Voorbeeld vraagt toestemming. U kunt uw keuze altijd wijzigen. Weigeren Instellingen Accepteren"

@@ -1,0 +1,9 @@
+"""What is known when a site is looked at from outside: the catalogue, and the gateway itself."""
+
+from gateway.consent.catalogue import Catalogue, load_catalogue
+from gateway.resources import config_file
+
+
+def load_outside() -> Catalogue:
+    """The shipped catalogue with the gateway's own entries. Raises ConfigError."""
+    return load_catalogue(config_file("catalogue"), config_file("catalogue_own"))

@@ -16,6 +16,7 @@ from gateway import ledger
 from gateway.config import load_config
 from gateway.consent.dpv import build_record
 from gateway.consent.receipt import verify_receipt
+from gateway.consent.shown_text import all_texts, build_page, find_texts, style_of
 from gateway.database import open_database
 from gateway.errors import ConfigError, HeadsBroken, LedgerBroken
 from gateway.heads import (
@@ -35,10 +36,18 @@ ledger_app = typer.Typer(help="The record of every choice, and what proves it.",
 receipt_app = typer.Typer(help="The receipts that visitors are given.", no_args_is_help=True)
 
 Watched = TypeVar("Watched")
+SHORTEST_HASH, HEX = 6, frozenset("0123456789abcdef")
 LONG = 20_000  # entries or heads from which a bar shows how far it is
 out = Console(emoji=False)
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="gateway.toml, or the folder that holds it.")]
 KeyOption = Annotated[Path | None, typer.Option("--public-key", help="PEM file to check with, instead of our own.")]
+
+
+class Part(StrEnum):
+    """What of a text is shown as a page."""
+
+    BANNER = "banner"
+    PREFERENCES = "preferences"
 
 
 class Format(StrEnum):
@@ -147,16 +156,58 @@ def ledger_export(
     form: Annotated[
         Format, typer.Option("--format", help="jsonl: entries as they are; dpv: choices as JSON-LD (ISO/IEC TS 27560).")
     ] = Format.JSONL,
+    texts_file: Annotated[
+        Path | None, typer.Option("--texts", help="Write what was shown into this file too, as JSON Lines.")
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Print every entry as a line of JSON, or every choice as a line of JSON-LD."""
     loaded = load_config(config)
     policies = {site.id: site.policy for site in loaded.sites}
-    for entry in ledger.entries(open_database(loaded.database_url)):
+    engine = open_database(loaded.database_url)
+    if texts_file is not None:
+        try:
+            with texts_file.open("wb") as file:
+                file.writelines(msgspec.json.encode(text) + b"\n" for text in all_texts(engine))
+        except OSError as error:
+            raise ConfigError(str(texts_file), "--texts", None, f"cannot be written ({error.strerror})") from error
+    for entry in ledger.entries(engine):
         if form is Format.JSONL:
             sys.stdout.write(msgspec.json.encode(entry).decode() + "\n")
         elif entry.kind == "choice":
             sys.stdout.write(msgspec.json.encode(build_record(entry, policies.get(entry.site))).decode() + "\n")
+
+
+@ledger_app.command("wording")
+def ledger_wording(
+    text_hash: Annotated[
+        str, typer.Argument(metavar="HASH", help="`shown` or `wording` of an entry, or its beginning.")
+    ],
+    page: Annotated[Part | None, typer.Option(help="Print this part as an HTML page that needs no other file.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Print what visitors were shown when they chose: every word, and banner and preferences page as they were rendered.
+
+    An entry's `shown` is one text; its `wording` may be several, one for each language and each release that rendered it
+    in its own way. Status 1: nothing is kept under this hash, or it is not what was kept.
+    """
+    if len(text_hash) < SHORTEST_HASH or not HEX.issuperset(text_hash.lower()):
+        raise ConfigError("command line", "HASH", text_hash, f"wanted at least {SHORTEST_HASH} hexadecimal digits")
+    engine = open_database(load_config(config).database_url)
+    found = find_texts(engine, text_hash.lower())
+    if not found:
+        out.print("nothing is kept under this hash", highlight=False)
+    for text in found:
+        if not text.is_whole:
+            out.print(f"broken: {text.hash} was changed after it was kept", highlight=False, soft_wrap=True)
+        elif page and text.language:
+            style = next((one.content for one in find_texts(engine, style_of(text)) if one.is_whole), "")
+            sys.stdout.write(build_page(text, style, page.value) + "\n")
+        else:
+            raw = text.content.encode()
+            sys.stdout.write((msgspec.json.format(raw).decode() if text.language else text.content) + "\n")
+    if not all(text.is_whole for text in found) or not found:
+        raise typer.Exit(1)
 
 
 @ledger_app.command("key")

@@ -172,6 +172,19 @@ KEPT_HELD = Table(
     Column("at", Float, nullable=False),
 )
 
+# What visitors were shown, by the hash of its content; a style sheet has neither site nor language.
+SHOWN_TEXTS = Table(
+    "shown_texts",
+    METADATA,
+    Column("hash", String(64), primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("site", String(32), nullable=False),
+    Column("language", String(16), nullable=False),
+    Column("wording", String(64), nullable=False),
+    Column("content", Text, nullable=False),
+    Index("shown_texts_by_wording", "wording"),
+)
+
 MIGRATION_LOCK = 4_711_001  # PostgreSQL advisory lock held while the schema is being changed
 
 

@@ -17,7 +17,9 @@ from typer.testing import CliRunner, Result
 from gateway import ledger
 from gateway.cli import app
 from gateway.config import Config
+from gateway.consent.shown_text import ShownText, digest
 from gateway.database import LEDGER, transaction
+from gateway.errors import ConfigError
 from gateway.flows.choose import Said, choose
 from gateway.flows.seal import seal
 from gateway.heads import HEADS_FILE, KEY_FILE, PUBLIC_FILE, append_head, build_head, load_signing_key, new_key
@@ -261,3 +263,51 @@ def test_the_keeper_signs_while_it_runs_and_when_it_stops(tmp_path: Path) -> Non
     assert newest is not None
     assert [json.loads(line)["sequence"] for line in lines] == [1, 2]
     assert json.loads(lines[-1])["hash"] == newest.hash
+
+
+@pytest.fixture
+def shown(world: World) -> ShownText:
+    """A text on which somebody has chosen."""
+    content = json.dumps(
+        {"banner": "<p>Cookies?</p>", "preferences": "<head></head><h1>Keuze</h1>", "style": digest("p{}")}
+    )
+    text = ShownText(digest(content), "nl", world.config.sites[0].policy.wording, content, "p{}", "")
+    said = Said("reject_all", frozenset(), "nl", "banner", shown=text)
+    choose(said, None, world.config.sites[0], world.config, world.engine, NOW + 90)
+    return text
+
+
+def test_a_record_s_text_is_printed(world: World, shown: ShownText) -> None:
+    """By its hash, by a beginning of it, by the policy's wording hash; as data, and as a page with its style in it."""
+    for wanted in (shown.hash, shown.hash[:8].upper(), shown.wording):
+        got = world.run("ledger", "wording", wanted)
+        assert (got.exit_code, json.loads(got.output)) == (0, json.loads(shown.content))
+    assert (
+        "<style>p{}</style></head><body><p>Cookies?</p>"
+        in world.run("ledger", "wording", shown.hash, "--page", "banner").output
+    )
+    assert world.run("ledger", "wording", shown.hash, "--page", "preferences").output.endswith("<h1>Keuze</h1>\n")
+    assert world.run("ledger", "wording", digest("p{}")).output == "p{}\n"
+
+
+def test_a_text_that_is_not_there_or_was_changed_is_bad_news(world: World, shown: ShownText) -> None:
+    """An unknown hash and an edited text end with status 1; what is no hash is named."""
+    assert world.run("ledger", "wording", "0" * 64).exit_code == 1
+    for wrong in ("abc", "zzzzzzzz", "%%%%%%%%"):
+        got = world.run("ledger", "wording", wrong)
+        assert isinstance(got.exception, ConfigError)
+        assert "hexadecimal" in str(got.exception)
+    world.write("UPDATE shown_texts SET content = replace(content, 'Cookies', 'Koekjes')")
+    got = world.run("ledger", "wording", shown.hash)
+    assert (got.exit_code, "was changed after it was kept" in got.output) == (1, True)
+
+
+def test_an_export_takes_the_texts_along(world: World, shown: ShownText, tmp_path: Path) -> None:
+    """In a file beside it, each once; the export itself verifies as ever."""
+    beside = tmp_path / "texts.jsonl"
+    entries = world.run("ledger", "export", "--texts", str(beside)).output.splitlines()
+    assert json.loads(json.loads(entries[-1])["body"])["shown"] == shown.hash
+    kept = [json.loads(line) for line in beside.read_text("utf-8").splitlines()]
+    assert sorted(text["content"] for text in kept) == sorted([shown.content, "p{}"])
+    got = world.run("ledger", "export", "--texts", str(tmp_path))
+    assert isinstance(got.exception, ConfigError)

@@ -90,6 +90,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "migrations",
         "ledger",
         "operators",
+        "consent/shown_text",
         "consent/tombstones",
         "analytics/visitor",
         "destinations",

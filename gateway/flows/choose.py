@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from gateway import ledger
 from gateway.config import Config, Site
 from gateway.consent.decision import NONE, UNDECIDED, Choice, Decision
+from gateway.consent.shown_text import ShownText, is_kept, keep_text
 from gateway.consent.tombstones import add_tombstone, ring
 from gateway.consent.wanted import Wanted, build_wanted, name_grants, read_grants, read_switches
 from gateway.database import CONSENTS, is_sqlite, transaction
@@ -43,7 +44,8 @@ class Said(msgspec.Struct, frozen=True):
     looked for, each with whether it came.
 
     `services` are those switched on, None when the form has no switches for them; of ALLOW it is the one to add to what is
-    `held`. `literal` is how the switches are read, see consent/wanted.py.
+    `held`. `literal` is how the switches are read, see consent/wanted.py. `shown` is the text on the page, or only the hash
+    of one that is not today's.
     """
 
     choice: str
@@ -55,6 +57,7 @@ class Said(msgspec.Struct, frozen=True):
     literal: bool = True
     held: Decision = UNDECIDED
     signals: Mapping[str, bool] = {}
+    shown: ShownText | str = ""
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -134,6 +137,8 @@ def _commit(
         choice = _choice(said, wanted, before, consent_id, revision, site, now)
         chosen = Chosen(choice, wanted, _outcome(wanted, old, policy), withdrawn, lost)
         _append(connection, said, chosen, consent_id, revision, site, now)
+        if isinstance(said.shown, ShownText):
+            keep_text(connection, said.shown, site.id, now)
     return chosen
 
 
@@ -194,9 +199,11 @@ def _append(
         "withdrawn": list(chosen.withdrawn),
         "scopes": policy.scopes,
         "wording": policy.wording,
+        "shown": _find_shown(connection, said, site),
         "policy": policy.file.version,
         "language": said.language,
         "channel": said.channel,
+        "again": said.held.chosen,
         "signals": dict(said.signals),
         "revision": revision if consent_id else 0,
     }
@@ -207,6 +214,13 @@ def _append(
         body["services"] = {answer: sorted(services) for answer, services in exceptions.items()}
         body["service_scopes"] = {service: policy.service_scopes[service] for service in sorted(named)}
     ledger.append(connection, at=now, site=site.id, kind="choice", consent_id=consent_id or None, body=body)
+
+
+def _find_shown(connection: Connection, said: Said, site: Site) -> str:
+    """The hash of what was shown: today's text, or an earlier one that is kept; what a post invents is nothing."""
+    if isinstance(said.shown, ShownText):
+        return said.shown.hash
+    return said.shown if said.shown and is_kept(connection, said.shown, site.id) else ""
 
 
 def _lost_alone(chosen: Chosen, policy: Policy) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,15 +12,17 @@ from sqlalchemy.exc import DBAPIError
 from gateway.analytics.visit import NAME as VISIT
 from gateway.analytics.visit import continue_visit
 from gateway.config import Site
+from gateway.consent.asked import narrow, read_asked
 from gateway.consent.banner import choose_language
 from gateway.consent.consent_cookie import NAME as CONSENT
 from gateway.consent.consent_cookie import build_set_cookie, encode_choice
 from gateway.consent.cookies import cut_to, expire_cookies, paths_above
 from gateway.consent.decision import Choice, Decision, decide
+from gateway.consent.shown_text import ShownText
 from gateway.consent.wanted import PLAIN, takes_back
 from gateway.errors import BadRequest, JournalFull
 from gateway.event import Event, Hit
-from gateway.flows.choose import ALLOW, CHOICES, SAVE, Chosen, Said, choose, find_wanted
+from gateway.flows.choose import ACCEPT_ALL, ALLOW, CHOICES, SAVE, Chosen, Said, choose, find_wanted
 from gateway.flows.collect import collect
 from gateway.flows.decide import Decider
 from gateway.flows.view import visit_cookie
@@ -35,6 +37,7 @@ log = logging.getLogger("gateway.consent")
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+MAX_HASH = 64
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 1000  # a switch for each service
 EXPIRING_BYTES = 3000  # proxies take heads of 4 KB; what does not fit goes with the next pages
@@ -54,6 +57,8 @@ class Post(msgspec.Struct, frozen=True):
     services: frozenset[str] | None = None
     literal: bool = True
     by_script: bool = False
+    shown: str = ""
+    asked: dict[str, str] | None = None
 
 
 class Choosing:
@@ -77,31 +82,45 @@ class Choosing:
         name = self._desk.cookie_name(CONSENT, request, site)
         before = self._decider.read(request.cookie(name))
         said = self._said(post, decision, request, site)
-        if not self._takes_back(said, before, site) and not self._limit_rate.allow(request.client, now):
-            raise BadRequest(429, "too_many", "too many choices from this network; wait a minute")
-        chosen = await self._commit(said, before, site, now)
         by_script = b"application/json" in request.headers.get(b"accept", b"")
+        asked = _find_asked(post, site)
+        if site.policy.scopes and not asked.policy.scopes:
+            if by_script:  # which sends the form itself then
+                raise BadRequest(409, "outdated", "what this page asks for has changed; load it again")
+            await _send_back(send, post)
+            return
+        if not self._takes_back(said, before, asked) and not self._limit_rate.allow(request.client, now):
+            raise BadRequest(429, "too_many", "too many choices from this network; wait a minute")
+        chosen = await self._commit(said, before, asked, now)
         cookies = [self._cookie(name, chosen.choice, request, site)]
         cookies += self._expired(post, chosen, request, site, now)
         cookies += self._count_view(post, chosen, decision, request, site, now, pending=not by_script)
         if by_script:
             await reply(send, 200, self._summary(chosen, request, site, now), JSON, cookies=cookies)
         else:
-            location = post.return_to or "/"
-            await reply(send, 303, headers=[(b"location", location.encode("latin-1"))], cookies=cookies)
+            await _send_back(send, post, cookies)
 
     def _said(self, post: Post, decision: Decision, request: VisitorRequest, site: Site) -> Said:
+        """What was said, under which words: those that the form names, or in the browser's language where it names none."""
+        shown = self._find_shown(post, request, site)
         return Said(
             post.choice,
             post.purposes,
-            self._language(request, site),
+            shown.language if shown else self._language(request, site),
             "script" if post.by_script else CHANNELS.get(post.choice, "banner"),
             request.objects(site.config.signals),
             post.services,
             post.literal,
             decision,
             {signal: bool(getattr(request, signal)) for signal in site.config.signals},
+            shown or post.shown,
         )
+
+    def _find_shown(self, post: Post, request: VisitorRequest, site: Site) -> ShownText | None:
+        snippets = self._desk.snippets
+        if not post.shown:  # said by a site's own script, or by a form of its own
+            return snippets.shown_text(site, self._language(request, site))
+        return snippets.find_shown(site, post.shown, self._desk.languages[site.id])
 
     def _takes_back(self, said: Said, before: Choice | None, site: Site) -> bool:
         """Whether something that still holds is taken back. That is never kept waiting, and nobody can do it over and
@@ -201,6 +220,21 @@ def _may_stay(name: str, policy: Policy, granted: Decision) -> bool:
     return purpose == UNKNOWN or granted.allows_service(service, purpose)
 
 
+def _find_asked(post: Post, site: Site) -> Site:
+    """The site as far as the page with the form asked for it. A no, and what does not say what was asked, is to all of it."""
+    says_yes = post.choice == ACCEPT_ALL or (post.choice == SAVE and (post.purposes or post.services))
+    if post.asked is None or not says_yes:
+        return site
+    policy = narrow(site.policy, post.asked)
+    return site if policy is site.policy else msgspec.structs.replace(site, policy=policy)
+
+
+async def _send_back(send: Send, post: Post, cookies: Sequence[str] = ()) -> None:
+    """To the page on which the form stood."""
+    location = post.return_to or "/"
+    await reply(send, 303, headers=[(b"location", location.encode("latin-1"))], cookies=cookies)
+
+
 def parse_post(body: bytes, request: VisitorRequest, site: Site) -> Post:
     """The form's fields; raises BadRequest that names what was wrong and what is wanted."""
     try:
@@ -232,6 +266,8 @@ def parse_post(body: bytes, request: VisitorRequest, site: Site) -> Post:
         services if switches or choice == ALLOW else None,
         switches != PLAIN,
         fields.get("by") == ["script"],
+        fields.get("shown", [""])[0][:MAX_HASH],
+        read_asked(fields["asked"][0]) if "asked" in fields else None,
     )
 
 

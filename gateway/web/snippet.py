@@ -7,7 +7,7 @@ that they are right in a page of any encoding.
 
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from html import escape
 from typing import Any
@@ -17,7 +17,8 @@ import msgspec
 
 from gateway.config import Config, Site
 from gateway.consent.banner import direction, purpose_texts
-from gateway.consent.decision import Decision
+from gateway.consent.decision import UNDECIDED, Decision
+from gateway.consent.shown_text import ShownText, build_shown_text
 from gateway.resources import Asset, text_file, texts
 from gateway.web.pages import Pages
 from gateway.web.site_scripts import build_head, build_leave, head_tag
@@ -44,6 +45,7 @@ class Snippets:
         self._leave = {site.id: build_leave(site.policy, assets) for site in config.sites}
         self.heads = {site.id: build_head(site, assets) for site in config.sites}
         self._rendered: dict[tuple[str, str, str, bool], Template] = {}
+        self._shown: dict[tuple[str, str], ShownText] = {}
 
     def asset_url(self, name: str) -> str:
         """The address of a script or style; it changes with the content."""
@@ -76,8 +78,34 @@ class Snippets:
         """Banner and settings link alone, for a page that embeds the script."""
         return Template(self._banner(site, language, decision)).fill(view).decode("ascii")
 
+    def shown_text(self, site: Site, language: str) -> ShownText:
+        """What a visitor of the site who is asked in this language sees; its forms name it by its hash."""
+        found = self._shown.get((site.id, language))
+        if found is None:
+            found = self._shown[site.id, language] = self._build_shown(site, language)
+        return found
+
+    def find_shown(self, site: Site, text_hash: str, languages: Iterable[str]) -> ShownText | None:
+        """The text of today with this hash, in whichever of the languages."""
+        texts = (self.shown_text(site, language) for language in languages)
+        return next((text for text in texts if text.hash == text_hash), None)
+
     def banner_parts(self, site: Site, language: str, decision: Decision) -> dict[str, Any]:
         """The names that the templates use."""
+        shown = self.shown_text(site, language)
+        return {**self._parts(site, language, decision), "shown": shown.hash, "asked": shown.asked}
+
+    def _build_shown(self, site: Site, language: str) -> ShownText:
+        parts = self._parts(site, language, UNDECIDED)
+        names = {"banner": "banner.html", "preferences": "preferences.html"}
+        open_places = {"shown": "", "asked": "", "return_to": "", "saved": False}
+        rendered = {name: self.pages.render(file, **parts, **open_places) for name, file in names.items()}
+        style = self._assets["banner.css"].body.decode()
+        return build_shown_text(
+            site.id, language, site.policy, parts["purposes"], self.texts[language], rendered, style
+        )
+
+    def _parts(self, site: Site, language: str, decision: Decision) -> dict[str, Any]:
         words = self.texts[language]
         return {
             "t": words,

@@ -27,6 +27,7 @@ class SiteConfig(Section, frozen=True):
     cookie_domain: str = ""
     guard: bool = False
     consent_mode: Literal["auto", "on", "off"] = "auto"
+    shims: tuple[Literal["cookiebot", "vanilla-cookieconsent", "klaro"], ...] = ()
     signals: tuple[Literal["gpc", "dnt"], ...] = ("gpc",)
     honour_refusals: bool = True
 

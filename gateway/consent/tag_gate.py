@@ -4,10 +4,12 @@ Default deny: a host that no service of the policy names is refused too, and nev
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 import msgspec
 
 from gateway.consent.decision import Decision
+from gateway.consent.foreign_marks import MARKS, Marks, find_marks, names_of
 from gateway.consent.script_rules import RULES, make_signature, read_kind, read_rules
 from gateway.consent.tag_addresses import OWN, find_addresses, host_of
 from gateway.policy import NOBODY, Owner, Policy
@@ -35,9 +37,10 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What becomes of a refused tag: attributes that are put on it, and names taken off, as often as they stand there."""
+    """What becomes of a tag: attributes that are put on it, and names taken off, as often as they stand there. `held` is
+    None for one that is let go."""
 
-    held: Held
+    held: Held | None
     put: tuple[tuple[str, str], ...]
     taken: tuple[str, ...]
 
@@ -121,6 +124,10 @@ class TagGate:
 
     def _judge(self, tag: str, base: str, attributes: Attributes) -> Verdict | None:
         values = dict(reversed(attributes))  # given twice, the first counts
+        if not MARKS.isdisjoint(values):
+            marks = find_marks(tag, values, self._names)
+            if marks is not None:
+                return self._judge_marked(tag, base, values, marks)
         acting: list[str] = []
         refused: Refused = {}
         for names, addresses in find_addresses(tag, values):
@@ -134,6 +141,26 @@ class TagGate:
         if refused:
             return disarm(tag, attributes, acting, refused)
         return DEPENDS if tag == "script" and _is_rules(values) else None
+
+    def _judge_marked(self, tag: str, base: str, values: Mapping[str, str], marks: Marks) -> Verdict:
+        """A tag that waited for another tool: it acts now, or waits for us. Hosts count as those of any other tag."""
+        refused: Refused = {owner: "inline" for owner in marks.owners if not self._allows(owner)}
+        for _, addresses in find_addresses(tag, {**values, **marks.live}):
+            refused |= self._refuse(addresses, base)
+        if not refused:
+            put = tuple((name, value) for name, value in marks.live.items() if value)
+            return Verdict(None, put, tuple(name for name in marks.taken if not marks.live.get(name)))
+        acting = [name for name in marks.live if name != "type"]
+        held = disarm(tag, tuple(marks.live.items()), acting, refused)
+        return Verdict(held.held, held.put, tuple(name for name in marks.taken if name != "type"))
+
+    def _allows(self, owner: Owner) -> bool:
+        purpose, service = owner
+        return self._decision.allows_service(service, purpose)
+
+    @cached_property
+    def _names(self) -> dict[str, Owner]:
+        return names_of(self._policy)
 
     def _refuse(self, addresses: Iterable[str], base: str) -> Refused:
         refused: Refused = {}

@@ -103,7 +103,9 @@ class TagHolder:
             self._hold(element, verdict)
 
     def _hold(self, element: lolhtml.Element, verdict: Verdict) -> None:
-        self.held.append(verdict.held)
+        """Hold a tag back, or let go of one that waited for another tool."""
+        if verdict.held is not None:
+            self.held.append(verdict.held)
         if self._enforce:
             for name, value in verdict.put:
                 element.set_attribute(name, value)

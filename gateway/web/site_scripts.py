@@ -11,6 +11,7 @@ from html import escape
 from gateway.config import Site
 from gateway.consent.consent_cookie import NAME as CONSENT
 from gateway.consent.decision import Decision
+from gateway.consent.foreign_marks import names_of, plain
 from gateway.policy import ANY, NECESSARY, Owner, Policy, Service
 from gateway.resources import Asset, build_asset
 
@@ -54,6 +55,11 @@ def build_head(site: Site, assets: dict[str, Asset]) -> Asset | None:
     if uses_consent_mode(site):
         parts.append("consent_mode.js")
         settings["signals"] = _signals(policy)
+    parts += [f"shim_{plain(name)}.js" for name in site.config.shims]
+    if site.config.guard or site.config.shims:
+        parts.append("marks.js")
+        settings |= {"names": {name: _waits_for(owner) for name, owner in names_of(policy).items()}}
+        settings |= {"purposes": ["necessary", *policy.scopes], "services": list(policy.services)}
     if not parts:
         return None
     value = in_javascript(settings).removesuffix("}") + f',"granted":{GRANTED}}}'

@@ -262,7 +262,9 @@ function loadStyle() {
 if (!window.gateway) {
   const queue = []; // waits for the collect script, which takes it over with `track`
   const track = (name, props) => { if (has("own_statistics")) queue.push([name, props]); };
-  window.gateway = { consent: { has, when, open, withdraw, release: letGo }, track, queue };
+  window.gateway = {
+    consent: { has, when, open, withdraw, release: letGo, get chosen() { return config.chosen; } }, track, queue,
+  };
   // Before anything is fetched: what is withdrawn in another tab meanwhile must not be missed.
   channel.onmessage = ({ data: left }) => (left ? startOver(left) : catchUp());
   if (config.standalone) startStandalone().catch(() => {});

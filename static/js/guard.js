@@ -11,6 +11,7 @@
  *   suffixes  [".example.net", the same], the longest first
  */
 /* global gwHead */
+import { mayAct } from "./lib/early.js";
 const ACTING = {
   script: ["src"], iframe: ["src"], img: ["src", "srcset"], source: ["src", "srcset"], video: ["src", "poster"],
   audio: ["src"], track: ["src"], embed: ["src"], object: ["data"], link: ["href"],
@@ -24,22 +25,12 @@ const CONTENT = /<(script|iframe|img|source|video|audio|track|embed|object|link)
 const hosts = new Map(Object.entries(gwHead.hosts));
 const UNKNOWN = "unknown";
 
-/** Whether a host with this owner may be contacted. */
-function may(owner) {
-  const [purpose, service] = owner.split(" ");
-  if (window.gateway) return window.gateway.consent.has(service || purpose);
-  const { granted } = gwHead;
-  if (purpose === "necessary" || granted.includes("+" + service)) return true;
-  if (purpose === "any") return granted.some((name) => !/^[-+]/.test(name));
-  return granted.includes(purpose) && !granted.includes("-" + service);
-}
-
 /** What an address has to wait for, as `hosts` has it; empty when it may be contacted. */
 function refused(address) {
   const { protocol, hostname: host } = new URL(address, document.baseURI);
   if (!/^(http|ws)s?:$/.test(protocol) || host === location.hostname || gwHead.own.includes(host)) return "";
   const owner = hosts.get(host) || gwHead.suffixes.find(([suffix]) => host.endsWith(suffix))?.[1] || UNKNOWN;
-  return may(owner) ? "" : owner;
+  return mayAct(owner) ? "" : owner;
 }
 
 /** What an attribute's value has to wait for. */

@@ -10,6 +10,7 @@ from tests.journeys.signals_site import POLICY, SignalsSite, open_signals_site
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
+SHIMS = ["cookiebot", "vanilla-cookieconsent", "klaro"]
 REFUSE, ACCEPT = "Alles weigeren", "Alles accepteren"
 EARLY = """<script>
 window.said = []; window.told = [];
@@ -45,7 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignalsSite]:
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignalsSite]:
     """The site with a guard, Consent Mode and shims."""
     folder = tmp_path_factory.mktemp("guarded")
-    with open_signals_site(folder, POLICY, guard=True, consent_mode="on") as opened:
+    with open_signals_site(folder, POLICY, guard=True, consent_mode="on", shims=SHIMS) as opened:
         yield opened
 
 
@@ -241,3 +242,84 @@ def test_consent_mode_is_told_first_and_of_each_change(browser: Browser, guarded
     assert page.evaluate("JSON.parse(localStorage.states)[2].ad_storage") == "denied"
     assert page.evaluate("JSON.parse(localStorage.states)[2].analytics_storage") == "granted"
     assert page.evaluate(STATES)[1:] == [["update", ["analytics_storage", "security_storage"], 7]]
+
+
+# Code as it is written against three other tools.
+OTHERS = """<script>
+window.log = [];
+for (const name of ["OnConsentReady", "OnAccept", "OnDecline"]) addEventListener("Cookiebot" + name, () => log.push(name));
+window.CookiebotCallback_OnAccept = () => log.push("callback " + Cookiebot.consent.statistics);
+addEventListener("cc:onConsent", ({ detail }) => log.push("onConsent " + detail.cookie.categories));
+addEventListener("cc:onChange", ({ detail }) => log.push("onChange " + detail.changedCategories));
+CookieConsent.run({ categories: { necessary: {}, analytics: {}, ads: {} }, onConsent: () => log.push("run") });
+klaro.getManager().watch({ update: (manager, kind, consents) => log.push(kind + " " + consents.tool) });
+addEventListener("load", () => log.push("load"));
+window.state = () => [
+  Cookiebot.hasResponse, Cookiebot.consented, Cookiebot.declined, Cookiebot.consent.marketing, Cookiebot.consent.method,
+  CookieConsent.validConsent(), CookieConsent.acceptedCategory("analytics"), CookieConsent.acceptedCategory("ads"),
+  CookieConsent.acceptedService("tool", "ads"), CookieConsent.getUserPreferences().acceptType,
+  klaro.getManager().confirmed, klaro.getManager().getConsent("tool"), klaro.getManager().getConsent("niemand"),
+];
+</script>"""
+NOTHING_YET = [False, False, False, False, None, False, False, False, False, "", False, False, False]
+EVERY_YES = [True, True, False, True, "explicit", True, True, True, True, "all", True, True, False]
+ONE_YES = [True, True, False, False, "explicit", True, True, False, False, "custom", True, False, False]
+ALL_NO = [True, False, True, False, "explicit", True, False, False, False, "necessary", True, False, False]
+
+
+def test_code_for_other_tools_finds_what_it_uses(browser: Browser, guarded: SignalsSite) -> None:
+    """Questions, events and callbacks of three tools are answered from the choice made here, before and after it, on the
+    next page, and after a withdrawal; their ways to the settings lead to ours."""
+    page = open_context(browser).new_page()
+    page.goto(guarded.put("/anderen", "<main>Anderen</main>", OTHERS))
+    page.wait_for_function("log.includes('load')")
+    assert (page.evaluate("log"), page.evaluate("state()")) == (["load"], NOTHING_YET)
+    press(page, ACCEPT)
+    told = {"OnConsentReady", "OnAccept", "callback true", "onConsent necessary,analytics,ads", "run", "consents true"}
+    assert set(page.evaluate("log")) == told | {"load"}
+    assert page.evaluate("state()") == EVERY_YES
+    page.reload()
+    page.wait_for_function("log.includes('load')")
+    assert (set(page.evaluate("log")), page.evaluate("state()")) == (told | {"load"}, EVERY_YES)
+    page.evaluate("""() => addEventListener("cc:onChange", ({ detail }) => {
+      localStorage.changed = [detail.changedCategories, Cookiebot.changed];
+    })""")
+    call(page, "gateway.consent.withdraw('marketing')")
+    assert page.evaluate("localStorage.changed") == "ads,true"
+    assert page.evaluate("state()") == ONE_YES
+    call(page, "klaro.getManager().resetConsents()")
+    assert (page.evaluate("state()"), page.evaluate("log.includes('OnDecline')")) == (ALL_NO, True)
+    for show in ("Cookiebot.renew()", "CookieConsent.showPreferences()", "klaro.show()"):
+        page.goto(guarded.url + "/anderen")
+        page.evaluate(f"void {show}")
+        page.wait_for_url("**/_gw/preferences?return_to=%2Fanderen")
+
+
+MARKED = """
+<script type="text/plain" data-cookieconsent="statistics" src="http://meter.localhost:PORT/first.js"></script>
+<script type="text/plain" data-category="analytics" data-src="http://meter.localhost:PORT/second.js"></script>
+<script type="text/plain" data-name="meter">(window.ran = window.ran || []).push("third")</script>
+<iframe data-name="tool" data-src="http://tool.localhost:PORT/frame"></iframe>
+"""
+MARKED_LATER = """document.getElementById("later").innerHTML =
+  '<iframe data-cookieblock-src="http://tool.localhost:PORT/later" data-cookieconsent="marketing"></iframe>'
+  + '<img data-src="http://tool.localhost:PORT/image" data-name="Tool" alt="">';"""
+
+
+def test_tags_marked_for_other_tools_act_once_in_order(browser: Browser, guarded: SignalsSite) -> None:
+    """What the server sent and what a script adds waits under its own tool's marks, and acts here: after the choice without a
+    reload, and on the next page at once."""
+    script = MARKED_LATER.replace("PORT", str(guarded.port))
+    page = open_context(browser).new_page()
+    later = f"<p id=later></p><script>addEventListener('load', () => {{{script}}})</script>"
+    page.goto(guarded.put("/gemerkt", MARKED + later))
+    page.wait_for_function("document.querySelectorAll('#later [data-gw-purpose=marketing]').length === 2")
+    assert asked_of(page, guarded, 0) == []
+    wanted = ["meter.localhost/first.js", "meter.localhost/second.js"]
+    wanted += [f"tool.localhost/{name}" for name in ("frame", "image", "later")]
+    press(page, ACCEPT)
+    assert sorted(asked_of(page, guarded, 5)) == wanted
+    assert page.evaluate("ran") == ["/first.js", "/second.js", "third"]
+    page.reload()
+    assert sorted(asked_of(page, guarded, 5)) == wanted
+    assert page.evaluate("ran.length") == 3

@@ -39,6 +39,8 @@ def test_what_every_page_loads_is_small() -> None:
     assert packed("consent.js", "collect.js") <= 5 * 1024
     assert packed("leave.js") <= 700
     assert packed("guard.js", "consent_mode.js") <= 2560
+    for name in ("marks.js", "shim_cookiebot.js", "shim_vanilla_cookieconsent.js", "shim_klaro.js"):
+        assert packed(name) <= 1024
 
 
 def test_the_leaving_script_knows_the_sites_services() -> None:
@@ -83,6 +85,9 @@ def test_the_first_script_holds_what_the_site_asked_for() -> None:
     assert signals in head_of(consent_mode="on")
     assert signals[:-1] + ',"google_analytics":["analytics_storage"]}' in head_of(POLICY_TOML + GOOGLE_SERVICE)
     assert head_of(POLICY_TOML + GOOGLE_SERVICE, consent_mode="off") == ""
+    shim = head_of(shims=("klaro",))
+    assert '"video":"marketing video"' in shim and '"services":["counter","video"]' in shim
+    assert "window.klaro=" in shim and "window.Cookiebot=" not in shim and "setHTMLUnsafe" not in shim
 
 
 def test_a_policy_says_which_signals_a_purpose_grants() -> None:

@@ -77,7 +77,7 @@ def test_the_first_script_holds_what_the_site_asked_for() -> None:
     assert head_of() == ""
     guard = head_of(guard=True, hosts=("a.example",))
     assert '"own":["a.example"],"hosts":{"cdn.example.org":"necessary site",' in guard
-    assert '"suffixes":[[".advert.example.net","marketing video"]],"granted":(document' in guard
+    assert '"suffixes":[[".advert.example.net","marketing video"]],' in guard
     assert "ad_user_data" not in guard
     signals = (
         '"signals":{"analytics":["analytics_storage"],"marketing":["ad_storage","ad_user_data","ad_personalization"]}'

@@ -6,6 +6,8 @@ import msgspec
 
 from gateway.policy import Policy
 
+OUTDATED = "outdated"  # no service's scope
+
 
 def state_asked(scopes: Mapping[str, str]) -> str:
     """The purposes asked for and their scopes, as a field of the form: `analytics:3fd1 marketing:90cc`."""
@@ -20,7 +22,14 @@ def read_asked(field: str) -> dict[str, str]:
 
 def narrow(policy: Policy, asked: Mapping[str, str]) -> Policy:
     """The policy with those purposes alone that a page asked for, each under the scope that it showed: today's, or that of
-    a policy that is just giving way or taking over. A page that is older than a purpose has not asked for it."""
+    a policy that is just giving way or taking over. A page that is older than a purpose has not asked for it, and a service
+    allowed by itself on a page that showed its purpose as it was before is not allowed as it is now."""
     known = (policy.scopes, *policy.others)
     scopes = {p: scope for p, scope in asked.items() if p in policy.scopes and any(s.get(p) == scope for s in known)}
-    return policy if scopes == policy.scopes else msgspec.structs.replace(policy, scopes=scopes)
+    if scopes == policy.scopes:
+        return policy
+    services = {
+        service: scope if scopes.get(policy.services[service]) == policy.scopes[policy.services[service]] else OUTDATED
+        for service, scope in policy.service_scopes.items()
+    }
+    return msgspec.structs.replace(policy, scopes=scopes, service_scopes=services)

@@ -35,7 +35,16 @@ _TYPE = re.compile(r"(?:^|\s)type\s*=\s*[\"']?([^\"'\s>]*)", re.IGNORECASE)
 
 Key = tuple[str, str, str, str, str]  # site, kind, name, path as it came, what became of it
 Rows = dict[tuple[str, str, str, str], Sight]  # by site, kind, name, masked path
-Seen = tuple[float, float, int, str]  # first, last, count, detail
+
+
+class _Seen:
+    """One name on one page, since the last time it was written down."""
+
+    __slots__ = ("count", "detail", "first", "last")
+
+    def __init__(self, at: float, count: int, detail: str) -> None:
+        self.first = self.last = at
+        self.count, self.detail = count, detail
 
 
 class Sightings:
@@ -43,7 +52,7 @@ class Sightings:
 
     def __init__(self, masker: Masker) -> None:
         self._masker = masker
-        self._seen: dict[Key, Seen] = {}
+        self._seen: dict[Key, _Seen] = {}
         self._back: Rows = {}  # masked already
         self._pages: list[tuple[float, Site, str, bytes]] = []
         self._looked: set[tuple[str, str, str, int]] = set()
@@ -61,25 +70,35 @@ class Sightings:
         count: int = 1,
         detail: str = "",
     ) -> None:
-        """Note one name seen on a page (its path as it came)."""
-        self._add((site, kind, name, path, became), (at, at, count, detail))
+        """Note one name seen on a page (its path as it came).
 
-    def _add(self, key: Key, new: Seen) -> None:
+        A name that is known pays one look-up and no lock: of threads that count the same at once one may be lost.
+        """
+        key = (site, kind, name, path, became)
+        seen = self._seen.get(key)
+        if seen is not None:
+            seen.last = at
+            seen.count += count
+        else:
+            self._begin(key, _Seen(at, count, detail))
+
+    def _begin(self, key: Key, seen: _Seen) -> None:
         with self._lock:
-            seen = self._seen.get(key)
-            if seen is not None:
-                self._seen[key] = (min(seen[0], new[0]), max(seen[1], new[1]), seen[2] + new[2], new[3] or seen[3])
-            elif len(self._seen) < MAX_KEYS:
-                self._seen[key] = new
+            if len(self._seen) < MAX_KEYS:
+                self._seen.setdefault(key, seen)
 
     def note_cookies(
         self, at: float, site: Site, path: str, headers: Iterable[Header], refused: Sequence[tuple[Header, str, str]]
     ) -> None:
         """The cookies that a response sets, and which of them are refused."""
-        names = {name for _, name, _ in refused}
-        for header, value in headers:
-            if header == b"set-cookie" and (name := cookie_of(value)):
-                self.note(at, site.id, COOKIE, name, path, _fate(site) if name in names else PASSED)
+        fate = _fate(site)
+        taken = [header for header, _, _ in refused]
+        for header in headers:
+            if header[0] == b"set-cookie" and header not in taken and (name := cookie_of(header[1])):
+                self.note(at, site.id, COOKIE, name, path)
+        for _, name, _ in refused:
+            if name:
+                self.note(at, site.id, COOKIE, name, path, fate)
 
     def note_sent(self, at: float, site: Site, path: str, refused: Iterable[tuple[str, str]]) -> None:
         """The refused cookies of a request."""
@@ -113,11 +132,11 @@ class Sightings:
         with self._lock:
             seen, self._seen = self._seen, {}
             rows, self._back = self._back, {}
-        for (site, kind, name, path, became), (first, last, count, detail) in seen.items():
+        for (site, kind, name, path, became), one in seen.items():
             name = self._mask_name(kind, name)
             path = self._masker.path(path) if path else ""
-            held, would = (count if became == HELD else 0), (count if became == WOULD else 0)
-            add_sight(rows, site, Sight(kind, name, path, detail, first, last, count, held, would))
+            held, would = (one.count if became == HELD else 0), (one.count if became == WOULD else 0)
+            add_sight(rows, site, Sight(kind, name, path, one.detail, one.first, one.last, one.count, held, would))
         grouped: dict[str, list[Sight]] = {}
         for (site, *_), row in rows.items():
             grouped.setdefault(site, []).append(row)

@@ -110,6 +110,8 @@ def _summarise(found: FirstLook, folder: Path) -> None:
         ("own scripts in pages", str(inventory.scripts)),
         ("other consent tool", _names(one.service.name for one in inventory.tools)),
     ]
+    if found.agreed:
+        rows.append(("the site's banner", "was accepted, to see what waits behind it"))
     if found.failed:
         rows.append(("could not be opened", _names(found.failed)))
     table = Table(show_header=False, box=None, pad_edge=False)

@@ -75,6 +75,8 @@ def open_chromium(program: str, resolve: Sequence[str] = ()) -> Iterator[Browser
             raise LookFailed(f"{program} does not start ({str(error).splitlines()[0]})") from error
         try:
             yield browser
+        except Error as error:
+            raise LookFailed(f"the browser gave up ({str(error).splitlines()[0]})") from error
         finally:
             browser.close()
 

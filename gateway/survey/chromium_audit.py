@@ -15,7 +15,7 @@ from gateway.consent.seen_banner import SeenBanner
 from gateway.errors import LookFailed
 from gateway.survey.chromium import ChromiumEye, open_chromium
 from gateway.survey.chromium_banner import BannerFinder
-from gateway.survey.crawl import choose_links
+from gateway.survey.crawl import choose_links, visit_first
 
 JPEG_QUALITY = 55
 Tell = Callable[[str], None]
@@ -78,7 +78,7 @@ class Auditor:
     def _before(self) -> Phase:
         """Look, scroll, press Escape, read on; answer nothing. The settings are opened last, when all is noted."""
         with self._profile("before any choice") as eye:
-            first = eye.visit(self._url)
+            first = visit_first(eye, self._url)
             self._url = first.url
             self._banners = self._finder.wait(eye.page)
             shots = [_shoot(eye, "The first page, before any choice")]

@@ -31,6 +31,7 @@ FILES = re.compile(
 )
 # Pages that say who is responsible come before others.
 TELLING = re.compile(r"contact|over-ons|about|privacy|cookie|impressum|colofon", re.IGNORECASE)
+FAILED_FROM = 400  # status
 MAX_WAITING = 500  # links remembered of a site that has more
 
 
@@ -67,11 +68,13 @@ class Eye(Protocol):
 
 
 class Walk(msgspec.Struct, frozen=True):
-    """A finished walk: all that was seen, the pages read, and addresses that could not be opened."""
+    """A finished walk: all that was seen, the pages read, addresses that could not be opened, and whether a banner was
+    accepted on the way."""
 
     sightings: Sightings
     facts: tuple[tuple[str, Facts], ...]
     failed: tuple[str, ...]
+    agreed: bool = False
 
 
 def walk(
@@ -85,9 +88,9 @@ def walk(
     the first page is accepted. Raises LookFailed when that page cannot be opened."""
     until = clock() + limits.seconds
     tell(start)
-    opened = eye.visit(start)
-    if eye.agree():
-        opened = eye.visit(start)
+    opened = visit_first(eye, start)
+    if agreed := eye.agree():
+        opened = visit_first(eye, start)
     pages, failed = [opened], list[str]()
     read = [(opened.url, read_page(opened.html, opened.url))]
     known, waiting = {_plain(start), _plain(opened.url)}, list[str]()
@@ -101,14 +104,22 @@ def walk(
         except LookFailed:
             failed.append(url)
             continue
-        if not is_same_site(page.url, opened.url):
+        if not is_same_site(page.url, opened.url) or page.status >= FAILED_FROM:
             failed.append(url)
             continue
         pages.append(page)
         read.append((page.url, read_page(page.html, page.url)))
         known.add(_plain(page.url))
         _queue(read[-1][1].links, opened.url, known, waiting)
-    return Walk(_gather(opened.url, eye, pages, read), tuple(read), tuple(failed))
+    return Walk(_gather(opened.url, eye, pages, read), tuple(read), tuple(failed), agreed)
+
+
+def visit_first(eye: Eye, url: str) -> SeenPage:
+    """Open the page that all others are found from. Raises LookFailed, also when the site answers with an error."""
+    page = eye.visit(url)
+    if page.status >= FAILED_FROM:
+        raise LookFailed(f"{url} answers with status {page.status}: there is nothing to look at")
+    return page
 
 
 def choose_links(facts: Facts, url: str, count: int) -> list[str]:

@@ -28,6 +28,7 @@ class FirstLook(msgspec.Struct, frozen=True):
     sightings: Sightings
     inventory: Inventory
     failed: tuple[str, ...]
+    agreed: bool
     controller: str
     files: dict[str, str]
 
@@ -65,7 +66,7 @@ def draft_files(seen: Walk, day: str, catalogue: Catalogue | None = None) -> Fir
         FILE: text,
         "destinations.toml": config_file("destinations.toml").read_text("utf-8"),
     }
-    return FirstLook(sightings, inventory, seen.failed, draft.guess.controller.name, files)
+    return FirstLook(sightings, inventory, seen.failed, seen.agreed, draft.guess.controller.name, files)
 
 
 def _gateway_file(start: str) -> str:

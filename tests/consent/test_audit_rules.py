@@ -1,7 +1,9 @@
 """The rules of an audit: clean evidence yields nothing, and each fault yields its finding, with proof."""
 
+import re
 import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -240,13 +242,19 @@ def test_contrast_is_that_of_wcag() -> None:
         (('again = "#gw-settings"', 'agian = "#gw-settings"'), "agian"),
     ],
 )
-def test_a_mistake_in_the_file_is_told(tmp_path: Any, change: tuple[str, str], wanted: str) -> None:
+def test_a_mistake_in_the_file_is_told(tmp_path: Path, change: tuple[str, str], wanted: str) -> None:
     """An error names the file and what is wanted."""
     file = tmp_path / "audit.toml"
     file.write_text(config_file("audit.toml").read_text("utf-8").replace(*change), "utf-8")
     with pytest.raises(ConfigError, match=r"audit\.toml") as told:
         load_knowledge(file)
     assert wanted in str(told.value)
+
+
+def test_each_rule_is_in_the_manual() -> None:
+    """docs/audit.md has a row for each rule, and no other."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "audit.md").read_text("utf-8")
+    assert re.findall(r"^\| (R\d+) \|", page, re.MULTILINE) == list(KNOWLEDGE.rules)
 
 
 def test_the_tools_are_those_of_the_catalogue() -> None:

@@ -36,7 +36,11 @@ DARK = """<div id="CybotCookiebotDialog" style="position:fixed;bottom:0;left:0;r
  style="background:#0a0;color:#fff;font-size:20px;padding:20px"
  onclick="document.cookie='CookieConsent=%s; max-age=31536000; path=/';this.parentNode.remove()">OK</button></div>
 <script src="http://consent.cookiebot.com/uc.js"></script>
-<script>if (document.cookie.includes("CookieConsent=")) document.getElementById("CybotCookiebotDialog").remove();</script>"""
+<script>if (document.cookie.includes("CookieConsent=")) {
+  document.getElementById("CybotCookiebotDialog").remove();
+  document.body.append(Object.assign(document.createElement("img"), { src: "http://" + "later.example/p.gif" }));
+}</script>"""
+LATER = "later.example"  # contacted after consent alone
 
 
 async def shop(request: Request) -> Response:

@@ -16,7 +16,7 @@ from gateway.resources import config_file
 from gateway.survey import eyes
 from gateway.survey.crawl import Limits, Walk
 from gateway.survey.first_look import FirstLook, check_url, draft_files, look_at
-from tests.survey.survey_sites import SECRET, SHOP, shop_server
+from tests.survey.survey_sites import LATER, SECRET, SHOP, shop_server
 
 FILES = {"gateway.toml", "policy.toml", "destinations.toml"}
 QUICK = Limits(pages=3, pause=0)
@@ -70,13 +70,14 @@ def write(look: FirstLook, folder: Path) -> Config:
 @pytest.mark.browser
 def test_a_browser_sees_what_scripts_do(seen: Walk, tmp_path: Path) -> None:
     """Services, platform, consent tool, script-set cookies and storage keys are found under their names, each cookie with
-    its setter and lifetime; what nobody knows is listed and held; no value is kept anywhere."""
+    its setter and lifetime; the site's own banner is accepted, so that what waits behind it shows; what nobody knows is
+    listed and held; no value is kept anywhere."""
     look = draft_files(seen, "2026-11-26")
     assert {"google_analytics", "meta_pixel", "youtube", "google_fonts"} <= services(look)
     assert "google_tag" not in services(look)
     assert [found.service.id for found in look.inventory.tools] == ["cookiebot"]
     assert [platform.id for platform in look.inventory.platforms] == ["php", "wordpress"]
-    assert unknown(look) == {"statistiek.onbekend.example", "raadsel", "winkelmand_id"}
+    assert unknown(look) == {"statistiek.onbekend.example", LATER, "raadsel", "winkelmand_id"}
     by_name = {cookie.name: cookie for cookie in look.sightings.cookies}
     assert by_name["_ga"].setter.startswith("a script")
     assert by_name["_fbp"].setter == f"http://{SHOP}/"
@@ -179,7 +180,9 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 
 
 def test_a_site_that_cannot_be_opened_is_told(port: int) -> None:
-    """A closed port and a redirect to another site each end with a reason, and no other site is opened."""
+    """A closed port, an error page and a redirect to another site each end with a reason; no other site is opened."""
+    with pytest.raises(LookFailed, match="answers with status 404"):
+        look_at(f"http://127.0.0.1:{port}/niets", QUICK, quiet, plain=True)
     with pytest.raises(LookFailed, match="cannot be opened"):
         look_at("http://127.0.0.1:9/", QUICK, quiet, plain=True)
     with pytest.raises(LookFailed, match=r"redirects to another site, http://elders\.example/"):

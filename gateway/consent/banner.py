@@ -25,7 +25,7 @@ class CookieText(msgspec.Struct, frozen=True):
 
 
 class ServiceText(msgspec.Struct, frozen=True):
-    """A service as a visitor reads it, with the present answer."""
+    """A service as a visitor reads it, with the present answer; `asked` is whether it can have one of its own."""
 
     id: str
     name: str
@@ -36,6 +36,7 @@ class ServiceText(msgspec.Struct, frozen=True):
     recipients: tuple[str, ...]
     retention: str
     granted: bool = False
+    asked: bool = False
 
 
 class PurposeText(msgspec.Struct, frozen=True):
@@ -126,11 +127,13 @@ def _purpose_text(
         ground=purpose.ground if purpose else NECESSARY,
         necessary=necessary,
         granted=necessary or purpose_id in decision.granted,
-        services=tuple(_service_text(s, language, decision) for s in policy.services_of(purpose_id)),
+        services=tuple(
+            _service_text(s, language, decision, asked=s.id in policy.services) for s in policy.services_of(purpose_id)
+        ),
     )
 
 
-def _service_text(service: Service, language: str, decision: Decision) -> ServiceText:
+def _service_text(service: Service, language: str, decision: Decision, *, asked: bool) -> ServiceText:
     cookies = tuple(CookieText(c.name, c.lifetime, pick(c.description, language)) for c in service.cookies)
     return ServiceText(
         service.id,
@@ -142,4 +145,5 @@ def _service_text(service: Service, language: str, decision: Decision) -> Servic
         service.recipients,
         service.retention,
         decision.allows_service(service.id, service.purpose),
+        asked,
     )

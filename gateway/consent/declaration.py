@@ -72,7 +72,7 @@ def declare(
     for purpose in purposes:
         del purpose["granted"]
         for service in purpose["services"]:
-            del service["granted"]
+            del service["granted"], service["asked"]
     day = "" if since is None else datetime.fromtimestamp(since, UTC).astimezone(ZoneInfo(timezone)).date().isoformat()
     return Declaration(site, policy.file.version, day, language, policy.controller, purposes)
 

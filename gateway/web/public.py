@@ -168,7 +168,9 @@ class Public:
         """The page with one switch for each purpose."""
         fields = parse_qs(request.query, max_num_fields=50)
         return_to = parse_return_to(fields.get("return_to", [""])[0])
-        parts = self._desk.snippets.banner_parts(site, self._language(request, site), decision)
+        page = fields.get("lang", [""])[0]  # of the page that the visitor comes from
+        language = choose_language(page, request.languages, self._desk.languages[site.id])
+        parts = self._desk.snippets.banner_parts(site, language, decision)
         saved = "saved" in fields and decision.chosen
         page = self._desk.snippets.pages.render("preferences.html", **parts, return_to=return_to, saved=saved)
         await reply(send, 200, page.encode(), HTML)

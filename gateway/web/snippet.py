@@ -24,6 +24,7 @@ from gateway.web.pages import Pages
 from gateway.web.site_scripts import build_head, build_leave, head_tag
 
 MAX_REMEMBERED = 500  # letters of an address
+MAX_RENDERED = 1024  # snippets: visitors choose among services in many ways
 TOKEN = re.compile(r"%%GW_([A-Z_]+)%%")
 
 
@@ -61,9 +62,10 @@ class Snippets:
         return head_tag(f"{self._config.settings.prefix}assets/{asset.url_name}", decision) if asset else ""
 
     def site_urls(self, site: Site) -> dict[str, str]:
-        """What a page of the site is told of such scripts: setting to address; without those that it does not need."""
+        """The scripts that a page loads when it needs them: setting to address; without those that the site does not need."""
         leave = self._leave[site.id]
-        return {"leave_url": f"{self._config.settings.prefix}assets/{leave.url_name}"} if leave else {}
+        urls = {"settings_url": self.asset_url("settings.js")}
+        return urls | ({"leave_url": f"{self._config.settings.prefix}assets/{leave.url_name}"} if leave else {})
 
     def build(self, site: Site, language: str, decision: Decision, view: View) -> bytes:
         """The snippet for one page view."""
@@ -71,6 +73,8 @@ class Snippets:
         template = self._rendered.get(key)
         if template is None:
             template = Template(self._render(site, language, decision))
+            if len(self._rendered) >= MAX_RENDERED:
+                self._rendered.clear()
             self._rendered[key] = template
         return template.fill(view)
 
@@ -118,6 +122,7 @@ class Snippets:
             "services": sorted(decision.find_services()),
             "css_url": self.asset_url("banner.css"),
             "js_url": self.asset_url("consent.js"),
+            "settings_url": self.asset_url("settings.js"),
         }
 
     def _banner(self, site: Site, language: str, decision: Decision) -> str:

@@ -6,14 +6,18 @@
  * props); the event "gw:consent" on document; and any element with `data-gw-open` as a way to the preferences page.
  */
 import { config, currentPath, isRevisit, pageTopic, shareConfig } from "./lib/page_config.js";
+import { fetchPage } from "./lib/fetch_page.js";
 import { release, scriptUrl } from "./lib/held_tags.js";
 import { mayAct } from "./lib/purposes.js";
 
 const channel = new BroadcastChannel("gw");
+const isHere = (form) => form.closest("#gw-banner,#gw-dialog"); // and not on the settings page
 const findBanner = () => document.getElementById("gw-banner");
 const has = (name) => mayAct(name, config);
 const held = ({ granted, services }) => [...granted, ...services];
-const preferencesUrl = () => config.prefix + "preferences?return_to=" + encodeURIComponent(currentPath());
+const ownUrl = (name) => `${config.prefix}${name}?`
+  + new URLSearchParams({ return_to: currentPath(), lang: document.documentElement.lang });
+const preferencesUrl = () => ownUrl("preferences");
 
 let lastFocus = null; // what had the focus before the visitor entered the banner
 let busy = false;
@@ -139,7 +143,7 @@ const catchUp = () => refresh().then((state) => state && apply(state)).catch(() 
 function readChoice(form, button) {
   const fields = new URLSearchParams(new FormData(form));
   fields.set(button.name, button.value);
-  if (findBanner()?.contains(form)) {
+  if (isHere(form)) {
     fields.set("return_to", currentPath());
     fields.set("view", config.view || "");
     fields.set("referrer", document.referrer);
@@ -176,7 +180,8 @@ async function onSubmit(event) {
 /** What the server took holds here and in every other tab; `form` is where it was said, if it was in one. */
 function settle(reply, form) {
   channel.postMessage(reply.withdrawn && reply);
-  if (!form || findBanner()?.contains(form)) {
+  if (!form || isHere(form)) {
+    form?.closest("dialog")?.close();
     if (reply.withdrawn) return startOver(reply);
     apply(reply);
     if (!held(reply).length) takeLeave();
@@ -187,7 +192,7 @@ function settle(reply, form) {
   // The preferences page runs nothing that would have to stop: it shows the new state and stays.
   take(reply);
   takeLeave();
-  for (const input of form.querySelectorAll("[name=purpose],[name=service]")) input.checked = has(input.value);
+  tellPage([]);
   announce(reply.message);
 }
 
@@ -196,13 +201,22 @@ function onClick(event) {
   if (!opener) return;
   // A link keeps what a link can do (new tab, copy); its address follows the page.
   if (opener.localName === "a") opener.href = preferencesUrl();
-  else {
-    event.preventDefault();
-    open();
-  }
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  open(opener);
 }
 
-const open = () => location.assign(preferencesUrl());
+/** Show the settings as a dialog; where their script cannot be had, as a page. */
+function open(opener) {
+  const url = preferencesUrl();
+  const show = () => (gateway.showSettings ? gateway.showSettings(url, opener) : location.assign(url));
+  try {
+    if (gateway.showSettings) show();
+    else load(config.settings_url, show);
+  } catch {
+    show(); // the page's trusted types policy refuses our scripts
+  }
+}
 
 /** The bar's height, for the page's scroll padding: a focused link must not end up behind the bar. */
 function watchBanner() {
@@ -230,23 +244,11 @@ function listen() {
 async function startStandalone() {
   Object.assign(config, await refresh());
   shareConfig();
-  const [fragment] = await Promise.all([fetchFragment(), loadStyle()]);
+  // Moved over once its style is there.
+  const [fragment] = await Promise.all([fetchPage(ownUrl("banner")), loadStyle()]);
   document.body.append(...fragment.body.children);
   listen();
   if (config.chosen && letGo()) tellPage([]);
-}
-
-/** The banner, fetched as a document, which no trusted types policy forbids, and moved over once its style is there. */
-function fetchFragment() {
-  return new Promise((done, fail) => {
-    const request = new XMLHttpRequest();
-    const query = new URLSearchParams({ return_to: currentPath(), lang: document.documentElement.lang });
-    request.open("GET", config.prefix + "banner?" + query);
-    request.responseType = "document";
-    request.onerror = fail;
-    request.onload = () => (request.status === 200 ? done(request.response) : fail());
-    request.send();
-  });
 }
 
 function loadStyle() {

@@ -30,7 +30,7 @@ def test_the_preferences_show_the_present_answer(browser: Browser) -> None:
     assert browser.get("/_gw/preferences").text.count(" checked") == 0
     browser.choose("save", "marketing")
     page = browser.get("/_gw/preferences?return_to=/contact&saved=1").text
-    assert re.findall(r'value="(\w+)" aria-label="[^"]*" checked', page) == ["marketing"]
+    assert re.findall(r'value="(\w+)" aria-label="[^"]*" checked', page) == ["marketing", "video"]
     assert page.count('type="checkbox"') == 2
     assert 'name="return_to" value="/contact"' in page
 
@@ -61,7 +61,7 @@ def test_the_state_says_what_holds(browser: Browser) -> None:
     answer = got.json()
     assert (answer["chosen"], answer["granted"]) == (True, ["analytics"])
     assert answer["services"] == ["counter", "own_statistics"]
-    assert set(answer) == {"chosen", "granted", "services", "collect_url", "css_url", "leave_url"}
+    assert set(answer) == {"chosen", "granted", "services", "collect_url", "css_url", "leave_url", "settings_url"}
     assert got.headers["cache-control"] == "no-store"
 
 

@@ -7,6 +7,7 @@
  *   chosen       whether the visitor has made a choice that still holds
  *   collect_url  URL of the collect script; absent where nothing may be counted
  *   leave_url    URL of the script that takes leave of what is not granted; absent where there is nothing to do
+ *   settings_url URL of the script that shows the settings as a dialog
  *   css_url      URL of the style, for a stand-alone page
  *   standalone   true for a static site that embeds the script itself, without `data-gw`
  */

@@ -26,7 +26,8 @@ def test_our_pages_load_nothing_and_frame_nowhere(browser: Browser) -> None:
 
 
 def test_the_preferences_show_the_present_answer(browser: Browser) -> None:
-    """Each optional purpose has a switch that stands as it was answered, and so has each service under it; what is necessary has none."""
+    """Each optional purpose, and each service under it, has a switch that stands as it was answered; what is necessary has
+    none."""
     assert browser.get("/_gw/preferences").text.count(" checked") == 0
     browser.choose("save", "marketing")
     page = browser.get("/_gw/preferences?return_to=/contact&saved=1").text

@@ -70,6 +70,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "alembic": ("migrations",),
     "argon2": ("operators",),
     "babel": ("web/labels",),
+    "brotli": ("web/encoding",),
     "cryptography": ("heads",),
     "clickhouse_connect": ("analytics/clickhouse_store",),
     "crawleruseragents": ("analytics/screen",),
@@ -83,6 +84,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "typer": ("cli",),
     "ua_parser": ("analytics/device",),
     "user_agents": ("analytics/device",),
+    "zstandard": ("web/encoding",),
     "uvicorn": ("cli", "keeper", "demo"),
     "sqlalchemy": (
         "cli_policy",

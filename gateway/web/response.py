@@ -6,7 +6,6 @@ HTML that comes whole or is small: rewritten once and remembered by its content.
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 from gateway.analytics.visit import NAME as VISIT
@@ -22,7 +21,9 @@ from gateway.consent.tag_gate import Held, TagGate
 from gateway.consent.tags import PageRewriter, Rewritten, rewrite_page
 from gateway.flows.parts import Parts
 from gateway.flows.view import PageView, open_view, record_view
-from gateway.web.encoding import UNTOUCHED, Deflate, open_undo
+from gateway.web.caching import keep_from_others, make_private
+from gateway.web.encoding import UNTOUCHED, open_packer, open_undo
+from gateway.web.kinds import CLOSED, Kind, classify, hides_tags, is_download, name_html, peek, sniff
 from gateway.web.page_cache import PageCache
 from gateway.web.request import VisitorRequest
 from gateway.web.snippet import Snippets, View
@@ -33,34 +34,11 @@ Message = Any
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-HTML = (b"text/html", b"application/xhtml+xml")
+NO_BODY = (204, 304)
 MAX_GATES = 256
 MAX_CHUNKS = 64  # of a page that streams by, kept for the inventory
 NO_VIEW = PageView("")
 WHOLE_BYTES = 262_144  # up to this announced length a streamed page is gathered, so that it can be remembered
-# Headers that speak of bytes we are going to change, or let caches keep what was made for one visitor.
-REPLACED = frozenset(
-    (
-        b"content-length",
-        b"etag",
-        b"last-modified",
-        b"accept-ranges",
-        b"expires",
-        b"age",
-        b"cache-control",
-        b"content-md5",
-        b"digest",
-        b"content-digest",
-        b"repr-digest",
-        b"content-encoding",
-    )
-)
-# For a page that we must not touch but cannot pass as it is: nothing foreign is loaded at all.
-CLOSED = (
-    b"content-security-policy",
-    b"script-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-src 'self'; connect-src 'self'; "
-    b"media-src 'self'; object-src 'none'; font-src 'self' data:; style-src 'self' 'unsafe-inline'",
-)
 
 
 class Desk:
@@ -149,10 +127,44 @@ class GatedResponse:
             self._judge_cookies(message)
         if not LEADING.isdisjoint(values):
             self._judge_links(message)
-        if is_html(values.get(b"content-type", b"")):
+        kind = classify(values.get(b"content-type", b""))
+        if b"content-disposition" in values and is_download(values[b"content-disposition"]):
+            kind = Kind.OTHER  # what is saved is saved as the site made it
+        if kind is Kind.PAGE:
             return self._start_page(message, values)
+        if self._decision.key and self._site.enforce and (b"set-cookie" in values or not LEADING.isdisjoint(values)):
+            message["headers"] = keep_from_others(message["headers"])
+        if kind is Kind.UNSURE and self._request.method != "HEAD" and message["status"] not in NO_BODY:
+            self._start, self._mode = message, self._on_first_bytes
+            return _wait_for_the_page()
+        return self._pass_as(kind, message)
+
+    def _pass_as(self, kind: Kind, message: Message) -> Awaitable[None]:
+        """Send the head of what is not changed; what a browser may take for a page is closed."""
+        if kind is Kind.CLOSED:
+            return self._pass_closed(message)
         self._mode = self._send
         return self._send(message)
+
+    async def _on_first_bytes(self, message: Message) -> None:
+        """An answer without a type: what it begins with says what browsers make of it, and what we do."""
+        if message["type"] != "http.response.body":
+            await self._send(message)
+            return
+        headers, more = dict(self._start["headers"]), message.get("more_body", False)
+        self._gathered.append(message.get("body", b""))
+        start = b"".join(self._gathered)
+        kind = sniff(start, headers.get(b"content-encoding", b""), more=more)
+        if kind is None:
+            return
+        self._gathered = []
+        if kind is Kind.PAGE:
+            if self._site.enforce:  # so that every browser agrees with what was read
+                self._start["headers"] = name_html(self._start["headers"])
+            await self._start_page(self._start, headers)
+        else:
+            await self._pass_as(kind, self._start)
+        await self._mode({"type": "http.response.body", "body": start, "more_body": more})
 
     def _judge_cookies(self, message: Message) -> None:
         """Take refused cookies out of the head."""
@@ -173,17 +185,19 @@ class GatedResponse:
 
     def _start_page(self, message: Message, headers: dict[bytes, bytes]) -> Awaitable[None]:
         status = message["status"]
-        if self._request.method == "HEAD" or status in (204, 304):
+        if self._request.method == "HEAD" or status in NO_BODY:
             if self._site.enforce:
-                message["headers"] = _touched(message["headers"], store=not self._decision.key)
+                message["headers"] = make_private(message["headers"], store=not self._decision.key)
             self._mode = self._send
             return self._send(message)
         encoding = headers.get(b"content-encoding", b"")
         undo = open_undo(encoding, self._desk.page_bytes * 4)
-        if undo is None or status == 206 or b"utf-16" in headers[b"content-type"].lower():
+        if undo is None or status == 206:
             return self._pass_closed(message)
         self._start, self._undo = message, undo
-        self._packer = Deflate() if undo is not UNTOUCHED else None
+        self._packer = (
+            open_packer(encoding, self._request.headers.get(b"accept-encoding", b"")) if undo is not UNTOUCHED else None
+        )
         length = headers.get(b"content-length", b"")
         announced = int(length) if length.isdigit() else self._desk.page_bytes
         self._mode = self._on_first_body if announced > WHOLE_BYTES else self._gather
@@ -192,9 +206,15 @@ class GatedResponse:
     def _on_first_body(self, message: Message) -> Awaitable[None]:
         if message["type"] != "http.response.body":
             return self._send(message)
-        if message.get("more_body", False):
-            return self._begin_stream(message)
-        return self._gather(message)
+        if not message.get("more_body", False):
+            return self._gather(message)
+        self._gathered.append(message.get("body", b""))
+        start = b"".join(self._gathered)
+        hidden = peek(start, dict(self._start["headers"]).get(b"content-encoding", b""))
+        if hidden is None:
+            return _wait_for_the_page()
+        self._gathered = []
+        return self._begin_stream({**message, "body": start}, closed=hidden)
 
     def _gather(self, message: Message) -> Awaitable[None]:
         if message["type"] != "http.response.body":
@@ -211,7 +231,9 @@ class GatedResponse:
         head: Message = self._start  # our own copy, see _on_start
         try:
             page = self._rewrite(self._undo.feed(sent))
-            if not self._site.enforce:
+            if page is None:
+                head = self._closed(head)
+            elif not self._site.enforce:
                 self._count_held(page.held)
             else:
                 if page.counted:
@@ -219,8 +241,7 @@ class GatedResponse:
                 sent, head["headers"] = self._compose(page)
         except Exception:  # the edge: whatever fails here must not take the site down
             log.exception("a page could not be rewritten; it is served with nothing foreign")
-            if self._site.enforce:
-                head["headers"] = [*head["headers"], CLOSED]
+            head = self._closed(head)
         await self._send(head)
         await self._send({"type": "http.response.body", "body": sent})
 
@@ -235,19 +256,26 @@ class GatedResponse:
         headers.append((b"content-length", b"%d" % len(content)))
         return content, headers
 
-    def _rewrite(self, body: bytes) -> Rewritten:
+    def _rewrite(self, body: bytes) -> Rewritten | None:
+        """The page as it may leave; None when it cannot be read."""
         desk = self._desk
         key = desk.cache.key(body, self._site.id, self._request.host, self._decision.key)
         page = desk.cache.find(key)
         if page is None:
+            if hides_tags(body):
+                return None
             gate = self._tag_gate()
             page = rewrite_page(body, gate, enforce=self._site.enforce)
             desk.cache.add(key, page)
             desk.parts.sightings.note_page(self._now, self._site, self._request.path, gate, page.held, body)
         return page
 
-    async def _begin_stream(self, message: Message) -> None:
+    async def _begin_stream(self, message: Message, *, closed: bool) -> None:
         """Head first, then each chunk as it comes. The view's cookie has to be decided before the page is known."""
+        if closed:
+            await self._pass_closed(self._start)
+            await self._send(message)
+            return
         self._kept = self._desk.parts.sightings.wants(self._site, self._request.path, self._now)
         self._rewriter = PageRewriter(self._tag_gate(), self._stream_snippet, enforce=self._site.enforce)
         if self._site.enforce:
@@ -314,9 +342,10 @@ class GatedResponse:
 
     def _pass_closed(self, message: Message) -> Awaitable[None]:
         self._mode = self._send
-        if self._site.enforce:
-            message["headers"] = [*message["headers"], CLOSED]
-        return self._send(message)
+        return self._send(self._closed(message))
+
+    def _closed(self, head: Message) -> Message:
+        return {**head, "headers": [*head["headers"], CLOSED]} if self._site.enforce else head
 
     def _open_view(self) -> PageView:
         """The view of this page. What is no view (a frame, a fragment, an error) has an id and is not counted; who has
@@ -345,9 +374,9 @@ class GatedResponse:
 
     def _page_headers(self) -> Headers:
         # What holds granted tags must not come back from the browser's cache after a withdrawal.
-        headers = _touched(self._start["headers"], store=not self._decision.key)
+        headers = make_private(self._start["headers"], store=not self._decision.key)
         if self._packer:
-            headers.append((b"content-encoding", b"gzip"))
+            headers.append((b"content-encoding", self._packer.name))
         if self._view.set_cookie:
             headers.append((b"set-cookie", self._view.set_cookie.encode("latin-1")))
         return headers
@@ -368,25 +397,5 @@ class GatedResponse:
             parts.counters.add_each(self._now, self._site.id, "would_hold", names)
 
 
-@lru_cache(maxsize=256)
-def is_html(content_type: bytes) -> bool:
-    """Whether an answer of this type is a page."""
-    return content_type.lower().startswith(HTML)
-
-
 async def _wait_for_the_page() -> None:
     """Nothing goes out yet."""
-
-
-def _touched(headers: Headers, *, store: bool) -> Headers:
-    """The head of a page made for one visitor: no validators, no ranges, nothing for shared caches to keep."""
-    control = b"private, no-cache" if store else b"private, no-store"
-    kept = []
-    for name, value in headers:
-        if name not in REPLACED:
-            kept.append((name, value))
-        elif name == b"cache-control" and b"no-store" in value:
-            control = b"private, no-store"
-    kept.append((b"cache-control", control))
-    kept.append((b"vary", b"Cookie"))
-    return kept

@@ -4,23 +4,26 @@ gzip and deflate always; Brotli and Zstandard where their libraries are installe
 """
 
 import zlib
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Protocol
 
-try:
-    import brotli
-except ImportError:
-    brotli = None
-try:
+brotli: Any = None
+zstandard: Any = None
+with suppress(ImportError):
+    import brotli  # type: ignore[no-redef]
+with suppress(ImportError):
     import zstandard
-except ImportError:
-    zstandard = None  # type: ignore[assignment]
 
 READABLE = (b"gzip", b"deflate", *((b"br",) if brotli else ()), *((b"zstd",) if zstandard else ()))
 PLAIN = (b"", b"identity")
 ZSTD_WINDOW = 1 << 23  # the largest that browsers take (RFC 9659)
 _SLICE = 256  # bytes of zstd that are unpacked at once: they grow to 8 MB at most
-_FAULTS = (zlib.error, *((brotli.error,) if brotli else ()), *((zstandard.ZstdError,) if zstandard else ()))
+_FAULTS: tuple[type[Exception], ...] = (
+    zlib.error,
+    *((brotli.error,) if brotli else ()),
+    *((zstandard.ZstdError,) if zstandard else ()),
+)
 
 
 class Damaged(Exception):
@@ -133,7 +136,8 @@ class Brotli:
     def feed(self, chunk: bytes, *, last: bool) -> bytes:
         """Brotli bytes for the next plain ones."""
         body: bytes = self._state.process(chunk)
-        return body + (self._state.finish() if last else self._state.flush())
+        rest: bytes = self._state.finish() if last else self._state.flush()
+        return body + rest
 
 
 class Zstandard:
@@ -146,9 +150,10 @@ class Zstandard:
 
     def feed(self, chunk: bytes, *, last: bool) -> bytes:
         """Zstandard bytes for the next plain ones."""
-        body = self._state.compress(chunk)
+        body: bytes = self._state.compress(chunk)
         how = zstandard.COMPRESSOBJ_FLUSH_FINISH if last else zstandard.COMPRESSOBJ_FLUSH_BLOCK
-        return body + self._state.flush(how)
+        rest: bytes = self._state.flush(how)
+        return body + rest
 
 
 _PACKERS: dict[bytes, type[Gzip] | type[Brotli] | type[Zstandard]] = {

@@ -5,7 +5,7 @@ an answer without a type is looked at. Here the answer is what any of them may m
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 
@@ -63,9 +63,12 @@ def classify(content_type: bytes) -> Kind:
     return Kind.UNSURE if not types or types[-1] in _NO_TYPE else Kind.OTHER
 
 
-def is_download(disposition: bytes) -> bool:
-    """Whether a browser saves the answer instead of showing it."""
-    return disposition.partition(b";")[0].strip().lower() == b"attachment"
+def find_kind(headers: Mapping[bytes, bytes]) -> Kind:
+    """The kind of an answer with this head (names in lower case). What a browser saves is saved as the site made it."""
+    disposition = headers.get(b"content-disposition")
+    if disposition is not None and disposition.partition(b";")[0].strip().lower() == b"attachment":
+        return Kind.OTHER
+    return classify(headers.get(b"content-type", b""))
 
 
 def hides_tags(start: bytes) -> bool:

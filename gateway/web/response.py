@@ -23,7 +23,7 @@ from gateway.flows.parts import Parts
 from gateway.flows.view import PageView, open_view, record_view
 from gateway.web.caching import keep_from_others, make_private
 from gateway.web.encoding import UNTOUCHED, open_packer, open_undo
-from gateway.web.kinds import CLOSED, Kind, classify, hides_tags, is_download, name_html, peek, sniff
+from gateway.web.kinds import CLOSED, Kind, find_kind, hides_tags, name_html, peek, sniff
 from gateway.web.page_cache import PageCache
 from gateway.web.request import VisitorRequest
 from gateway.web.snippet import Snippets, View
@@ -127,22 +127,16 @@ class GatedResponse:
             self._judge_cookies(message)
         if not LEADING.isdisjoint(values):
             self._judge_links(message)
-        kind = classify(values.get(b"content-type", b""))
-        if b"content-disposition" in values and is_download(values[b"content-disposition"]):
-            kind = Kind.OTHER  # what is saved is saved as the site made it
+        kind = find_kind(values)
         if kind is Kind.PAGE:
             return self._start_page(message, values)
         if self._decision.key and self._site.enforce and (b"set-cookie" in values or not LEADING.isdisjoint(values)):
             message["headers"] = keep_from_others(message["headers"])
+        if kind is Kind.CLOSED:
+            return self._pass_closed(message)
         if kind is Kind.UNSURE and self._request.method != "HEAD" and message["status"] not in NO_BODY:
             self._start, self._mode = message, self._on_first_bytes
             return _wait_for_the_page()
-        return self._pass_as(kind, message)
-
-    def _pass_as(self, kind: Kind, message: Message) -> Awaitable[None]:
-        """Send the head of what is not changed; what a browser may take for a page is closed."""
-        if kind is Kind.CLOSED:
-            return self._pass_closed(message)
         self._mode = self._send
         return self._send(message)
 
@@ -158,12 +152,15 @@ class GatedResponse:
         if kind is None:
             return
         self._gathered = []
-        if kind is Kind.PAGE:
+        if kind is Kind.CLOSED:
+            await self._pass_closed(self._start)
+        elif kind is Kind.OTHER:
+            self._mode = self._send
+            await self._send(self._start)
+        else:
             if self._site.enforce:  # so that every browser agrees with what was read
                 self._start["headers"] = name_html(self._start["headers"])
             await self._start_page(self._start, headers)
-        else:
-            await self._pass_as(kind, self._start)
         await self._mode({"type": "http.response.body", "body": start, "more_body": more})
 
     def _judge_cookies(self, message: Message) -> None:

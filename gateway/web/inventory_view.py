@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from gateway.config import Site
 from gateway.flows.sightings import COOKIE, HOST, SCRIPT, SENT, VIOLATION
-from gateway.flows.undeclared import Listed
+from gateway.flows.undeclared import Listed, usual_purpose
 from gateway.policy import ANY, NECESSARY, UNKNOWN
 from gateway.web.labels import Labels
 
@@ -44,6 +44,7 @@ class Line:
     kind: str
     purpose: str
     suggestion: str
+    at_once: bool  # whether the suggestion says all that has to be known
     url: str
     first: str
     last: str
@@ -147,6 +148,7 @@ def _line(one: Listed, site: Site, labels: Labels) -> Line:
         words["kinds"][item.kind],
         own.get(one.purpose) or titles[one.purpose],
         _name_suggestion(one),
+        one.suggestion is not None and bool(usual_purpose(one.suggestion, site.policy)),
         f"/inventory/item?{urlencode({'site': item.site, 'kind': item.kind, 'name': item.name})}",
         labels.moment(item.first_at, zone),
         labels.moment(item.last_at, zone),

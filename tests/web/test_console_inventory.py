@@ -110,6 +110,20 @@ def test_one_click_on_a_suggestion_names_all_of_a_service(parts: ConsoleParts, o
     assert "_ga" not in rows(operator.get("/inventory?show=undeclared").text)
 
 
+def test_a_suggestion_whose_purpose_the_policy_lacks_asks_for_one(parts: ConsoleParts, operator: TestClient) -> None:
+    """It is no button but a way to the form, which has a choice of purposes; without one it is refused."""
+    maps = "maps.googleapis.com"
+    with transaction(parts.engine) as connection:
+        add_sights(connection, [("main", Sight(HOST, maps, "/", "script", NOW, NOW, 1, 0, 1))])
+    page = operator.get(f"/inventory?q={maps}").text
+    assert "It is Google Maps…" in page
+    assert 'value="suggested"' not in page
+    assert 'id="suggested-purpose"' in operator.get(f"/inventory/item?kind=host&name={maps}").text
+    assert decide(operator, "suggested", name=maps).status_code == 400
+    assert decide(operator, "suggested", name=maps, purpose="marketing").status_code == 303
+    assert site_of(parts).policy.purpose_of_host(maps) == "marketing"
+
+
 def test_a_service_of_the_policy_or_a_new_one(parts: ConsoleParts, operator: TestClient) -> None:
     """Given to a service that is there; or to one that is made of name, company, country and purpose."""
     assert decide(operator, "service", service="own_statistics").status_code == 303

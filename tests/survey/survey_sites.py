@@ -21,7 +21,7 @@ PAGE = """<!DOCTYPE html><html lang="nl-NL"><head><meta charset="utf-8"><title>%
 document.cookie = "_ga=GA1.1.%(secret)s; max-age=34560000; path=/";</script>
 <script>!function(f){f.fbq=function(){}}(window); fbq("init", "1");
 localStorage.setItem("winkelmand_id", "%(secret)s");</script>
-<script src="http://statistiek.onbekend.example/teller.js"></script></head>
+<script src="http://statistiek.onbekend.example/teller.js?id=%(secret)s"></script></head>
 <body><h1>%(title)s</h1><nav><a href="/">Winkel</a> <a href="/over-ons">Over ons</a> <a href="/artikel">Artikel</a>
 <a href="/wp-login.php?action=logout">Uitloggen</a> <a href="/prijzen.pdf">Prijzen</a>
 <a href="http://elders.example/">Elders</a></nav>
@@ -71,10 +71,36 @@ async def gone(_request: Request) -> Response:
     return answer
 
 
+TWO_LAYERS = """<!DOCTYPE html><html lang="de"><title>Beispiel Verein</title><body><h1>Beispiel Verein</h1>
+<a id="again" href="#" onclick="show('two')">Cookie-Einstellungen</a>
+<div id="one" role="dialog" aria-label="Cookies" style="position:fixed;bottom:0;background:#fff" hidden>
+<p>Beispiel Verein verwendet Cookies. Die Einwilligung können Sie jederzeit widerrufen.</p>
+<button onclick="show('two')">Einstellungen</button> <button onclick="choose(true)">Alle akzeptieren</button></div>
+<div id="two" role="dialog" aria-label="Einstellungen" style="position:fixed;top:0;background:#fff" hidden><p>Cookies</p>
+<label><input type="checkbox" checked> Statistik</label> <button onclick="choose(box.checked)">Auswahl speichern</button></div>
+<script>
+const box = document.querySelector("input");
+const show = (id) => { for (const one of ["one", "two"]) document.getElementById(one).hidden = one !== id; };
+const measure = () => { document.cookie = "_pk_id.1=1; max-age=33696000; path=/"; };
+const choose = (yes) => {
+  document.cookie = `klaro=${yes}; max-age=${yes ? 31536000 : 86400}; path=/`;
+  show("");
+  if (yes) measure();
+};
+if (document.cookie.includes("klaro=true")) measure();
+else if (!document.cookie.includes("klaro=")) show("one");
+</script></body></html>"""
+
+
+async def two_layers(_request: Request) -> Response:
+    """A banner that refuses on its second layer only, forgets a refusal after a day, and leaves cookies after withdrawing."""
+    return HTMLResponse(TWO_LAYERS)
+
+
 @contextmanager
 def shop_server() -> Iterator[int]:
     """The port on which the shop and all that it calls in are served."""
-    routes = [Route("/weg", away), Route("/leeg", gone), Route("/{rest:path}", shop)]
+    routes = [Route("/weg", away), Route("/leeg", gone), Route("/verein", two_layers), Route("/{rest:path}", shop)]
     server = LoopbackServer(Starlette(routes=routes))
     server.start()
     try:

@@ -130,6 +130,30 @@ def test_what_cannot_be_run_is_status_2(monkeypatch: pytest.MonkeyPatch) -> None
     assert "pip install" in str(run("http://127.0.0.1:9/").exception)
 
 
+def test_a_refusal_behind_the_settings(tmp_path: Path) -> None:
+    """Where refusing takes the settings, a ticked box and a button to save, all of that is clicked and counted; a box ticked
+    there, a refusal that lasts a day, and a cookie that withdrawing leaves are found."""
+    with shop_server() as port:
+        shown = run(f"http://127.0.0.1:{port}/verein", "--output", str(tmp_path), "--pages", "1")
+    report = audited(tmp_path)
+    assert [(row["done"], row["clicks"]) for row in report["phases"]] == [(True, 0), (True, 3), (True, 1), (True, 3)], (
+        shown
+    )
+    errors = {(rule, proof) for rule, proof in findings(report, "error") if rule != "R11"}
+    assert errors == {
+        ("R2", "buttons: Einstellungen, Alle akzeptieren"),
+        ("R2", "3 clicks to refuse, 1 to accept"),
+        ("R5", "Statistik"),
+    }
+    assert names(report, "refused", "cookies") == {"klaro"}
+    assert names(report, "withdrawn", "cookies") == {"klaro", "_pk_id.1"}
+    assert [one["what"] for one in report["findings"] if one["rule"] == "R11"] == [
+        "Cookies are still there after withdrawing"
+    ]
+    assert ("R15", "cookie klaro: 1 days after refusing, 365 after accepting") in findings(report, "warning")
+    assert report["ways_back"] == ["Cookie-Einstellungen"]
+
+
 WORDS = {
     "nl": ("Alleen noodzakelijke accepteren", "Cookie-instellingen", "Keuze opslaan", "Alles accepteren"),
     "en": ("Only necessary", "Manage preferences", "Save choices", "Allow all cookies"),

@@ -38,6 +38,7 @@ from gateway.flows.choose import RESERVE_FILE, make_reserve
 from gateway.flows.counters import Counters
 from gateway.flows.decide import Decider
 from gateway.flows.parts import Opened, Parts, Signers
+from gateway.flows.second_banner import SecondBanners
 from gateway.flows.sightings import Sightings
 from gateway.geo import Countries
 from gateway.keeper_process import KeeperProcess
@@ -205,8 +206,9 @@ class Front:
             self._failing.discard(name)
 
     def _flush(self) -> None:
-        """Counters and sightings to the journal; those it does not take wait for the next time."""
-        waiting: list[Counted | Sighted] = [*self.parts.counters.take(), *self.parts.sightings.take()]
+        """Counters and sightings to the journal; those it does not take wait for the next time. Sightings first: what is
+        found in pages while they are gathered is counted too."""
+        waiting: list[Counted | Sighted] = [*self.parts.sightings.take(), *self.parts.counters.take()]
         for gathered in waiting:
             settle = partial(self._settle, gathered)
             try:
@@ -292,7 +294,7 @@ def build_parts(config: Config, clock: Callable[[], float], keys: Sequence[bytes
     """The parts around keys and what has been opened."""
     geo = config.settings.geo.database
     analytics = config.settings.analytics
-    masker = Masker(analytics.mask_patterns)
+    masker, counters = Masker(analytics.mask_patterns), Counters()
     return Parts(
         config=config,
         engine=opened.engine,
@@ -303,8 +305,8 @@ def build_parts(config: Config, clock: Callable[[], float], keys: Sequence[bytes
         visitors=Visitors(opened.engine),
         masker=masker,
         checks=build_checks(analytics),
-        counters=Counters(),
-        sightings=Sightings(masker),
+        counters=counters,
+        sightings=Sightings(masker, SecondBanners(counters)),
         keeps_network=any(destination.include_network for destination in config.destinations),
         clock=clock,
     )

@@ -286,6 +286,14 @@ def load_catalogue(*folders: Path) -> Catalogue:
     return catalogue
 
 
+def load_service_file(file: Path) -> Catalogue:
+    """One file of services alone, for look-ups that need no more of it. Raises ConfigError."""
+    catalogue = Catalogue()
+    for entry in _read(file):
+        catalogue.add(entry, str(file))
+    return catalogue
+
+
 def _read(file: Path) -> Iterator[Entry]:
     try:
         raw = tomllib.loads(file.read_text("utf-8"))

@@ -42,10 +42,12 @@ def write_service(service: Service, remarks: Iterable[str] = ()) -> Iterator[str
     for remark in remarks:
         yield from comment(remark)
     yield from ("[[services]]", f"id = {quote(service.id)}", f"purpose = {quote(service.purpose)}")
-    for key in ("name", "provider", "country", "hosts", "inline", "recipients", "retention"):
+    for key in ("name", "provider", "country", "hosts", "inline", "storage", "revoke", "recipients", "retention"):
         value = getattr(service, key)
         if value:
             yield f"{key} = {quote(value) if isinstance(value, str) else _list(value)}"
+    if service.release != "purpose":
+        yield f"release = {quote(service.release)}"
     if service.cookies:
         yield "cookies = ["
         yield from (f"  {_cookie(cookie)}," for cookie in service.cookies)

@@ -35,10 +35,11 @@ from gateway.analytics.sql import (
 from gateway.analytics.store import Store
 from gateway.database import LEDGER, reading
 from gateway.destinations.figures import queue_figures
+from gateway.flows.counters import SECOND_BANNER
 from gateway.settings import DestinationConfig
 
 DROPPED = ("dropped", "refused_request")
-HELD = ("held", "would_hold")
+HELD = ("held", "would_hold", SECOND_BANNER)
 SHOWN = ("shown",)
 ELSEWHERE = ("refused_elsewhere",)
 CHOICE = "choice"

@@ -15,6 +15,7 @@ from gateway.consent.cookies import Header, cookie_of
 from gateway.consent.script_rules import make_signature, read_kind
 from gateway.consent.tag_gate import Held, TagGate
 from gateway.event import Sight, Sighted
+from gateway.flows.second_banner import SecondBanners
 from gateway.policy import NECESSARY
 
 COOKIE, SENT, HOST, SCRIPT, VIOLATION = "cookie", "sent", "host", "script", "violation"
@@ -50,8 +51,8 @@ class _Seen:
 class Sightings:
     """What a worker has seen since it was last written down; `take` empties it."""
 
-    def __init__(self, masker: Masker) -> None:
-        self._masker = masker
+    def __init__(self, masker: Masker, banners: SecondBanners | None = None) -> None:
+        self._masker, self._banners = masker, banners
         self._seen: dict[Key, _Seen] = {}
         self._back: Rows = {}  # masked already
         self._pages: list[tuple[float, Site, str, bytes]] = []
@@ -157,6 +158,8 @@ class Sightings:
         """The inline scripts of the pages that wait."""
         while self._pages:
             at, site, path, body = self._pages.pop()
+            if self._banners is not None:
+                self._banners.look(at, site, body)
             for text in find_scripts(body):
                 became = _fate(site) if is_refused(text, site) else PASSED
                 self.note(at, site.id, SCRIPT, name_script(text), path, became, detail=self._first_words(text))

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.analytics.metrics import get_dimension, get_metric
-from gateway.analytics.results import ConsentFigures, QueueState, Report, Row
+from gateway.analytics.results import ConsentFigures, CountRow, QueueState, Report, Row
 from gateway.analytics.source import DIRECT
-from gateway.flows.counters import OTHER
+from gateway.flows.counters import OTHER, SECOND_BANNER
 from gateway.web.chart import build_chart
 from gateway.web.labels import Labels
 from gateway.web.question import CHARTED, MORE_ROWS, Question
@@ -201,6 +201,9 @@ def build_held(report: Report, labels: Labels) -> list[Held]:
     """What was held back, and in observe mode what would be."""
     words, found = labels.texts["held"], []
     for row in report.held:
+        if row.kind == SECOND_BANNER:
+            found.append(_second_banner(row, labels))
+            continue
         what, purpose, path = [*row.detail.split(" ", 2), "", ""][:3]
         found.append(
             Held(
@@ -213,6 +216,18 @@ def build_held(report: Report, labels: Labels) -> list[Held]:
             )
         )
     return found
+
+
+def _second_banner(row: CountRow, labels: Labels) -> Held:
+    name, words = _plain_name(row.name, labels), labels.texts["held"]
+    return Held(
+        name=name,
+        what=str(words["script"]),
+        purpose=str(words["second_banner"]),
+        count=labels.number(row.count),
+        let_through=False,
+        path="",
+    )
 
 
 def build_queue(queue: QueueState, labels: Labels, timezone: str, stopped: Mapping[str, str]) -> dict[str, Any]:

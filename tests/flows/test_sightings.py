@@ -24,7 +24,7 @@ from gateway.flows.sightings import (
     name_script,
 )
 from tests.example_site import POLICY_TOML, write_site
-from tests.flows.worker_parts import read_entries
+from tests.flows.worker_parts import read_counts, read_entries
 from tests.web.gated_site import COOKIES, HTML, Answer, Pages, visiting
 
 SIGNED = POLICY_TOML + "inline = [\"reclame('start'\"]\n"
@@ -167,3 +167,11 @@ def test_a_host_that_may_be_contacted_is_seen_too(tmp_path: Path) -> None:
         browser.get("/a")
     seen = seen_by(tmp_path)
     assert seen[HOST, "cdn.example.org", "/a"] == seen[HOST, "teller.example.net", "/a"] == (1, 0, 0)
+
+
+def test_a_page_with_another_banner_is_noticed(tmp_path: Path) -> None:
+    """Whatever becomes of its script: a page that the gate has rewritten is looked through for other consent tools."""
+    page = b'<!doctype html><html><head><script src="https://consent.cookiebot.com/uc.js"></script></head></html>'
+    with visiting(tmp_path, Pages({"/": Answer(page)})) as browser:
+        browser.get("/")
+    assert read_counts(tmp_path / "data")["second_banner", "Cookiebot", "script"] == 1

@@ -113,19 +113,20 @@ def acts(acting: Acting, model: Model) -> tuple[list[int], list[bool]]:
 @pytest.mark.parametrize("service", OPTIONAL, ids=lambda service: service.id)
 def test_an_optional_service_acts_with_its_own_purpose_alone(world: World, service: CatalogueService) -> None:
     """Before a choice, and with every other purpose granted, no tag of it acts, no script runs, no cookie passes; with its
-    own purpose all of them do."""
+    own purpose all of them do. A tag manager's tags act with whichever purpose, its cookies with its own alone."""
     model = model_service(service)
     nothing = ([0] * len(model.urls), [False] * len(model.scripts))
+    everything = ([len(TAGS)] * len(model.urls), [True] * len(model.scripts))
     others = [purpose for purpose in PURPOSES if purpose != service.purpose]
     world._browser.cookies.clear()
     acting, cookies = world.open(service, model.cookies)
     assert (acts(acting, model), cookies, world.reached()) == (nothing, set(), set())
     world.choose(service, *others)
     acting, cookies = world.open(service, model.cookies)
-    assert (acts(acting, model), cookies, world.reached()) == (nothing, set(), set())
+    with_others = everything if service.kind == "tag_manager" else nothing
+    assert (acts(acting, model), cookies, world.reached()) == (with_others, set(), set())
     world.choose(service, service.purpose)
     acting, cookies = world.open(service, model.cookies)
-    everything = ([len(TAGS)] * len(model.urls), [True] * len(model.scripts))
     assert (acts(acting, model), cookies, world.reached()) == (everything, set(model.cookies), set(model.cookies))
 
 

@@ -1,6 +1,6 @@
 """The inventory judged by the policy: which service names what was seen, what the catalogue knows of it, what is undeclared."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 from sqlalchemy import Engine, select
@@ -109,15 +109,17 @@ def name_for_policy(item: Item) -> tuple[Kind, str]:
     return kind, f"{text}*" if masked and kind == "cookie" else text
 
 
-def as_service(entry: Entry, purpose: str, policy: Policy) -> Service:
-    """A catalogue's entry as a service of this policy, without what other services of it name already. Pure."""
+def as_service(entry: Entry, purpose: str, policy: Policy, catalogue: Catalogue) -> Service:
+    """A catalogue's entry as a service of this policy: without what other services of it name already, and without hosts
+    that others of the catalogue use too, which have to be seen and decided on by themselves. Pure."""
     language = policy.default_language
     if isinstance(entry, CatalogueService):
         service = entry.as_service(purpose, language)
     else:
         service = msgspec.structs.replace(entry.as_service(language), purpose=purpose)
     taken = {cookie.name for one in policy.file.services for cookie in one.cookies}
-    hosts = [host for host in service.hosts if not _is_taken(host, policy.file.services)]
+    shared = catalogue.shared_hosts()
+    hosts = [host for host in service.hosts if host not in shared and not _is_taken(host, policy)]
     cookies = [cookie for cookie in service.cookies if cookie.name not in taken]
     return msgspec.structs.replace(service, hosts=tuple(hosts), cookies=tuple(cookies))
 
@@ -136,8 +138,10 @@ def _is_nameable(item: Item) -> bool:
     return True
 
 
-def _is_taken(host: str, services: Iterable[Service]) -> bool:
-    return any(host in service.hosts for service in services)
+def _is_taken(host: str, policy: Policy) -> bool:
+    """Whether a service of the policy names it, or all names above it."""
+    named = any(host in service.hosts for service in policy.file.services)
+    return named or (not host.startswith("*.") and policy.purpose_of_host(host) != UNKNOWN)
 
 
 def _names(service: Service, item: Item) -> bool:

@@ -133,7 +133,7 @@ class Inventory:
             purpose = fields.get("purpose") or usual_purpose(listed.suggestion, policy)
             if listed.suggestion.id in services:
                 return listed.suggestion.id, ""
-            return as_service(listed.suggestion, _known_purpose(purpose, policy), policy), ""
+            return as_service(listed.suggestion, _known_purpose(purpose, policy), policy, self.catalogue), ""
         if choice == "service":
             if fields.get("service") not in services:
                 raise BadRequest(400, "service", "Choose one of the services.")

@@ -209,12 +209,29 @@ def test_names_are_as_exact_as_they_can_be(seen: Item, named: tuple[str, str] | 
         assert name_for_policy(seen) == named
 
 
+def _has_plain_host(hosts: tuple[str, ...]) -> bool:
+    return any(host.count(".") > 1 and not host.startswith("*.") for host in hosts)
+
+
 def test_a_catalogue_s_service_takes_nothing_from_others(catalogue: Catalogue) -> None:
-    """Hosts and cookies that the policy has under another service stay there; a purpose that the policy lacks is asked for."""
-    policy = read_policy(POLICY_TOML.replace('"video.example.net"', '"www.google-analytics.com"'))
-    entry = catalogue.services["google_analytics"]
-    service = as_service(entry, "analytics", policy)
-    assert "www.google-analytics.com" not in service.hosts
-    assert service.cookies
+    """Hosts and cookies that the policy has under another service stay there, hosts of several services come with none of
+    them; a purpose that the policy lacks is asked for."""
+    entry = next(
+        one
+        for one in catalogue.services.values()
+        if one.purpose == "analytics" and one.stored and _has_plain_host(one.hosts)
+    )
+    plain = next(host for host in entry.hosts if not host.startswith("*."))
+    for taken in (plain, "*." + plain.partition(".")[2]):
+        policy = read_policy(POLICY_TOML.replace('"video.example.net"', f'"{taken}"'))
+        assert plain not in as_service(entry, "analytics", policy, catalogue).hosts
+    assert plain in as_service(entry, "analytics", read_policy(), catalogue).hosts
+    named = read_policy(POLICY_TOML.replace("_ads", entry.stored[0].name))
+    assert entry.stored[0].name not in [
+        cookie.name for cookie in as_service(entry, "analytics", named, catalogue).cookies
+    ]
+    policy, shared = read_policy(), catalogue.services["google_analytics"]
+    assert "www.google.com" in shared.hosts
+    assert "www.google.com" not in as_service(shared, "analytics", policy, catalogue).hosts
     assert usual_purpose(entry, policy) == "analytics"
     assert usual_purpose(catalogue.services["google_maps"], policy) == ""

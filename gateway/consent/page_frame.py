@@ -24,7 +24,7 @@ class Frame(msgspec.Struct, frozen=True):
 
 def find_frame(body: bytes, lowered: bytes) -> Frame | None:
     """The frame of a page that begins and ends as pages usually do; None when the parser has to say."""
-    end = _END.search(body, max(0, len(body) - _END_BYTES))
+    end = _END.match(body, max(0, lowered.rfind(b"</body", -_END_BYTES)))
     if end is None or b"background" in lowered:
         return None
     language = _find_language(body[:_END_BYTES])

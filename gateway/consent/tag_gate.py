@@ -51,7 +51,7 @@ NO_SERVICE = "-"  # stands in data-gw-service where a purpose alone decides
 Key = tuple[Sequence[str], ...]
 MAX_REMEMBERED = 1024  # tags of one gate
 MAX_REMEMBERED_LETTERS = 600  # of one tag
-_NEW = Verdict(Held("", "", ""), (), ())
+NEW = Verdict(Held("", "", ""), (), ())
 DEPENDS = Verdict(Held("script", "inline", ""), (), ())  # rules for the browser: what they say decides
 
 
@@ -64,7 +64,7 @@ class TagGate:
     def __init__(self, policy: Policy, decision: Decision, own_hosts: frozenset[str], head: str = "") -> None:
         self.head = head  # what goes first into the head of a page
         self._policy, self._decision, self._own = policy, decision, own_hosts
-        self._verdicts: dict[Key, Verdict | None] = {}
+        self.known: dict[Key, Verdict | None] = {}  # what was said of a tag
         self._passed: set[str] = set()
         refused = [(text, owner) for text, owner in policy.inline if not decision.allows_service(owner[1], owner[0])]
         self._signatures = tuple(make_signature(text, owner) for text, owner in refused)
@@ -77,8 +77,8 @@ class TagGate:
         `base` is the host that relative addresses lead to.
         """
         key = (tag, base, *attributes)
-        verdict = self._verdicts.get(key, _NEW)
-        if verdict is _NEW:
+        verdict = self.known.get(key, NEW)
+        if verdict is NEW:
             verdict = self._judge(tag, base, attributes)
             self._remember(key, verdict, attributes)
         return verdict
@@ -175,9 +175,9 @@ class TagGate:
         letters = sum(len(name) + len(value) for name, value in attributes)
         if letters > MAX_REMEMBERED_LETTERS or any(name == "nonce" for name, _ in attributes):
             return  # a nonce is another one in each page
-        if len(self._verdicts) >= MAX_REMEMBERED:
-            self._verdicts.clear()
-        self._verdicts[key] = verdict
+        if len(self.known) >= MAX_REMEMBERED:
+            self.known.clear()
+        self.known[key] = verdict
 
 
 def _is_rules(values: Mapping[str, str]) -> bool:

@@ -7,6 +7,7 @@ on), and a script's `type` becomes `text/plain`, so that it can be released on t
 import secrets
 from collections.abc import Callable
 from html import escape, unescape
+from types import SimpleNamespace
 from typing import Any
 
 import lolhtml
@@ -15,8 +16,8 @@ import msgspec
 from gateway.consent.page_frame import Frame, find_frame
 from gateway.consent.rare_tags import RARE, find_rare, selectors_of
 from gateway.consent.tag_addresses import OWN, find_host, read_data
-from gateway.consent.tag_gate import DEPENDS, Attributes, Held, TagGate, Verdict, disarm
-from gateway.consent.tags_scout import Handler, Scripts, ScriptScout, find_scripts
+from gateway.consent.tag_gate import DEPENDS, NEW, Attributes, Held, TagGate, Verdict, disarm
+from gateway.consent.tags_scout import Scripts, ScriptScout, find_scripts
 from gateway.policy import UNKNOWN
 
 # Stands where our snippet goes. No page can hold it by chance or on purpose: it is made anew in each process.
@@ -53,6 +54,7 @@ class TagHolder:
         "_depth",
         "_enforce",
         "_gate",
+        "_known",
         "_noscript",
         "_number",
         "_scripts",
@@ -62,6 +64,7 @@ class TagHolder:
 
     def __init__(self, gate: TagGate, scripts: Scripts, *, enforce: bool, depth: int = 0, base: str = OWN) -> None:
         self._gate, self._scripts, self._enforce, self._depth = gate, scripts, enforce, depth
+        self._known = gate.known
         self._base, self._based = base, False
         self._number = -1
         self._noscript: list[str] = []
@@ -86,7 +89,11 @@ class TagHolder:
 
     def on_image(self, element: lolhtml.Element) -> None:
         """Judge an image: the element of which pages have most."""
-        verdict = self._gate.judge("img", self._base, element.attributes)
+        attributes = element.attributes
+        # What `judge` does first, since pages are full of them.
+        verdict = self._known.get(("img", self._base, *attributes), NEW)
+        if verdict is NEW:
+            verdict = self._gate.judge("img", self._base, attributes)
         if verdict is not None:
             self._hold(element, verdict)
 
@@ -186,14 +193,14 @@ class PageRewriter:
         self._began = False
         self._head = gate.head if enforce else ""
         if self._head:  # any element may be the one before which it goes
-            self._rewriter.on(EVERYWHERE + selectors_of(rare, page=True), Handler(element=self._on_element))
+            self._rewriter.on(EVERYWHERE + selectors_of(rare, page=True), SimpleNamespace(element=self._on_element))
         else:
-            self._rewriter.on("script", Handler(element=holder.on_script))
-            self._rewriter.on("img", Handler(element=holder.on_image))
+            self._rewriter.on("script", SimpleNamespace(element=holder.on_script))
+            self._rewriter.on("img", SimpleNamespace(element=holder.on_image))
             if others := selectors_of(rare, page=frame is None):
-                self._rewriter.on(others, Handler(element=self._on_element))
+                self._rewriter.on(others, SimpleNamespace(element=self._on_element))
         if "noscript" in rare:
-            self._rewriter.on("noscript", Handler(text=holder.on_noscript))
+            self._rewriter.on("noscript", SimpleNamespace(text=holder.on_noscript))
         if frame is not None:
             self.document = self._inserted = self._began = True
             self.language = frame.language
@@ -322,12 +329,12 @@ def rewrite_part(
     rare = find_rare(text.lower())
     out: list[Any] = []
     rewriter = lolhtml.HTMLRewriter(out.append)
-    rewriter.on("script", Handler(element=holder.on_script))
-    rewriter.on("img", Handler(element=holder.on_image))
+    rewriter.on("script", SimpleNamespace(element=holder.on_script))
+    rewriter.on("img", SimpleNamespace(element=holder.on_image))
     if others := selectors_of(rare, page=False):
-        rewriter.on(others, Handler(element=holder.on_element))
+        rewriter.on(others, SimpleNamespace(element=holder.on_element))
     if "noscript" in rare:
-        rewriter.on("noscript", Handler(text=holder.on_noscript))
+        rewriter.on("noscript", SimpleNamespace(text=holder.on_noscript))
     rewriter.write(text)
     rewriter.end()
     return b"".join(out), holder.held

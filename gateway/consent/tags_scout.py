@@ -1,6 +1,6 @@
-"""Inline scripts, read ahead of the parser that rewrites the page; and the shape of callbacks that both parsers look for."""
+"""Inline scripts, read ahead of the parser that rewrites the page."""
 
-from collections.abc import Callable
+from types import SimpleNamespace
 
 import lolhtml
 
@@ -14,13 +14,6 @@ def _drop(_output: object) -> None:
     """What a scout would send."""
 
 
-class Handler:
-    """Callbacks in the shape that lolhtml looks for; only those given are there."""
-
-    def __init__(self, **callbacks: Callable[..., None]) -> None:
-        self.__dict__.update(callbacks)
-
-
 class ScriptScout:
     """Reads ahead of the parser that rewrites, which has sent a script's tag before it sees the text: `refused` are the
     inline scripts that may not act. Its own output is thrown away, since to see text is to change it in pages that are
@@ -32,7 +25,7 @@ class ScriptScout:
         self._open: Attributes | None = None
         self._text: list[str] = []
         self._rewriter = lolhtml.HTMLRewriter(_drop)
-        self._rewriter.on("script", Handler(element=self._on_script, text=self._on_text))
+        self._rewriter.on("script", SimpleNamespace(element=self._on_script, text=self._on_text))
 
     def read(self, chunk: bytes) -> bool:
         """Read the next bytes; whether all scripts that have begun are judged."""

@@ -110,9 +110,11 @@ class Sightings:
         """A page that has just been rewritten. How often its tags are held is counted elsewhere, for each page sent."""
         for host in gate.take_passed():
             self.note(at, site.id, HOST, host, path)
+        became = _fate(site)
         for one in held:
-            if one.host not in NO_HOSTS:
-                self.note(at, site.id, HOST, one.host, path, _fate(site), count=0, detail=one.tag)
+            # Noted once until it is written down: the hundredth time within a second says nothing new.
+            if (site.id, HOST, one.host, path, became) not in self._seen and one.host not in NO_HOSTS:
+                self.note(at, site.id, HOST, one.host, path, became, count=0, detail=one.tag)
         if body:
             self._add_page(at, site, path, body)
 

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gateway.analytics.consent_results import ConsentReport
 from gateway.cli_audit import audit
 from gateway.cli_init import init
 from gateway.cli_ledger import ledger_app, receipt_app
@@ -29,10 +30,10 @@ from gateway.errors import ConfigError, GatewayError
 from gateway.keeper import run_keeper
 from gateway.keys import load_keys, new_key, rotate_keys
 from gateway.operators import add_operator, list_operators, remove_operator, set_password
-from gateway.report_client import fetch_report, print_report
+from gateway.report_client import fetch_consent, fetch_report, print_report
 from gateway.resources import config_file
 from gateway.socket_client import call_keeper
-from gateway.web.report_api import build_csv, encode_report
+from gateway.web.report_api import build_consent_csv, build_csv, encode_report
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 operator_app = typer.Typer(help="Who may sign in to the console.", no_args_is_help=True)
@@ -134,18 +135,20 @@ def report(
     first: Annotated[str, typer.Option("--from", help="First day, 2026-11-01.")] = "",
     last: Annotated[str, typer.Option("--to", help="Last day.")] = "",
     limit: Annotated[int, typer.Option(help="Rows in each breakdown.")] = 10,
+    consent: Annotated[bool, typer.Option("--consent", help="Who was asked, and what they chose.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """The figures of a period: the same as in the console."""
+    """The figures of a period, or with --consent those on consent: the same as in the console."""
     fields = {"site": site, "period": period, "from": first, "to": last, "limit": str(limit)}
     loaded = load_config(config)
-    found = fetch_report(loaded, fields)
+    found = fetch_consent(loaded, fields) if consent else fetch_report(loaded, fields)
     if as_json:
         sys.stdout.write(encode_report(found).decode() + "\n")
     elif as_csv:
-        sys.stdout.write(build_csv(found).decode())
+        table = build_consent_csv(found) if isinstance(found, ConsentReport) else build_csv(found)
+        sys.stdout.write(table.decode())
     else:
         print_report(found, out)
 

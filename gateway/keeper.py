@@ -21,6 +21,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from gateway import __version__
+from gateway.analytics.consent_results import ConsentReport
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.journal import JOURNAL_FOLDER, find_segments, writers_alive
 from gateway.analytics.query import Query
@@ -32,6 +33,7 @@ from gateway.database import open_database
 from gateway.destinations import build_destinations
 from gateway.destinations.upkeep import prune_settled
 from gateway.errors import LedgerBroken, StoreError
+from gateway.flows.consent_report import consent_report
 from gateway.flows.deliver import Deliverer
 from gateway.flows.drain import Drained, drain_once
 from gateway.flows.inventory import prune_sights
@@ -217,6 +219,7 @@ class Keeper:
             pages=Pages(),
             assets=load_assets(),
             report=self._report,
+            consent=self._consent,
             status=self._status,
             clock=time.time,
             drain=self.drain,
@@ -231,6 +234,9 @@ class Keeper:
 
     def _report(self, query: Query) -> Report:
         return report(query, self._report_parts)
+
+    def _consent(self, query: Query) -> ConsentReport:
+        return consent_report(query, self._report_parts)
 
     def _status(self) -> dict[str, Any]:
         return {

@@ -1,20 +1,24 @@
 """A report for the command line: asked of the keeper, or made from the files themselves when none runs."""
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from typing import TypeVar
 from urllib.parse import urlencode
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from gateway.analytics.consent_results import ConsentReport, consent_lines
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.journal import JOURNAL_FOLDER
-from gateway.analytics.query import parse_query
+from gateway.analytics.query import Query, parse_query
 from gateway.analytics.results import Report, report_lines
 from gateway.config import Config
 from gateway.database import open_database
+from gateway.flows.consent_report import consent_report
 from gateway.flows.drain import drain_once
 from gateway.flows.report import ReportParts, report
 from gateway.keeper import STORE_FILE
@@ -22,17 +26,34 @@ from gateway.keeper_process import LOCK_NAME
 from gateway.process_lock import is_held, try_hold
 from gateway.socket_client import call_keeper
 
+Found = TypeVar("Found", Report, ConsentReport)
+
 
 def fetch_report(config: Config, fields: dict[str, str]) -> Report:
     """The report for fields as in a console address, of all that is on disk at this moment.
 
     Raises QueryError, KeeperUnreachable, StoreError.
     """
+    return _fetch(config, fields, "/report", Report, report)
+
+
+def fetch_consent(config: Config, fields: dict[str, str]) -> ConsentReport:
+    """The report on consent, likewise."""
+    return _fetch(config, fields, "/consent", ConsentReport, consent_report)
+
+
+def _fetch(
+    config: Config,
+    fields: dict[str, str],
+    path: str,
+    kind: type[Found],
+    make: Callable[[Query, ReportParts], Found],
+) -> Found:
     query = parse_query(fields, {site.id: site.config.timezone for site in config.sites}, datetime.now(UTC))
     if is_held(config.data_folder / LOCK_NAME):
         call_keeper(config.data_folder, "POST", "/drain")
-        text = call_keeper(config.data_folder, "GET", f"/report?{urlencode(fields)}")
-        return msgspec.json.decode(text, type=Report)
+        text = call_keeper(config.data_folder, "GET", f"{path}?{urlencode(fields)}")
+        return msgspec.json.decode(text, type=kind)
     config.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with try_hold(config.data_folder / LOCK_NAME) or closing(_Nothing()):
         engine = open_database(config.database_url)
@@ -40,7 +61,7 @@ def fetch_report(config: Config, fields: dict[str, str]) -> Report:
             journals = config.data_folder / JOURNAL_FOLDER
             while drain_once(journals, store, engine, config.destinations, time.time()).more:
                 pass
-            return report(query, ReportParts(store, engine, config.destinations))
+            return make(query, ReportParts(store, engine, config.destinations))
 
 
 class _Nothing:
@@ -48,9 +69,10 @@ class _Nothing:
         """Another keeper came up meanwhile; the store's own lock then speaks."""
 
 
-def print_report(found: Report, out: Console) -> None:
+def print_report(found: Report | ConsentReport, out: Console) -> None:
     """The report as tables, for people."""
-    for title, header, rows in report_lines(found):
+    lines = consent_lines(found) if isinstance(found, ConsentReport) else report_lines(found)
+    for title, header, rows in lines:
         table = Table(title=title, title_justify="left", title_style="bold")
         for index, name in enumerate(header):
             table.add_column(name, justify="left" if index == 0 else "right")

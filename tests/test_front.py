@@ -83,7 +83,7 @@ def test_a_worker_leaves_nothing_open_and_nothing_unwritten(tmp_path: Path) -> N
         browser.get("/")
         assert writers_alive(tmp_path / "data" / JOURNAL_FOLDER) == 1
     assert writers_alive(tmp_path / "data" / JOURNAL_FOLDER) == 0
-    assert read_counts(tmp_path / "data")["shown", "nl", ""] == 1
+    assert read_counts(tmp_path / "data")["shown", "nl", "desktop"] == 1
 
 
 def test_a_worker_can_start_again(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_worker_can_end_and_start_again(tmp_path: Path) -> None:
     gate.close()
     gate.close()
     assert writers_alive(journal) == 0
-    assert read_counts(tmp_path / "data")["shown", "nl", ""] == 1
+    assert read_counts(tmp_path / "data")["shown", "nl", "desktop"] == 1
     assert visitor.choose("accept_all").code == 303
     assert 'id="gw-banner"' not in visitor.get().text
     gate.close()

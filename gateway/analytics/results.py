@@ -203,7 +203,7 @@ def _breakdown_lines(name: str, rows: Sequence[Row], language: str) -> Lines:
 
 def _consent_lines(consent: ConsentFigures, language: str) -> Lines:
     rows = [(WORDS[name][language], str(getattr(consent, name))) for name in CHOICES]
-    rows.append((WORDS["rate"][language], _percent(consent.rate)))
+    rows.append((WORDS["rate"][language], show_share(consent.rate)))
     return Lines(WORDS["consent"][language], _words(language, "figure", "value"), rows)
 
 
@@ -229,14 +229,15 @@ def _figure(metric: Metric, value: float | None) -> str:
     if value is None:
         return MISSING
     if metric.unit == "rate":
-        return _percent(value)
+        return show_share(value)
     if metric.unit == "seconds":
         minutes, seconds = divmod(round(value), 60)
         return f"{minutes} m {seconds:02} s" if minutes else f"{value:.1f} s"
     return f"{value:.1f}" if metric.unit == "number" else str(value)
 
 
-def _percent(share: float | None) -> str:
+def show_share(share: float | None) -> str:
+    """A share as a percentage, a dash for none."""
     return MISSING if share is None else f"{100 * share:.1f} %"
 
 

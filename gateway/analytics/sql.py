@@ -77,6 +77,20 @@ def build_counts(query: Query, kinds: Sequence[str]) -> Question:
     return Question(sql, {**_period(query), **values, "limit": MAX_COUNTS})
 
 
+def build_daily_counts(query: Query, kinds: Sequence[str]) -> Question:
+    """Rows (local day, kind, name, detail, n) of the counters of these kinds; an hour belongs to the day it begins on."""
+    pieces = find_pieces(query)
+    values: dict[str, object] = {f"kind_{index}": kind for index, kind in enumerate(kinds)}
+    day = f"date_trunc('day', {_SHIFTED.format(moment='hour', seconds=_offset_of(pieces, 'hour'))})"
+    sql = (
+        f"SELECT {day} AS day, kind, name, detail, CAST(sum(n) AS BIGINT) AS total FROM counts "
+        f"WHERE site = {_value('site')} AND hour >= {_value('since')} AND hour < {_value('until')} "
+        f"AND kind IN ({', '.join(_value(name) for name in values)}) "
+        "GROUP BY day, kind, name, detail ORDER BY day, kind, name, detail"
+    )
+    return Question(sql, {**_period(query), **_piece_values(pieces), **values})
+
+
 def find_pieces(query: Query) -> list[Piece]:
     """The period cut at each change of the zone's offset (summer time begins or ends)."""
     zone = ZoneInfo(query.timezone)

@@ -5,7 +5,7 @@ is there at that moment; while entries are being drained, figures of one report 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,14 +56,19 @@ class ReportParts:
     destinations: Sequence[DestinationConfig]
 
 
-class _Choice(msgspec.Struct):
-    """What the report needs of a ledger record's body."""
+class ChoiceMade(msgspec.Struct):
+    """What reports need of a ledger record's body; records from before `again` was kept are answers."""
 
+    choice: str = ""
     outcome: str = ""
+    granted: list[str] = []
+    refused: list[str] = []
     withdrawn: list[str] = []
+    language: str = ""
+    again: bool = False
 
 
-_choice = msgspec.json.Decoder(_Choice)
+_choice = msgspec.json.Decoder(ChoiceMade)
 
 
 def report(query: Query, parts: ReportParts) -> Report:
@@ -115,17 +120,9 @@ def find_consent(query: Query, parts: ReportParts) -> ConsentFigures:
     A choice that took back at least one purpose is a withdrawal, and counts as accepted in part when it kept another.
     """
     outcomes: Counter[str] = Counter()
-    bodies = select(LEDGER.c.body).where(
-        LEDGER.c.site == query.site,
-        LEDGER.c.kind == CHOICE,
-        LEDGER.c.at >= query.starts_at,
-        LEDGER.c.at < query.ends_at,
-    )
-    with reading(parts.engine) as connection:
-        for body in connection.execute(bodies.execution_options(yield_per=STREAMED_ROWS)).scalars():
-            choice = _choice.decode(body)
-            outcomes[choice.outcome] += 1
-            outcomes[WITHDRAWN] += bool(choice.withdrawn) and choice.outcome != WITHDRAWN
+    for _, choice in stream_choices(query, parts.engine):
+        outcomes[choice.outcome] += 1
+        outcomes[WITHDRAWN] += bool(choice.withdrawn) and choice.outcome != WITHDRAWN
     yes = outcomes["accepted"] + outcomes["partly"]
     chose = yes + outcomes["refused"]
     return ConsentFigures(
@@ -137,6 +134,19 @@ def find_consent(query: Query, parts: ReportParts) -> ConsentFigures:
         rate=yes / chose if chose else None,
         elsewhere=sum(row.count for row in find_counts(query, ELSEWHERE, parts.store)),
     )
+
+
+def stream_choices(query: Query, engine: Engine) -> Iterator[tuple[float, ChoiceMade]]:
+    """The choices recorded in the period, each with its time."""
+    found = select(LEDGER.c.at, LEDGER.c.body).where(
+        LEDGER.c.site == query.site,
+        LEDGER.c.kind == CHOICE,
+        LEDGER.c.at >= query.starts_at,
+        LEDGER.c.at < query.ends_at,
+    )
+    with reading(engine) as connection:
+        for at, body in connection.execute(found.execution_options(yield_per=STREAMED_ROWS)):
+            yield at, _choice.decode(body)
 
 
 def find_counts(query: Query, kinds: Sequence[str], store: Store) -> list[CountRow]:

@@ -24,6 +24,7 @@ from gateway.errors import BadRequest, JournalFull
 from gateway.event import Event, Hit
 from gateway.flows.choose import ACCEPT_ALL, ALLOW, CHOICES, SAVE, Chosen, Said, choose, find_wanted
 from gateway.flows.collect import collect
+from gateway.flows.count_consent import count_choice
 from gateway.flows.decide import Decider
 from gateway.flows.view import visit_cookie
 from gateway.policy import OWN_STATISTICS, UNKNOWN, Policy
@@ -92,6 +93,7 @@ class Choosing:
         if not self._takes_back(said, before, asked) and not self._limit_rate.allow(request.client, now):
             raise BadRequest(429, "too_many", "too many choices from this network; wait a minute")
         chosen = await self._commit(said, before, asked, now)
+        count_choice(self._parts, now, site.id, chosen, request.user_agent)
         cookies = [self._cookie(name, chosen.choice, request, site)]
         cookies += self._expired(post, chosen, request, site, now)
         cookies += self._count_view(post, chosen, decision, request, site, now, pending=not by_script)

@@ -18,11 +18,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.analytics.consent_results import ConsentReport
 from gateway.analytics.query import Query
 from gateway.analytics.results import Report
 from gateway.config import Config
 from gateway.errors import BadRequest, ConfigError, QueryError, StoreError
 from gateway.resources import Asset
+from gateway.web.console_consent import ConsentPage
 from gateway.web.console_guard import SECURITY_HEADERS, ConsoleGuard
 from gateway.web.console_inventory import Inventory
 from gateway.web.frame import Frame
@@ -40,7 +42,7 @@ FOREVER = "public, max-age=31536000, immutable"
 class ConsoleParts:
     """What console and local API work with.
 
-    `report` and `status` block and are called in threads. Of `status` the console shows "version", "started_at"
+    `report`, `consent` and `status` block and are called in threads. Of `status` the console shows "version", "started_at"
     (epoch seconds), "fronts" (front workers at work), "journals" (files), "drained" (entries stored since the start),
     "store" ("ok" or the fault) and "disabled" (destination to why it has stopped); what is missing is not shown.
     `drain` stores what waits and answers how many entries that were.
@@ -51,15 +53,17 @@ class ConsoleParts:
     pages: Pages
     assets: Mapping[str, Asset]
     report: Callable[[Query], Report]
+    consent: Callable[[Query], ConsentReport]
     status: Callable[[], Mapping[str, Any]]
     drain: Callable[[], Awaitable[int]]
     clock: Callable[[], float]
 
 
 def build_console(parts: ConsoleParts) -> Starlette:
-    """The console: /, /inventory, /mode, /signin, /signout, /api/report, /api/report.csv, /api/status, /assets/<name>."""
+    """The console: /, /consent, /inventory, /mode, /signin, /signout, /api/report, /api/report.csv, /api/consent,
+    /api/consent.csv, /api/status, /assets/<name>."""
     frame = Frame(parts.pages, parts.assets)
-    api = ReportApi(parts.config, parts.report, parts.status, parts.clock)
+    api = ReportApi(parts.config, parts.report, parts.consent, parts.status, parts.clock)
     signin = SignIn(parts.engine, frame, parts.clock)
     faults = Faults(frame)
     inventory = Inventory(parts.config, parts.engine, frame, parts.clock)
@@ -67,6 +71,9 @@ def build_console(parts: ConsoleParts) -> Starlette:
         Route("/", signin.page(Overview(parts, frame, api, inventory).show), methods=["GET"]),
         Route("/api/report", signin.api(api.json), methods=["GET"]),
         Route("/api/report.csv", signin.api(api.csv), methods=["GET"]),
+        Route("/consent", signin.page(ConsentPage(parts.config, frame, api, parts.clock).show), methods=["GET"]),
+        Route("/api/consent", signin.api(api.consent_json), methods=["GET"]),
+        Route("/api/consent.csv", signin.api(api.consent_csv), methods=["GET"]),
         Route("/api/status", signin.api(api.status), methods=["GET"]),
         Route("/assets/{name}", serve_assets(parts.assets), methods=["GET"]),
         *inventory.routes(signin),
@@ -77,8 +84,8 @@ def build_console(parts: ConsoleParts) -> Starlette:
 
 
 def build_local_api(parts: ConsoleParts) -> Starlette:
-    """For the CLI, over the unix socket: GET /report, /report.csv, /status; POST /drain."""
-    api = ReportApi(parts.config, parts.report, parts.status, parts.clock)
+    """For the CLI, over the unix socket: GET /report, /report.csv, /consent, /consent.csv, /status; POST /drain."""
+    api = ReportApi(parts.config, parts.report, parts.consent, parts.status, parts.clock)
 
     async def drain(_request: Request) -> Response:
         try:
@@ -90,6 +97,8 @@ def build_local_api(parts: ConsoleParts) -> Starlette:
         routes=[
             Route("/report", api.json, methods=["GET"]),
             Route("/report.csv", api.csv, methods=["GET"]),
+            Route("/consent", api.consent_json, methods=["GET"]),
+            Route("/consent.csv", api.consent_csv, methods=["GET"]),
             Route("/status", api.status, methods=["GET"]),
             Route("/drain", drain, methods=["POST"]),
         ]

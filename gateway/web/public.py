@@ -15,6 +15,7 @@ from gateway.consent.banner import choose_language
 from gateway.consent.decision import Decision
 from gateway.consent.declaration import Declaration, declare, note_edition, write_date
 from gateway.errors import BadRequest
+from gateway.flows.count_consent import count_shown
 from gateway.flows.decide import Decider
 from gateway.resources import Asset
 from gateway.web.choosing import Choosing, parse_return_to
@@ -159,7 +160,7 @@ class Public:
         view = View("", return_to, "", "")
         fragment = self._desk.snippets.build_fragment(site, language, decision, view)
         if not decision.chosen:
-            self._parts.counters.add(now, site.id, "shown", language)
+            count_shown(self._parts, now, site.id, language, request.user_agent)
         await reply(send, 200, fragment.encode(), HTML)
 
     async def _preferences(

@@ -2,15 +2,16 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.analytics.consent_results import ConsentReport, ConsentRow, PurposeRow
 from gateway.analytics.query import Query, parse_query
 from gateway.analytics.results import Report
 from gateway.config import Config
@@ -23,6 +24,7 @@ CSV_HEADER = ("section", "name", "detail", "measure", "value")
 FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 MAX_VALUE = 200
 CsvLine = tuple[str, str, str, str, object]
+Found = TypeVar("Found")
 
 
 class ReportApi:
@@ -32,10 +34,11 @@ class ReportApi:
         self,
         config: Config,
         report: Callable[[Query], Report],
+        consent: Callable[[Query], ConsentReport],
         status: Callable[[], Mapping[str, Any]],
         clock: Callable[[], float],
     ) -> None:
-        self._report, self._status, self._clock = report, status, clock
+        self._report, self._consent, self._status, self._clock = report, consent, status, clock
         self.sites = {site.id: site.config.timezone for site in config.sites}
 
     def parse(self, fields: Mapping[str, str]) -> Query:
@@ -47,24 +50,39 @@ class ReportApi:
         """The report, made in a thread of its own. Raises StoreError."""
         return await run_sync(self._report, query)
 
+    async def ask_consent(self, query: Query) -> ConsentReport:
+        """The report on consent, likewise."""
+        return await run_sync(self._consent, query)
+
     async def json(self, request: Request) -> Response:
         """GET report: the Report as JSON; 400 or 503 with {"errors": [...]}."""
-        return await self._answer(request, encode_report, JSON_TYPE)
+        return await self._answer(request, self.ask, encode_report, JSON_TYPE)
 
     async def csv(self, request: Request) -> Response:
         """GET report.csv: lines of section, name, detail, measure, value."""
-        response = await self._answer(request, build_csv, CSV_TYPE)
-        if response.status_code == 200:
-            response.headers["content-disposition"] = 'attachment; filename="report.csv"'
-        return response
+        return _as_file(await self._answer(request, self.ask, build_csv, CSV_TYPE), "report.csv")
+
+    async def consent_json(self, request: Request) -> Response:
+        """GET consent: the ConsentReport as JSON; errors as above."""
+        return await self._answer(request, self.ask_consent, encode_report, JSON_TYPE)
+
+    async def consent_csv(self, request: Request) -> Response:
+        """GET consent.csv: lines as above."""
+        return _as_file(await self._answer(request, self.ask_consent, build_consent_csv, CSV_TYPE), "consent.csv")
 
     async def status(self, _request: Request) -> Response:
         """GET status: how the keeper does."""
         return Response(msgspec.json.encode(await run_sync(self._status)), media_type=JSON_TYPE)
 
-    async def _answer(self, request: Request, build: Callable[[Report], bytes], media_type: str) -> Response:
+    async def _answer(
+        self,
+        request: Request,
+        ask: Callable[[Query], Awaitable[Found]],
+        build: Callable[[Found], bytes],
+        media_type: str,
+    ) -> Response:
         try:
-            report = await self.ask(self.parse(request.query_params))
+            report = await ask(self.parse(request.query_params))
         except QueryError as error:
             return answer_errors(400, error.faults)
         except StoreError as error:
@@ -77,19 +95,51 @@ def answer_errors(status: int, errors: list[str]) -> Response:
     return Response(msgspec.json.encode({"errors": errors}), status, media_type=JSON_TYPE)
 
 
-def encode_report(report: Report) -> bytes:
-    """The report as JSON, UTF-8; the fields are those of `analytics.results`."""
+def _as_file(response: Response, name: str) -> Response:
+    if response.status_code == 200:
+        response.headers["content-disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def encode_report(report: Report | ConsentReport) -> bytes:
+    """The report as JSON, UTF-8; the fields are those of `analytics.results` and `analytics.consent_results`."""
     return msgspec.json.encode(report)
 
 
 def build_csv(report: Report) -> bytes:
     """The report as one long table, RFC 4180, UTF-8; cells that a spreadsheet would run are quoted with '."""
+    return _write_csv(_csv_lines(report))
+
+
+def build_consent_csv(report: ConsentReport) -> bytes:
+    """The report on consent in the same form."""
+    return _write_csv(_consent_lines(report))
+
+
+def _write_csv(lines: Iterator[CsvLine]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(CSV_HEADER)
-    for line in _csv_lines(report):
+    for line in lines:
         writer.writerow([_plain_cell(cell) for cell in line])
     return text.getvalue().encode()
+
+
+def _consent_lines(report: ConsentReport) -> Iterator[CsvLine]:
+    yield "report", "site", "", "", report.site
+    yield from _measures("report", "period", "", report.period)
+    yield from _measures("consent", "", "", report.total, "name")
+    for measure in ("answered", "changed", "answer_rate"):
+        yield "consent", "", "", measure, getattr(report, measure)
+    sections: dict[str, Sequence[ConsentRow | PurposeRow]] = {
+        "purpose": report.purposes,
+        "language": report.languages,
+        "device": report.devices,
+        "day": report.days,
+    }
+    for section, rows in sections.items():
+        for row in rows:
+            yield from _measures(section, row.name, "", row, "name")
 
 
 def _csv_lines(report: Report) -> Iterator[CsvLine]:

@@ -19,6 +19,7 @@ from gateway.consent.decision import Decision
 from gateway.consent.links import LEADING, hold_links
 from gateway.consent.tag_gate import Held, TagGate
 from gateway.consent.tags import PageRewriter, Rewritten, rewrite_page
+from gateway.flows.count_consent import count_shown
 from gateway.flows.parts import Parts
 from gateway.flows.view import PageView, open_view, record_view
 from gateway.web.caching import keep_from_others, make_private
@@ -362,7 +363,7 @@ class GatedResponse:
         desk, request = self._desk, self._request
         language = choose_language(language, request.languages, desk.languages[self._site.id])
         if request.is_document and not self._decision.chosen:
-            desk.parts.counters.add(self._now, self._site.id, "shown", language)
+            count_shown(desk.parts, self._now, self._site.id, language, request.user_agent)
         elif self._decision.elsewhere and request.is_document:
             desk.parts.counters.add(self._now, self._site.id, "refused_elsewhere", self._decision.elsewhere)
         record_view(self._view, topic, self._decision, self._site, desk.parts)

@@ -2,11 +2,13 @@
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from gateway.analytics.consent_results import ConsentReport, PurposeRow, build_row
 from gateway.analytics.query import Query
 from gateway.analytics.results import ConsentFigures, CountRow, Period, Point, QueueState, Report, Row, Totals
 from gateway.config import Config, build_config
@@ -23,6 +25,8 @@ SITES = [
     {"id": "werken", "name": "Werken bij Voorbeeld", "hosts": ["werken.example.org"]},
 ]
 BUILT = {name: build_asset(name, f"/* {name} */".encode()) for name in ("console.js", "console.css", "uplot.css")}
+WEIGHTS = {"shown": 2.3, "accepted": 0.5, "partly": 0.13, "refused": 0.37, "withdrawn": 0.02}
+PARTS = {"nl": 0.93, "en": 0.07, "mobile": 0.6, "desktop": 0.35, "tablet": 0.04, "": 0.01}
 BREAKDOWNS: dict[str, list[tuple[str, float, float | None]]] = {
     "page": [
         ("/", 0.214, 21.4),
@@ -113,6 +117,35 @@ def build_example(query: Query) -> Report:
     )
 
 
+def build_consent_example(query: Query) -> ConsentReport:
+    """Consent that looks lived in: fewer choices on Sundays, and on no day of the future."""
+    days, total = [], Counter[str]()
+    for day in _days(query):
+        luck = random.Random(f"consent {day}")
+        base = 0 if day > datetime.fromtimestamp(NOW, UTC).date() else 90 if day.weekday() < 5 else 34
+        counts = Counter({name: round(base * weight * luck.uniform(0.7, 1.3)) for name, weight in WEIGHTS.items()})
+        days.append(build_row(day.isoformat(), counts["shown"], counts))
+        total += counts
+    chose = total["accepted"] + total["partly"] + total["refused"]
+    parts = {name: Counter({key: round(n * weight) for key, n in total.items()}) for name, weight in PARTS.items()}
+    analytics = round(chose * 0.61)
+    return ConsentReport(
+        site=query.site,
+        period=Period(query.first.isoformat(), query.last.isoformat(), query.timezone, "day"),
+        total=build_row("", total["shown"], total),
+        answered=chose - total["withdrawn"],
+        changed=2 * total["withdrawn"],
+        answer_rate=(chose - total["withdrawn"]) / total["shown"] if total["shown"] else None,
+        purposes=[
+            PurposeRow("analytics", chose, analytics, chose - analytics, total["withdrawn"], 0.61),
+            PurposeRow("marketing", chose, round(chose * 0.37), chose - round(chose * 0.37), 1, 0.37),
+        ],
+        languages=[build_row(name, parts[name]["shown"], parts[name]) for name in ("nl", "en")],
+        devices=[build_row(name, parts[name]["shown"], parts[name]) for name in ("mobile", "desktop", "tablet", "")],
+        days=days,
+    )
+
+
 def empty_example(query: Query) -> Report:
     """What a new installation answers."""
     period = Period(query.first.isoformat(), query.last.isoformat(), query.timezone, query.interval)
@@ -145,6 +178,7 @@ class Clock:
 def build_parts(
     folder: Path,
     report: Callable[[Query], Report] = build_example,
+    consent: Callable[[Query], ConsentReport] = build_consent_example,
     status: Callable[[], Mapping[str, Any]] = healthy,
     assets: Mapping[str, Asset] = BUILT,
     clock: Callable[[], float] | None = None,
@@ -159,6 +193,7 @@ def build_parts(
         pages=Pages(),
         assets=assets,
         report=report,
+        consent=consent,
         status=status,
         drain=drain_seven,
         clock=clock or Clock(),

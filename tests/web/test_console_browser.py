@@ -117,7 +117,7 @@ def test_everybody_can_use_it_at_every_width(
 ) -> None:
     """Full and empty: no fault of WCAG 2.2 AA that axe can see, nothing wider than the screen, no complaint."""
     with signed_in(chromium, address, width, scheme, locale) as (page, complaints):
-        for path in ("/?period=30d", "/?limit=11", "/?period=7d&chart=visits"):
+        for path in ("/?period=30d", "/?limit=11", "/?period=7d&chart=visits", "/consent?period=30d"):
             page.goto(address + path)
             page.evaluate(
                 "document.querySelectorAll('details').forEach((one) => { one.open = !('menu' in one.dataset) })"

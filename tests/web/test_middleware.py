@@ -234,7 +234,8 @@ def test_what_was_held_and_shown_is_counted(tmp_path: Path) -> None:
         browser.choose("reject_all")
         browser.get("/")
     counts = read_counts(tmp_path / "data")
-    assert counts["shown", "nl", ""] == 2
+    assert counts["shown", "nl", "desktop"] == 2
+    assert counts["chose", "refused", "desktop"] == 1
     assert counts["held", "evil.example", "iframe unknown"] == 4
     assert counts["held", "teller.example.net", "script analytics"] == 4
     assert counts["held", "_tel", "cookie analytics"] == 4

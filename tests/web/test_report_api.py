@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from starlette.testclient import TestClient
 
+from gateway.analytics.consent_results import ConsentReport
 from gateway.analytics.query import Query
 from gateway.analytics.results import CountRow, Report, Row
 from gateway.errors import StoreError
@@ -76,6 +77,17 @@ def test_csv_holds_every_figure_of_the_report(api: tuple[TestClient, str]) -> No
     assert len(lines) == len({tuple(line.values()) for line in lines})
 
 
+def test_the_report_on_consent_has_the_same_faces(api: tuple[TestClient, str]) -> None:
+    """JSON is the report itself, CSV holds its figures; a wrong question is told its faults."""
+    client, prefix = api
+    report = msgspec.json.decode(client.get(f"{prefix}/consent?period=7d").content, type=ConsentReport)
+    assert report.total.chose > 0 and len(report.days) == 7
+    answer = client.get(f"{prefix}/consent.csv?period=7d")
+    assert answer.headers["content-disposition"] == 'attachment; filename="consent.csv"'
+    assert f"consent,,,answered,{report.answered}" in answer.text.splitlines()
+    assert client.get(f"{prefix}/consent?period=never").status_code == 400
+
+
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", ' "=1', "  =1", "＝1", "\0=1"])
 def test_no_cell_is_a_formula(cell: str) -> None:
     """A spreadsheet shows what a visitor made up as text, wherever it stands."""
@@ -128,6 +140,13 @@ def test_the_socket_tells_the_state_and_drains_on_request(parts: ConsoleParts) -
 def test_the_api_is_for_operators(parts: ConsoleParts) -> None:
     """Without a session: 401 and JSON, whatever is asked."""
     stranger = open_browser(build_console(parts))
-    for path in ("/api/report", "/api/report.csv", "/api/status", "/api/report?site=no"):
+    for path in (
+        "/api/report",
+        "/api/report.csv",
+        "/api/consent",
+        "/api/consent.csv",
+        "/api/status",
+        "/api/report?site=no",
+    ):
         answer = stranger.get(path, headers={"cookie": "gw_operator=invented"})
         assert (answer.status_code, answer.json()) == (401, {"errors": ["sign in first"]})

@@ -6,6 +6,7 @@ configuration that is not whole.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -166,10 +167,18 @@ def _convert(raw: object, kind: type[T], file: str) -> T:
         if "unknown field `" in what:
             key = ".".join(filter(None, (key, what.split("`")[1])))
             what = NO_SETTING
-        elif what.startswith("Invalid enum value") and (field := _field_for(key)[1]):
-            what = f"wanted {' or '.join(field.type.values)}"
+        elif what.startswith("Invalid enum value"):
+            what = f"wanted {' or '.join(_type_at(kind, key).values)}"
         key = key or "file"
         raise ConfigError(file, key, _value_at(raw, key), what[:1].lower() + what[1:]) from error
+
+
+def _type_at(kind: object, key: str) -> Any:
+    """The type of what the key `a.b[0].c` points at in a struct."""
+    found: Any = msgspec.inspect.type_info(kind)
+    for step in re.findall(r"\w+", key):
+        found = found.item_type if step.isdigit() else next(one.type for one in found.fields if one.name == step)
+    return found
 
 
 def _value_at(raw: object, key: str) -> object:

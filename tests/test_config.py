@@ -44,6 +44,15 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"sites": [{"hosts": ["a.example"]}, {"id": "b", "hosts": ["a.example"]}]}, "sites.hosts", "another site"),
     ({"sites": [{"timezone": "Europe/Atlantis"}]}, "sites.timezone", "Europe/Amsterdam"),
     ({"sites": [{"timezone": "../../etc/passwd"}]}, "sites.timezone", "Europe/Amsterdam"),
+    ({"mode": "off"}, "mode", "wanted enforce or observe"),
+    ({"sites": [{"consent_mode": "yes"}]}, "sites[0].consent_mode", "wanted auto or off or on"),
+    (
+        {"sites": [{}, {"id": "b", "shims": ["klaro", "x"]}]},
+        "sites[1].shims[1]",
+        "wanted cookiebot or klaro or vanilla",
+    ),
+    ({"sites": [{"signals": ["tracking"]}]}, "sites[0].signals[0]", "wanted dnt or gpc"),
+    ({"sites": [{"guard": "yes"}]}, "sites[0].guard", "expected `bool`"),
     ({"sites": [{"cookie_domain": "example.org; Secure"}]}, "sites.cookie_domain", "example.org"),
 ]
 

@@ -41,7 +41,7 @@ Send = Callable[[Any], Awaitable[None]]
 MAX_HASH = 64
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 1000  # a switch for each service
-EXPIRING_BYTES = 3000  # proxies take heads of 4 KB; what does not fit goes with the next pages
+EXPIRING_BYTES = 3000  # proxies take heads of 4 KB; what does not fit is left to the page's script
 CHANNELS = {SAVE: "preferences", ALLOW: "placeholder"}
 VIEW_ID = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 

@@ -28,6 +28,12 @@ cookies = [{ name = "tool_*" }]
 storage = ["tool.*"]
 revoke = "tool('revoked')"
 [[services]]
+id = "manager"
+purpose = "marketing"
+release = "any"
+name = "Manager"
+hosts = ["tags.localhost"]
+[[services]]
 id = "meter"
 purpose = "analytics"
 name = "Meter"
@@ -36,13 +42,23 @@ hosts = ["meter.localhost"]
 )
 
 
+# What a tag manager's container does: it loads what belongs to other services.
+CONTAINER = """
+for (const name of ["meter", "tool"]) {
+  document.head.append(Object.assign(document.createElement("script"), {src: `http://${name}.localhost:PORT/by-container.js`}));
+}
+"""
+
+
 class SignalsSite(msgspec.Struct):
-    """The site's address without a final slash, the other hosts' port, and what these were asked, as `host/path`."""
+    """The site's address without a final slash, the other hosts' port, and what these were asked, as `host/path`. Pages under
+    a path in `static` do not pass through the gate."""
 
     url: str
     port: int
     pages: dict[str, str]
     asked: list[str]
+    static: set[str]
 
     def put(self, path: str, body: str, head: str = "") -> str:
         """Have a page at a path; `PORT` in it is that of the other hosts. Gives its address."""
@@ -66,11 +82,16 @@ def open_signals_site(folder: Path, policy: str = POLICY, **site: Any) -> Iterat
     other = Starlette(routes=[Route("/{path:path}", _note_in(asked))])
     sites = {"sites": [{"id": "main", **site}]}
     gate = ConsentMiddleware(app, ready_config(folder, sites, policy=policy))
-    servers = [LoopbackServer(gate), LoopbackServer(other)]
+    static: set[str] = set()
+
+    async def front(scope: Any, receive: Any, send: Any) -> None:
+        await (app if scope["path"] in static else gate)(scope, receive, send)
+
+    servers = [LoopbackServer(front), LoopbackServer(other)]
     for server in servers:
         server.start()
     try:
-        yield SignalsSite(f"http://{LOOPBACK}:{servers[0].port}", servers[1].port, pages, asked)
+        yield SignalsSite(f"http://{LOOPBACK}:{servers[0].port}", servers[1].port, pages, asked, static)
     finally:
         for server in servers:
             server.stop()
@@ -90,6 +111,8 @@ def _note_in(asked: list[str]) -> Any:
 
     async def answer(request: Request) -> Response:
         asked.append(f"{request.url.hostname}{request.url.path}")
+        if request.url.path == "/container.js":
+            return Response(CONTAINER.replace("PORT", str(request.url.port)), media_type="text/javascript")
         if request.url.path.endswith(".js"):
             name = msgspec.json.encode(request.url.path).decode()
             return Response(f"(window.ran = window.ran || []).push({name})", media_type="text/javascript")

@@ -323,3 +323,39 @@ def test_tags_marked_for_other_tools_act_once_in_order(browser: Browser, guarded
     page.reload()
     assert sorted(asked_of(page, guarded, 5)) == wanted
     assert page.evaluate("ran.length") == 3
+
+
+def test_a_container_goes_with_any_purpose_and_its_tags_with_their_own(browser: Browser, guarded: SignalsSite) -> None:
+    """Held before a choice; with analytics alone the container runs, and of what it loads only analytics does."""
+    page = open_context(browser).new_page()
+    page.goto(
+        guarded.put(
+            "/container", '<main>Container</main><script src="http://tags.localhost:PORT/container.js"></script>'
+        )
+    )
+    assert asked_of(page, guarded, 0) == []
+    page.evaluate("""() => fetch("/_gw/consent", {method: "POST",
+      body: new URLSearchParams({choice: "save", purpose: "analytics", services: "plain"})})""")
+    page.reload()
+    assert asked_of(page, guarded, 2) == ["tags.localhost/container.js", "meter.localhost/by-container.js"]
+    assert page.locator("head script[data-gw-purpose]").get_attribute("data-gw-service") == "tool"
+    call(page, "gateway.consent.withdraw()")
+    assert asked_of(page, guarded, 0) == []
+
+
+STATIC = """<script src="/_gw/head.js"></script><script>window.early = [Cookiebot.consent.statistics, dataLayer.length]</script>
+<script src="/_gw/gateway.js" defer></script>"""
+
+
+def test_a_static_site_embeds_the_first_script_itself(browser: Browser, guarded: SignalsSite) -> None:
+    """Under its lasting name it knows what was granted before anything else runs; marked tags, guard, shims and Consent Mode
+    work as on other sites."""
+    page = open_context(browser).new_page()
+    guarded.static.add("/statisch")
+    page.goto(guarded.put("/statisch", MARKED, STATIC))
+    press(page, ACCEPT)
+    assert len(asked_of(page, guarded, 3)) == 3
+    page.reload()
+    page.wait_for_function("window.ran && ran.length === 3")
+    assert page.evaluate("early") == [True, 2]
+    assert page.evaluate("Cookiebot.consent.marketing") is True

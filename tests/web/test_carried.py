@@ -89,3 +89,11 @@ def test_what_cannot_be_asked_is_no(parts: Parts, caplog: pytest.LogCaptureFixtu
     parts.engine.dispose()
     assert carry(reader, parts, header) == Carried(UNDECIDED, b"sessionid=1", (("_tel", "analytics"),))
     assert "no decision could be made" in caplog.text
+
+
+def test_a_refusal_elsewhere_fills_no_memory(parts: Parts) -> None:
+    """What another tool's cookie says is read each time: anybody can write one."""
+    reader = CookieReader(Decider(parts))
+    first = carry(reader, parts, "cookieconsent_status=deny; _tel=2; sessionid=1")
+    assert (first.decision.elsewhere, first.decision.chosen, first.left) == ("osano", True, b"sessionid=1")
+    assert carry(reader, parts, "cookieconsent_status=deny; _tel=2; sessionid=1") is not first

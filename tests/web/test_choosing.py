@@ -87,6 +87,12 @@ def test_a_shared_domain_has_a_secure_cookie(tmp_path: Path) -> None:
         found = set_cookies(browser.choose("reject_all"))["__Secure-gw_consent"]
         assert found.endswith("; Secure; Domain=example.org")
         assert not has_banner(browser.get("/", headers={"host": "shop.example.org"}))
+        shop = {"host": "shop.example.org", "origin": "https://shop.example.org"}
+        browser.choose("accept_all")
+        assert browser.get("/_gw/state", headers=shop).json()["granted"] == ["analytics", "marketing"]
+        gone = browser.choose("reject_all", headers=shop).headers.get_list("set-cookie")
+        assert "_ads=; Max-Age=0; Path=/; Domain=example.org; Secure" in gone
+        assert browser.get("/_gw/state").json()["granted"] == []
 
 
 def foreign(**headers: str) -> dict[str, str]:

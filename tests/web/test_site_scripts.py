@@ -119,3 +119,24 @@ def test_the_first_script_comes_under_its_own_and_a_lasting_name(tmp_path: Path)
     with visiting(tmp_path / "other") as browser:
         assert browser.get("/_gw/head.js").status_code == 404
         assert "gw-granted" not in browser.get("/").text
+
+
+def test_each_site_has_scripts_of_its_own(tmp_path: Path) -> None:
+    """Of two sites behind one gate each gets what its own settings and policy say; the names differ with the content."""
+    other = POLICY_TOML.replace("video.example.net", "film.example.net").replace('"_ads"', '"_film"')
+    (tmp_path / "other.toml").write_text(other, "utf-8")
+    sites = [
+        {"id": "a", "hosts": ["www.example.org"], "guard": True},
+        {"id": "b", "hosts": ["shop.example.org"], "policy": "other.toml", "guard": True, "shims": ["klaro"]},
+        {"id": "c", "hosts": ["plain.example.org"]},
+    ]
+    with visiting(tmp_path, settings={"sites": sites}) as browser:
+        heads = [
+            browser.get("/_gw/head.js", headers={"host": f"{name}.example.org"}) for name in ("www", "shop", "plain")
+        ]
+        states = [browser.get("/_gw/state", headers={"host": f"{name}.example.org"}) for name in ("www", "shop")]
+        leaves = [browser.get(state.json()["leave_url"]).text for state in states]
+    assert [head.status_code for head in heads] == [200, 200, 404]
+    assert ["film.example.net" in head.text for head in heads[:2]] == [False, True]
+    assert ["window.klaro" in head.text for head in heads[:2]] == [False, True]
+    assert [('"_ads"' in leave, '"_film"' in leave) for leave in leaves] == [(True, False), (False, True)]

@@ -26,6 +26,7 @@ class SiteConfig(Section, frozen=True):
     timezone: str = "Europe/Amsterdam"
     cookie_domain: str = ""
     guard: bool = False
+    cache_safe: bool = False
     consent_mode: Literal["auto", "on", "off"] = "auto"
     shims: tuple[Literal["cookiebot", "vanilla-cookieconsent", "klaro"], ...] = ()
     signals: tuple[Literal["gpc", "dnt"], ...] = ("gpc",)

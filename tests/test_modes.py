@@ -92,6 +92,17 @@ def test_refused_cookies_never_leave_the_server(world: World) -> None:
     assert visitor.open().cookies == {NECESSARY}
 
 
+@cell("1a", cache_safe="yes; a page that is opened sets none after yes either")
+def test_no_page_for_all_sets_a_visitor_s_cookie(world: World) -> None:
+    """Whatever was chosen, opening a page sets the necessary cookie alone; withdrawing takes our own away."""
+    visitor = ModeVisitor(world)
+    assert visitor.open().cookies == {NECESSARY}
+    assert visitor.choose("accept_all").cookies == {CONSENT}
+    assert visitor.open().cookies == {NECESSARY}
+    assert visitor.choose("reject_all").cookies == {CONSENT}
+    assert visitor.open().cookies == {NECESSARY}
+
+
 @cell("1a", stand_alone="no: the site's server answers without passing us; only what our own addresses set")
 def test_the_sites_own_server_sets_what_it_likes(world: World) -> None:
     """A static site's cookies arrive whatever was chosen; the gateway's own addresses set none but its own."""
@@ -104,7 +115,7 @@ def test_the_sites_own_server_sets_what_it_likes(world: World) -> None:
 
 
 @pytest.mark.browser
-@cell("1b", middleware="yes", proxy="yes")
+@cell("1b", middleware="yes", proxy="yes", cache_safe="yes")
 def test_no_third_party_hears_of_a_visitor_before_yes(world: World, browser: Browser) -> None:
     """In a real browser no foreign host is contacted before the choice; after yes those of the policy are, at once."""
     held = ModeVisitor(world).open()
@@ -141,7 +152,7 @@ def test_only_marked_tags_are_held_on_a_static_site(world: World, browser: Brows
     careless.close()
 
 
-@cell("1c", middleware="yes", proxy="yes", stand_alone="yes")
+@cell("1c", middleware="yes", proxy="yes", cache_safe="yes", stand_alone="yes")
 def test_nothing_is_counted_before_yes(world: World) -> None:
     """Of the undecided and of refusers neither views nor reports are counted, whatever they send; accepters are."""
     before = world.settled_report()
@@ -160,7 +171,7 @@ def test_nothing_is_counted_before_yes(world: World) -> None:
     assert world.report().totals.page_views == before.totals.page_views + 1
 
 
-@cell("2", middleware="yes", proxy="yes", stand_alone="yes")
+@cell("2", middleware="yes", proxy="yes", cache_safe="yes", stand_alone="yes")
 def test_only_a_cookie_that_we_signed_grants_anything(world: World) -> None:
     """A forged, cut or withdrawn cookie grants nothing, nor does anything else a client sends; the signed one does."""
     visitor = ModeVisitor(world)
@@ -180,7 +191,7 @@ def test_only_a_cookie_that_we_signed_grants_anything(world: World) -> None:
     assert visitor.report().status == 403
 
 
-@cell("3", middleware="yes", proxy="yes", stand_alone="yes")
+@cell("3", middleware="yes", proxy="yes", cache_safe="yes", stand_alone="yes")
 def test_nothing_is_delivered_after_a_withdrawal(world: World) -> None:
     """What waits when consent is withdrawn is cancelled and never sent; later views are not told, earlier ones were."""
     visitor = ModeVisitor(world)
@@ -202,7 +213,7 @@ def test_nothing_is_delivered_after_a_withdrawal(world: World) -> None:
     assert len(world.receiver.log) == before + 1
 
 
-@cell("5", middleware="yes", proxy="yes", stand_alone="yes")
+@cell("5", middleware="yes", proxy="yes", cache_safe="yes", stand_alone="yes")
 def test_what_is_kept_holds_no_address_agent_or_secret(world: World) -> None:
     """Neither address nor agent nor what a path or property says of a person is in any file, log or delivery."""
     secrets = ["127.77.88.99", "Kenmerk/7.31", "987654321", "jan.jansen@voorbeeld.example", "tokentokentoken"]
@@ -239,6 +250,26 @@ def test_choosing_and_counting_work_without_scripts(world: World, browser: Brows
 
 
 @pytest.mark.browser
+@cell(
+    "Works without JavaScript", cache_safe="the choice alone, by a link: banner, held tags and counting need the script"
+)
+def test_without_scripts_a_page_for_all_leads_to_the_choice(world: World, browser: Browser) -> None:
+    """With JavaScript off there is no banner; a plain link leads to the choice and back, tags stay held, nothing is counted."""
+    before = world.report().totals.page_views
+    world.foreign.log.clear()
+    context = open_context(browser, scripts=False)
+    page = context.new_page()
+    page.goto(world.url + "/contact")
+    expect(page.get_by_role("button")).to_have_count(0)
+    page.locator("#gw-settings").click()
+    page.get_by_role("button", name=ACCEPT).click()
+    page.goto(world.url + "/contact")
+    assert CONSENT in {str(cookie.get("name")) for cookie in context.cookies(world.url)}
+    assert (contacted(world), world.report().totals.page_views) == (set(), before)
+    context.close()
+
+
+@pytest.mark.browser
 @cell("Works without JavaScript", stand_alone="no: banner and counting need the script")
 def test_a_static_site_asks_nobody_without_scripts(world: World, browser: Browser) -> None:
     """With JavaScript off a static site shows no banner, counts nothing and keeps marked tags held; a link to the
@@ -270,7 +301,7 @@ def test_opening_a_page_is_enough_to_be_counted(world: World) -> None:
     assert "Proef" in {row.name for row in after.breakdowns["topic"]}
 
 
-@cell("Page views counted by the server", stand_alone="no: by the script")
+@cell("Page views counted by the server", cache_safe="no: by the script", stand_alone="no: by the script")
 def test_a_static_page_is_counted_by_its_script(world: World) -> None:
     """A static page that is opened counts nothing; its script's report does."""
     visitor = ModeVisitor(world)
@@ -282,7 +313,29 @@ def test_a_static_page_is_counted_by_its_script(world: World) -> None:
     assert world.report().totals.page_views == before + 1
 
 
-@cell("4", middleware="yes", proxy="yes", stand_alone="yes")
+ONE_COPY = "A shared cache may serve one copy of a page to everybody"
+
+
+@cell(ONE_COPY, middleware="no: it is told not to", proxy="no: it is told not to")
+def test_a_page_is_one_visitor_s(world: World) -> None:
+    """Two visitors get pages of their own, which no shared cache may keep."""
+    first, second = ModeVisitor(world).open(), ModeVisitor(world).open()
+    assert first.text != second.text
+    assert {got.headers["cache-control"] for got in (first, second)} == {"private, no-cache"}
+
+
+@cell(ONE_COPY, cache_safe="yes", stand_alone="yes: the site's own")
+def test_a_page_is_the_same_for_all(world: World) -> None:
+    """An accepter, a refuser and a newcomer get the same bytes, and nothing is said against keeping them."""
+    accepter, refuser = ModeVisitor(world), ModeVisitor(world)
+    accepter.choose("accept_all")
+    refuser.choose("reject_all")
+    got = [visitor.open("/contact") for visitor in (accepter, refuser, ModeVisitor(world))]
+    assert len({one.text for one in got}) == 1
+    assert {one.headers["cache-control"] for one in got} == {None}
+
+
+@cell("4", middleware="yes", proxy="yes", cache_safe="yes", stand_alone="yes")
 def test_what_was_acknowledged_survives_a_kill(world: World) -> None:
     """Events answered with 202 and a choice answered with a redirect are there after `kill -9` of everything."""
     before = world.report()
@@ -297,7 +350,7 @@ def test_what_was_acknowledged_survives_a_kill(world: World) -> None:
     world.start_again()
 
 
-@cell("6", middleware="yes")
+@cell("6", middleware="yes", cache_safe="yes")
 def test_pages_are_served_when_parts_of_the_gateway_fail(world: World) -> None:
     """When nothing can be written and the keeper is dead, pages come as ever, without anything optional for those who
     have not said yes; what cannot be taken is refused, and not pretended."""

@@ -58,6 +58,11 @@ class CookieReader:
             self._remembered[key] = carried
         return carried
 
+    def read_undecided(self, request: VisitorRequest, site: Site) -> Carried:
+        """What a request carries for a site whose pages are the same for everybody: as if nothing had been granted."""
+        header = request.headers.get(b"cookie")
+        return self._judge(header, UNDECIDED, site) if header else NOTHING
+
     def _judge(self, header: bytes, decision: Decision, site: Site) -> Carried:
         left, refused = find_kept(header, site.policy, decision, enforce=site.enforce)
         return Carried(decision, left, tuple(refused))

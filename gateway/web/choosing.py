@@ -285,6 +285,16 @@ def parse_return_to(text: str) -> str:
     return text
 
 
+def came_from(request: VisitorRequest) -> str:
+    """The page of this site on which the visitor was, as the browser says; "" when it does not, or what it says is none."""
+    host, referrer = request.header(b"host"), request.header(b"referer")
+    start = f"{request.scheme}://{host}"
+    try:
+        return parse_return_to(referrer.removeprefix(start)) if referrer.startswith(f"{start}/") else ""
+    except BadRequest:
+        return ""
+
+
 def _accepting_hit(post: Post, request: VisitorRequest, site: Site, now: float) -> Hit:
     """The hit of the page that carried the form, not of the post."""
     return msgspec.structs.replace(

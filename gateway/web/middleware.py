@@ -15,6 +15,7 @@ from gateway.web.onward import pass_on
 from gateway.web.public import GPC_PATH, Public
 from gateway.web.request import RequestReader, VisitorRequest
 from gateway.web.response import Desk, GatedResponse
+from gateway.web.shared_page import METHODS, SharedPages
 
 Scope = Any
 Message = Any
@@ -35,6 +36,7 @@ class ConsentGate:
         self._config: Config = desk.parts.config
         self._prefix = self._config.settings.prefix
         self._cookies = CookieReader(decider)
+        self._shared = SharedPages(desk)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -54,6 +56,10 @@ class ConsentGate:
             return
         if carried.refused:
             self._list_refused(carried, request, site, now)
+        shared = site.config.cache_safe and site.enforce and request.method in METHODS and scope["type"] == "http"
+        if shared:
+            carried = self._cookies.read_undecided(request, site)
+            scope["gateway.consent"] = carried.decision
         onward = scope.copy()
         onward["headers"] = pass_on(scope["headers"], request.headers, carried, enforce=site.enforce)
         if scope["type"] == "websocket":
@@ -61,7 +67,11 @@ class ConsentGate:
             return
         if not SHORT_CUTS.isdisjoint(onward.get("extensions") or ()):
             onward["extensions"] = {n: value for n, value in onward["extensions"].items() if n not in SHORT_CUTS}
-        gated = GatedResponse(self._desk, request, site, decision, now, send)
+        if shared:
+            gated: GatedResponse = (for_all := self._shared.gate(request, site, now, send))
+            onward["headers"] = for_all.ask(onward["headers"])
+        else:
+            gated = GatedResponse(self._desk, request, site, decision, now, send)
         try:
             await self._app(onward, receive, gated.send)
         finally:

@@ -18,7 +18,7 @@ from gateway.errors import BadRequest
 from gateway.flows.count_consent import count_shown
 from gateway.flows.decide import Decider
 from gateway.resources import Asset
-from gateway.web.choosing import Choosing, parse_return_to
+from gateway.web.choosing import Choosing, came_from, parse_return_to
 from gateway.web.collecting import Collecting
 from gateway.web.reply import HTML, JSON, reply
 from gateway.web.request import VisitorRequest
@@ -168,7 +168,7 @@ class Public:
     ) -> None:
         """The page with one switch for each purpose."""
         fields = parse_qs(request.query, max_num_fields=50)
-        return_to = parse_return_to(fields.get("return_to", [""])[0])
+        return_to = parse_return_to(fields.get("return_to", [""])[0]) or came_from(request)
         page = fields.get("lang", [""])[0]  # of the page that the visitor comes from
         language = choose_language(page, request.languages, self._desk.languages[site.id])
         parts = self._desk.snippets.banner_parts(site, language, decision)

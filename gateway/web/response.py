@@ -134,12 +134,11 @@ class GatedResponse:
         if self._decision.key and self._site.enforce and (b"set-cookie" in values or not LEADING.isdisjoint(values)):
             message["headers"] = keep_from_others(message["headers"])
         if kind is Kind.CLOSED:
-            return self._pass_closed(message)
+            return self._pass(self._closed(message))
         if kind is Kind.UNSURE and self._request.method != "HEAD" and message["status"] not in NO_BODY:
             self._start, self._mode = message, self._on_first_bytes
             return _wait_for_the_page()
-        self._mode = self._send
-        return self._send(message)
+        return self._pass(message)
 
     async def _on_first_bytes(self, message: Message) -> None:
         """An answer without a type: what it begins with says what browsers make of it, and what we do."""
@@ -153,15 +152,12 @@ class GatedResponse:
         if kind is None:
             return
         self._gathered = []
-        if kind is Kind.CLOSED:
-            await self._pass_closed(self._start)
-        elif kind is Kind.OTHER:
-            self._mode = self._send
-            await self._send(self._start)
-        else:
+        if kind is Kind.PAGE:
             if self._site.enforce:  # so that every browser agrees with what was read
                 self._start["headers"] = name_html(self._start["headers"])
             await self._start_page(self._start, headers)
+        else:
+            await self._pass(self._closed(self._start) if kind is Kind.CLOSED else self._start)
         await self._mode({"type": "http.response.body", "body": start, "more_body": more})
 
     def _judge_cookies(self, message: Message) -> None:
@@ -185,13 +181,12 @@ class GatedResponse:
         status = message["status"]
         if self._request.method == "HEAD" or status in NO_BODY:
             if self._site.enforce:
-                message["headers"] = make_private(message["headers"], store=not self._decision.key)
-            self._mode = self._send
-            return self._send(message)
+                message["headers"] = self._cached(message["headers"])
+            return self._pass(message)
         encoding = headers.get(b"content-encoding", b"")
         undo = open_undo(encoding, self._desk.page_bytes * 4)
         if undo is None or status == 206:
-            return self._pass_closed(message)
+            return self._pass(self._closed(message))
         self._start, self._undo = message, undo
         self._packer = (
             open_packer(encoding, self._request.headers.get(b"accept-encoding", b"")) if undo is not UNTOUCHED else None
@@ -271,7 +266,7 @@ class GatedResponse:
     async def _begin_stream(self, message: Message, *, closed: bool) -> None:
         """Head first, then each chunk as it comes. The view's cookie has to be decided before the page is known."""
         if closed:
-            await self._pass_closed(self._start)
+            await self._pass(self._closed(self._start))
             await self._send(message)
             return
         self._kept = self._desk.parts.sightings.wants(self._site, self._request.path, self._now)
@@ -338,9 +333,9 @@ class GatedResponse:
             log.exception("a page is served without the banner")
             return b""
 
-    def _pass_closed(self, message: Message) -> Awaitable[None]:
+    def _pass(self, head: Message) -> Awaitable[None]:
         self._mode = self._send
-        return self._send(self._closed(message))
+        return self._send(head)
 
     def _closed(self, head: Message) -> Message:
         return {**head, "headers": [*head["headers"], CLOSED]} if self._site.enforce else head
@@ -371,13 +366,16 @@ class GatedResponse:
         return desk.snippets.build(self._site, language, self._decision, view)
 
     def _page_headers(self) -> Headers:
-        # What holds granted tags must not come back from the browser's cache after a withdrawal.
-        headers = make_private(self._start["headers"], store=not self._decision.key)
+        headers = self._cached(self._start["headers"])
         if self._packer:
             headers.append((b"content-encoding", self._packer.name))
         if self._view.set_cookie:
             headers.append((b"set-cookie", self._view.set_cookie.encode("latin-1")))
         return headers
+
+    def _cached(self, headers: Headers) -> Headers:
+        # What holds granted tags must not come back from the browser's cache after a withdrawal.
+        return make_private(headers, store=not self._decision.key)
 
     def _tag_gate(self) -> TagGate:
         return self._desk.tag_gate(self._site, self._request.host, self._decision)

@@ -58,8 +58,10 @@ class Snippets:
 
     def head(self, site: Site, decision: Decision) -> str:
         """What goes first into a page's head; empty on most sites."""
-        asset = self.heads[site.id]
-        return head_tag(f"{self._config.settings.prefix}assets/{asset.url_name}", decision) if asset else ""
+        asset, prefix = self.heads[site.id], self._config.settings.prefix
+        if asset and site.config.cache_safe:  # a page for all asks for what holds for one
+            return f'<script src="{prefix}head.js"></script>'
+        return head_tag(f"{prefix}assets/{asset.url_name}", decision) if asset else ""
 
     def site_urls(self, site: Site) -> dict[str, str]:
         """The scripts that a page loads when it needs them: setting to address; without those that the site does not need."""

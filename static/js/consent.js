@@ -240,12 +240,13 @@ function listen() {
   watchBanner();
 }
 
-/** A static site: no server has touched the page, so state, banner and style are fetched, and marked tags released. */
+/** A static site, or a page that is the same for all: state, banner and style are fetched, and marked tags released. */
 async function startStandalone() {
   Object.assign(config, await refresh());
   shareConfig();
   // Moved over once its style is there.
   const [fragment] = await Promise.all([fetchPage(ownUrl("banner")), loadStyle()]);
+  document.querySelector(".gw-corner")?.remove(); // the plain link of a page that is the same for all
   document.body.append(...fragment.body.children);
   listen();
   if (config.chosen && letGo()) tellPage([]);

@@ -61,7 +61,7 @@ class ModeVisitor:
     def look(self, path: str = "/") -> Answer:
         """See a page so that it may be counted: just open it, or let the script report it where only that can."""
         answer = self.open(path)
-        if self._world.mode == "stand-alone" and self.granted():
+        if self._world.mode in ("stand-alone", "cache-safe") and self.granted():
             self.report(url=path)
         return answer
 

@@ -2,10 +2,8 @@
 
 import base64
 import os
-import pwd
 import re
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +29,7 @@ from gateway.socket_client import call_keeper
 from tests.journeys.cluster import end_keeper, wait_until_up
 from tests.journeys.mode_site import COOKIES, ORIGINS, careless_tags, starlette_site, write_files
 from tests.journeys.wsgi_sites import write_django, write_flask
+from tests.nginx_server import nginx_command, write_rules
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -40,20 +39,14 @@ LOG = "gateway.log"
 KINDS = {
     "middleware": ("starlette", "fastapi", "django", "flask"),
     "proxy": ("proxy",),
+    "cache-safe": ("cache-safe",),
     "stand-alone": ("stand-alone",),
 }
-NGINX = """daemon off; pid nginx.pid; error_log stderr; user {user};
-events {{}}
-http {{
-    access_log off; client_body_temp_path t1; proxy_temp_path t2;
-    fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
-    types {{ text/html html; }}
-    server {{
-        listen 127.0.0.1:{port};
-        root {folder}/site;
-        location / {{ try_files $uri $uri.html $uri/index.html =404; {cookies} }}
-        {gateway}
-    }}
+RULES = """server {{
+    listen 127.0.0.1:{port};
+    root {folder}/site;
+    location / {{ try_files $uri $uri.html $uri/index.html =404; {cookies} }}
+    {gateway}
 }}
 """
 
@@ -246,6 +239,13 @@ def _open_proxy(folder: Path, foreign: Foreign, stack: ExitStack) -> tuple[Serve
     return _start([*_gateway(port), "--upstream", f"http://{LOOPBACK}:{site.port}"], folder, stack), port
 
 
+def _open_cache_safe(folder: Path, foreign: Foreign, stack: ExitStack) -> tuple[Server, int]:
+    """The proxy, with pages that are the same for everybody."""
+    with (folder / "gateway.toml").open("a") as file:
+        file.write("[[sites]]\ncache_safe = true\n")
+    return _open_proxy(folder, foreign, stack)
+
+
 def _open_stand_alone(folder: Path, foreign: Foreign, stack: ExitStack) -> tuple[Server, int]:
     """nginx serves the files and routes the gateway's addresses, by the very lines of the documentation."""
     port, gateway = free_port(), free_port()
@@ -253,11 +253,8 @@ def _open_stand_alone(folder: Path, foreign: Foreign, stack: ExitStack) -> tuple
     write_files(folder / "site", foreign.origins, script, marked)
     lines = documented("nginx").replace("127.0.0.1:8787", f"127.0.0.1:{gateway}")
     cookies = " ".join(f'add_header Set-Cookie "{name}=1; Path=/; SameSite=Lax";' for name in COOKIES)
-    user = pwd.getpwuid(os.getuid()).pw_name  # the folder is nobody else's
-    text = NGINX.format(user=user, port=port, folder=folder, cookies=cookies, gateway=lines)
-    (folder / "nginx.conf").write_text(text)
-    command = [shutil.which("nginx") or "/usr/sbin/nginx", "-p", str(folder), "-c", "nginx.conf", "-e", "stderr"]
-    _start(command, folder, stack, log="nginx.log")
+    write_rules(folder, RULES.format(port=port, folder=folder, cookies=cookies, gateway=lines))
+    _start(nginx_command(folder), folder, stack, log="nginx.log")
     return _start(_gateway(gateway), folder, stack), port
 
 
@@ -277,5 +274,6 @@ _OPENERS = {
     "django": _open_django,
     "flask": _open_flask,
     "proxy": _open_proxy,
+    "cache-safe": _open_cache_safe,
     "stand-alone": _open_stand_alone,
 }

@@ -3,16 +3,22 @@
 import textwrap
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from gateway.policy import Controller, Cookie, Purpose, Service, Wording
 from gateway.toml_text import quote
 
 WIDTH = 118
+DEFAULTS = msgspec.structs.asdict(Service(id="x", purpose="x", name=""))
 
 
 def comment(text: str) -> Iterator[str]:
     """A text as comment lines."""
     words = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    yield from textwrap.wrap(words, WIDTH, initial_indent="# ", subsequent_indent="# ") or ["#"]
+    wrapper = textwrap.TextWrapper(
+        WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False, break_long_words=False
+    )
+    yield from wrapper.wrap(words) or ["#"]
 
 
 def heading(title: str) -> Iterator[str]:
@@ -25,7 +31,7 @@ def write_controller(controller: Controller, sources: dict[str, str]) -> Iterato
     yield "[controller]"
     for key in ("name", "email", "address", "privacy_url"):
         if key in sources:
-            yield f"# CHECK: taken from {sources[key]}"
+            yield from comment(f"CHECK: taken from {sources[key]}")
         yield f"{key} = {quote(getattr(controller, key))}"
 
 
@@ -42,12 +48,21 @@ def write_service(service: Service, remarks: Iterable[str] = ()) -> Iterator[str
     for remark in remarks:
         yield from comment(remark)
     yield from ("[[services]]", f"id = {quote(service.id)}", f"purpose = {quote(service.purpose)}")
-    for key in ("name", "provider", "country", "hosts", "inline", "storage", "revoke", "recipients", "retention"):
+    for key in (
+        "name",
+        "provider",
+        "country",
+        "hosts",
+        "inline",
+        "storage",
+        "revoke",
+        "release",
+        "recipients",
+        "retention",
+    ):
         value = getattr(service, key)
-        if value:
+        if value != DEFAULTS[key]:
             yield f"{key} = {quote(value) if isinstance(value, str) else _list(value)}"
-    if service.release != "purpose":
-        yield f"release = {quote(service.release)}"
     if service.cookies:
         yield "cookies = ["
         yield from (f"  {_cookie(cookie)}," for cookie in service.cookies)

@@ -51,7 +51,9 @@ def policy_show(site: SiteOption = "", config: ConfigOption = None) -> None:
     out.print(
         f"site {found.id}: policy {found.policy.file.version}, mode {mode}; {say_why(found, loaded)}", soft_wrap=True
     )
-    table = Table("purpose", "service", "provider", "hosts, cookies, signatures")
+    table = Table()
+    for head in ("purpose", "service", "provider", "hosts, cookies, signatures"):
+        table.add_column(head, overflow="fold")
     for service in found.policy.file.services:
         names = (*service.hosts, *(cookie.name for cookie in service.cookies), *service.inline)
         table.add_row(service.purpose, f"{service.id}\n{service.name}", service.provider, "\n".join(names))
@@ -138,7 +140,9 @@ def _print_site(config: Config, site: Site, listed: list[Listed]) -> None:
     would = [(page.would, page.path, one) for one in listed for page in one.item.pages if page.would]
     would.sort(key=lambda row: (-row[0], row[1], row[2].item.name))
     if would:
-        table = Table("would be held", "kind", "service", "page", "times", title=f"site {site.id}")
+        table = Table(title=f"site {site.id}")
+        for head in ("would be held", "kind", "service", "page", "times"):
+            table.add_column(head, overflow="fold")
         for count, path, one in would[:MOST_LINES]:
             owner = ", ".join(one.services) or (f"unknown ({one.suggestion.name}?)" if one.suggestion else "unknown")
             table.add_row(one.item.name, one.item.kind, owner, path, str(count))

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from sqlalchemy import Engine
 from typer.testing import CliRunner
 
@@ -22,7 +23,7 @@ from tests.web.inventory_example import KNOWN, STRANGER, put_inventory
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An installation with two sites and wide output."""
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("gateway.cli_policy.out", Console(emoji=False, width=200))
     (tmp_path / "policy.toml").write_text(POLICY_TOML)
     (tmp_path / "gateway.toml").write_text(
         '[[sites]]\nid = "main"\n[[sites]]\nid = "shop"\nhosts = ["shop.example.org"]\n'

@@ -169,8 +169,8 @@ def _remarks(found: Found, hosts: tuple[str, ...]) -> Iterator[str]:
         yield f"Note: {note}"
     if found.service.kind == "tag_manager":
         yield (
-            'CHECK: release = "any" lets it go with whichever purpose is granted. What it loads then is held by itself only '
-            "with `guard = true` in gateway.toml; without that, take the line out, so that it waits for its own purpose."
+            'CHECK: release = "any" lets it go with whichever purpose is granted; what it loads then is held by itself, for '
+            "which gateway.toml has `guard = true`. Without guard, take the line out: it waits for its own purpose then."
         )
     if lost := [host for host in found.service.hosts if host not in hosts]:
         yield f"Shared with a service below or above, where it is written: {', '.join(lost)}."

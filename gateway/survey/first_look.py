@@ -62,18 +62,23 @@ def draft_files(seen: Walk, day: str, catalogue: Catalogue | None = None) -> Fir
     text = write_policy(draft)
     parse_policy(tomllib.loads(text), FILE)
     files = {
-        "gateway.toml": _gateway_file(sightings.start),
+        "gateway.toml": _gateway_file(sightings.start, inventory),
         FILE: text,
         "destinations.toml": config_file("destinations.toml").read_text("utf-8"),
     }
     return FirstLook(sightings, inventory, seen.failed, seen.agreed, draft.guess.controller.name, files)
 
 
-def _gateway_file(start: str) -> str:
-    """The shipped gateway.toml before this site, in observe mode."""
+def _gateway_file(start: str, inventory: Inventory) -> str:
+    """The shipped gateway.toml before this site, in observe mode; what a tag manager loads is to be held as well."""
     parts = split_url(start)
     origin = f"{parts.scheme}://{parts.netloc}" if parts else ""
+    guard = any(found.service.kind == "tag_manager" for found in inventory.services)
     text = config_file("gateway.toml").read_text("utf-8")
-    for old, new in (('upstream = ""', f"upstream = {quote(origin)}"), ('mode = "enforce"', 'mode = "observe"')):
-        text = text.replace(f"\n{old}\n", f"\n{new}\n", 1)
+    for key, old, new in (("upstream", "", origin), ("mode", "enforce", "observe"), ("guard", False, guard)):
+        text = text.replace(f"\n{key} = {_value(old)}\n", f"\n{key} = {_value(new)}\n", 1)
     return text
+
+
+def _value(value: str | bool) -> str:
+    return quote(value) if isinstance(value, str) else str(value).lower()

@@ -4,12 +4,14 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
 from gateway.cli import app
 from gateway.config import Config, load_config
 from gateway.consent.catalogue import load_catalogue
+from gateway.consent.seen import SeenRequest
 from gateway.errors import ConfigError, LookFailed
 from gateway.policy import NECESSARY, UNKNOWN
 from gateway.resources import config_file
@@ -133,6 +135,16 @@ def test_a_draft_says_where_each_thing_was_seen(plain: Walk) -> None:
     ids = [service["id"] for service in tomllib.loads(text)["services"]]
     assert ids[:3] == ["consent_gateway", "own_statistics", "site"]
     assert "cookiebot" not in ids
+
+
+def test_what_a_tag_manager_loads_is_guarded(plain: Walk, tmp_path: Path) -> None:
+    """A site with a tag manager is drafted with `guard`, since more comes in later; others without."""
+    assert not write(draft_files(plain, "2026-11-26"), tmp_path).settings.sites[0].guard
+    tag = SeenRequest("https://www.googletagmanager.com/gtm.js?id=GTM-1", "script", plain.sightings.start)
+    more = msgspec.structs.replace(plain.sightings, requests=(*plain.sightings.requests, tag))
+    config = write(draft_files(msgspec.structs.replace(plain, sightings=more), "2026-11-26"), tmp_path)
+    assert config.settings.sites[0].guard
+    assert config.sites[0].policy.purpose_of_cookie("_ga") == "analytics"
 
 
 def test_every_purpose_of_the_catalogue_can_be_drafted() -> None:

@@ -50,11 +50,18 @@ class Listed(msgspec.Struct, frozen=True):
         return self.unknown and not self.kept and self.may_be_named and asked
 
 
-def list_inventory(engine: Engine, site: Site, catalogue: Catalogue, kind: str = "", name: str = "") -> list[Listed]:
+def count_undeclared(engine: Engine, site: Site, catalogue: Catalogue) -> int:
+    """How many things an operator has to decide about."""
+    return sum(one.undeclared for one in list_inventory(engine, site, catalogue, pages=False))
+
+
+def list_inventory(
+    engine: Engine, site: Site, catalogue: Catalogue, kind: str = "", name: str = "", *, pages: bool = True
+) -> list[Listed]:
     """What was seen on a site (of one kind; of one name), judged by its policy now, the newest first."""
     kept = _read_kept(engine, site.id)
     own = {name.decode() for name in OWN}
-    items = read_inventory(engine, site.id, kind, name)
+    items = read_inventory(engine, site.id, kind, name, pages=pages)
     return [
         judge_item(item, site.policy, catalogue, kept.get((item.kind, item.name), ""))
         for item in items

@@ -20,6 +20,7 @@ from gateway.flows.undeclared import (
     LISTED,
     Listed,
     as_service,
+    count_undeclared,
     list_inventory,
     name_for_policy,
     usual_purpose,
@@ -70,8 +71,7 @@ class Inventory:
 
     def count_undeclared(self, site: str) -> int:
         """How many things an operator has to decide about. Blocks."""
-        found = list_inventory(self._engine, self.state(site)[0], self.catalogue)
-        return sum(one.undeclared for one in found)
+        return count_undeclared(self._engine, self.state(site)[0], self.catalogue)
 
     async def show(self, request: Request) -> Response:
         """GET /inventory?site=&kind=&show=&q=&sort=."""
@@ -165,10 +165,8 @@ class Inventory:
     async def show_mode(self, request: Request) -> Response:
         """GET /mode?site=: which mode holds and why, and a button for the other one."""
         site = self._ask(request)[1]
-        listed = await run_sync(list_inventory, self._engine, site, self.catalogue)
-        return self._page(
-            request, "mode.html", site, undeclared=sum(one.undeclared for one in listed), configured=self._configured
-        )
+        undeclared = await run_sync(count_undeclared, self._engine, site, self.catalogue)
+        return self._page(request, "mode.html", site, undeclared=undeclared, configured=self._configured)
 
     async def switch(self, request: Request) -> Response:
         """POST /mode: site, mode, sure."""

@@ -115,8 +115,9 @@ def test_consent_is_counted_from_the_ledger(parts: ReportParts) -> None:
     choose(parts.engine, "accepted", site="other")
     choose(parts.engine, "accepted", kind="disclosure")
     hour = int(DAY.starts_at)
-    parts.store.add(Batch("segment", 1, [Counted("main", hour, [("shown", "nl", "", 20), ("shown", "en", "", 5)])]))
-    assert report(DAY, parts).consent == ConsentFigures(25, 3, 1, 4, 1, 0.5)
+    rows = [("shown", "nl", "", 20), ("shown", "en", "", 5), ("refused_elsewhere", "klaro", "", 7)]
+    parts.store.add(Batch("segment", 1, [Counted("main", hour, rows)]))
+    assert report(DAY, parts).consent == ConsentFigures(25, 3, 1, 4, 1, 0.5, elsewhere=7)
 
 
 def test_smaller_yes_is_partly_and_a_withdrawal(parts: ReportParts) -> None:

@@ -280,6 +280,25 @@ def test_modes_and_stops_that_an_operator_must_know_are_shown(tmp_path: Path) ->
     parts.engine.dispose()
 
 
+def test_what_other_consent_tools_leave_behind_is_shown(tmp_path: Path) -> None:
+    """Refusals that were honoured, and a tool that still asks on the site's pages, each in words."""
+
+    def found(query: Query) -> Report:
+        held = [CountRow("second_banner", "Cookiebot", "script", 12)]
+        return msgspec.structs.replace(build_example(query), held=held, consent=ConsentFigures(shown=9, elsewhere=37))
+
+    parts = build_parts(tmp_path, report=found)
+    text = " ".join(Elements(open_operator(parts).get("/").text).text.split())
+    for shown in (
+        "Refused elsewhere pages for visitors",
+        "37",
+        "Cookiebot",
+        "asks for consent as well: take it out",
+    ):
+        assert shown in text
+    parts.engine.dispose()
+
+
 def test_a_keeper_that_says_little_of_itself_is_no_fault(parts: ConsoleParts) -> None:
     """What is missing from the state is not shown."""
     answer = open_operator(parts, status=dict).get("/")

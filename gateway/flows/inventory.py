@@ -153,9 +153,10 @@ def read_inventory(engine: Engine, site: str, kind: str = "", name: str = "", *,
             for kind_, name_, path, count, would in connection.execute(seen):
                 found.setdefault((kind_, name_), []).append(Page(path, count, would))
     items = []
-    for *known, count, held, would in rows:
-        shown = _order(found.get((known[0], known[1]), []))
-        items.append(Item(site, *known, int(count), int(held), int(would), shown))
+    for kind_, name_, detail, first_at, last_at, *sums_ in rows:
+        count, held, would = map(int, sums_)
+        shown = _order(found.get((kind_, name_), []))
+        items.append(Item(site, kind_, name_, detail, first_at, last_at, count, held, would, shown))
     return sorted(items, key=lambda item: (-item.first_at, item.kind, item.name))
 
 

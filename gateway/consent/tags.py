@@ -14,6 +14,7 @@ import lolhtml
 import msgspec
 
 from gateway.consent.page_frame import Frame, find_frame
+from gateway.consent.places import SHOWN_BY, Place, find_place
 from gateway.consent.rare_tags import RARE, find_rare, selectors_of
 from gateway.consent.tag_addresses import OWN, find_host, read_data
 from gateway.consent.tag_gate import DEPENDS, NEW, Attributes, Held, TagGate, Verdict, disarm
@@ -26,6 +27,8 @@ _MARK_BYTES = MARK.encode()
 EVERYWHERE = "script, img, head, "
 _OF_THE_PAGE = frozenset(("html", "head", "body", "meta"))
 _FRAMES = {"iframe": "src", "frame": "src", "embed": "src", "object": "data"}
+# Stands where a placeholder goes in a remembered page.
+PLACE_MARK = b"<!--gw-%s-->" % secrets.token_hex(12).encode()
 MAX_DEPTH = 8  # of pages inside of pages
 
 
@@ -33,7 +36,7 @@ class Rewritten(msgspec.Struct, frozen=True):
     """A page rewritten once: what stands before and after the place of our own snippet.
 
     `document` is False for a fragment, which gets no snippet. `topic` and `language` are what the page says of itself,
-    `counted` is what was held, as it is counted: host and detail.
+    `counted` is what was held, as it is counted: host and detail; `places` are those of the PLACE_MARKs, in order.
     """
 
     before: bytes
@@ -43,6 +46,7 @@ class Rewritten(msgspec.Struct, frozen=True):
     topic: str
     held: tuple[Held, ...]
     counted: tuple[tuple[str, str], ...]
+    places: tuple[Place, ...] = ()
 
 
 class TagHolder:
@@ -57,16 +61,26 @@ class TagHolder:
         "_known",
         "_noscript",
         "_number",
+        "_place",
         "_scripts",
         "depends",
         "held",
     )
 
-    def __init__(self, gate: TagGate, scripts: Scripts, *, enforce: bool, depth: int = 0, base: str = OWN) -> None:
+    def __init__(
+        self,
+        gate: TagGate,
+        scripts: Scripts,
+        *,
+        enforce: bool,
+        depth: int = 0,
+        base: str = OWN,
+        place: Callable[[Place], str] | None = None,
+    ) -> None:
         self._gate, self._scripts, self._enforce, self._depth = gate, scripts, enforce, depth
         self._known = gate.known
         self._base, self._based = base, False
-        self._number = -1
+        self._number, self._place = -1, place if enforce else None
         self._noscript: list[str] = []
         self.held: list[Held] = []
         self.depends = False  # whether there are scripts of which the text decides
@@ -82,6 +96,10 @@ class TagHolder:
             self._look_further(element, tag, attributes, judged=verdict is not None)
         if verdict is not None:
             self._hold(element, verdict)
+            if self._place and verdict.held and SHOWN_BY.get(tag) in verdict.taken:
+                place = find_place(tag, verdict.held, attributes)
+                if place is not None:
+                    element.before(self._place(place), lolhtml.ContentType.HTML)
 
     def on_element(self, element: lolhtml.Element) -> None:
         """The same as a callback of lolhtml."""
@@ -165,7 +183,8 @@ class PageRewriter:
 
     `enforce=False` only lists; `rare` are the tags of RARE that the page may have. `scripts` are the inline scripts that
     are known to be refused; without it they are found on the way. The snippet is asked for when its place comes, once,
-    with the page's language and topic; where the page's `frame` is known, whoever knows it puts it in.
+    with the page's language and topic; where the page's `frame` is known, whoever knows it puts it in. `place` gives what
+    is put before a held element that would have been seen.
     """
 
     def __init__(
@@ -177,7 +196,10 @@ class PageRewriter:
         rare: frozenset[str] = frozenset(RARE),
         scripts: Scripts | None = None,
         frame: Frame | None = None,
+        place: Callable[["PageRewriter", Place], str] | None = None,
     ) -> None:
+        self.places: list[Place] = []
+        self._place = place
         self._snippet = snippet
         self._out: list[Any] = []
         self._inserted = False
@@ -186,7 +208,9 @@ class PageRewriter:
         self.language = self.topic = ""
         self._scout = ScriptScout(gate) if scripts is None else None
         self._waiting: list[bytes] = []
-        holder = TagHolder(gate, self._scout.refused if self._scout else scripts or {}, enforce=enforce)
+        holder = TagHolder(
+            gate, self._scout.refused if self._scout else scripts or {}, enforce=enforce, place=self._on_place
+        )
         self._holder, self.held = holder, holder.held
         self._look = holder.look
         self._rewriter = lolhtml.HTMLRewriter(self._out.append)
@@ -240,6 +264,12 @@ class PageRewriter:
         del self._rewriter
         if self._scout:
             self._scout.close()
+
+    def _on_place(self, place: Place) -> str:
+        if self._place is None:
+            return ""
+        self.places.append(place)
+        return self._place(self, place)
 
     def _take(self) -> bytes:
         taken = b"".join(self._out)
@@ -304,7 +334,15 @@ def _rewrite_page(body: bytes, gate: TagGate, scripts: Scripts, *, enforce: bool
     """The page, and whether it has scripts of which the text decides."""
     lowered = body.lower()
     rare, frame = find_rare(lowered), None if gate.head else find_frame(body, lowered)
-    rewriter = PageRewriter(gate, lambda _: _MARK_BYTES, enforce=enforce, rare=rare, scripts=scripts, frame=frame)
+    rewriter = PageRewriter(
+        gate,
+        lambda _: _MARK_BYTES,
+        enforce=enforce,
+        rare=rare,
+        scripts=scripts,
+        frame=frame,
+        place=lambda _rewriter, _place: PLACE_MARK.decode(),
+    )
     try:
         text = rewriter.feed(body) + rewriter.finish()
     finally:
@@ -318,7 +356,9 @@ def _rewrite_page(body: bytes, gate: TagGate, scripts: Scripts, *, enforce: bool
         document = bool(mark)
     held = tuple(rewriter.held)
     counted = tuple([(one.host, one.detail) for one in held])
-    return Rewritten(before, after, document, rewriter.language, rewriter.topic, held, counted), rewriter.depends
+    places = tuple(rewriter.places)
+    page = Rewritten(before, after, document, rewriter.language, rewriter.topic, held, counted, places)
+    return page, rewriter.depends
 
 
 def rewrite_part(

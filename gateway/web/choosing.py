@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -26,6 +27,7 @@ from gateway.flows.choose import ACCEPT_ALL, ALLOW, CHOICES, SAVE, Chosen, Said,
 from gateway.flows.collect import collect
 from gateway.flows.count_consent import count_choice
 from gateway.flows.decide import Decider
+from gateway.flows.load_once import ONCE, record_once
 from gateway.flows.view import visit_cookie
 from gateway.policy import OWN_STATISTICS, UNKNOWN, Policy
 from gateway.web.body import media_type, read_body
@@ -80,6 +82,10 @@ class Choosing:
         if media_type(request) != FORM:
             raise BadRequest(415, "media_type", f"{FORM} is wanted")
         post = parse_post(body, request, site)
+        if post.choice == ONCE:
+            await self._load_once(post, request, site, now)
+            await reply(send, 200, b'{"ok": true}', JSON)
+            return
         name = self._desk.cookie_name(CONSENT, request, site)
         before = self._decider.read(request.cookie(name))
         said = self._said(post, decision, request, site)
@@ -101,6 +107,19 @@ class Choosing:
             await reply(send, 200, self._summary(chosen, request, site, now), JSON, cookies=cookies)
         else:
             await _send_back(send, post, cookies)
+
+    async def _load_once(self, post: Post, request: VisitorRequest, site: Site, now: float) -> None:
+        """Note that one element is loaded once; it changes nothing in what holds, and the cookie stays as it is."""
+        if not self._limit_rate.allow(request.client, now):
+            raise BadRequest(429, "too_many", "too many choices from this network; wait a minute")
+        service = next(iter(post.services or ()))
+        signals = {signal: bool(getattr(request, signal)) for signal in site.config.signals}
+        note = partial(record_once, service, self._language(request, site), site, self._parts.engine, now)
+        try:
+            await asyncio.to_thread(note, signals=signals)
+        except DBAPIError as error:
+            log.error("loading once could not be recorded: %s", error.orig)
+            raise BadRequest(503, "ledger", "this cannot be recorded at the moment") from error
 
     def _said(self, post: Post, decision: Decision, request: VisitorRequest, site: Site) -> Said:
         """What was said, under which words: those that the form names, or in the browser's language where it names none."""
@@ -224,7 +243,7 @@ def _may_stay(name: str, policy: Policy, granted: Decision) -> bool:
 
 def _find_asked(post: Post, site: Site) -> Site:
     """The site as far as the page with the form asked for it. A no, and what does not say what was asked, is to all of it."""
-    says_yes = post.choice == ACCEPT_ALL or (post.choice == SAVE and (post.purposes or post.services))
+    says_yes = post.choice in (ACCEPT_ALL, ALLOW) or (post.choice == SAVE and (post.purposes or post.services))
     if post.asked is None or not says_yes:
         return site
     policy = narrow(site.policy, post.asked)
@@ -244,8 +263,8 @@ def parse_post(body: bytes, request: VisitorRequest, site: Site) -> Post:
     except ValueError as error:
         raise BadRequest(400, "malformed", f"the form cannot be read: {error}") from error
     choice = fields.get("choice", [""])[-1]
-    if choice not in CHOICES:
-        raise BadRequest(400, "choice", f"choice is {choice[:40]!r}; wanted one of {', '.join(CHOICES)}")
+    if choice not in (*CHOICES, ONCE):
+        raise BadRequest(400, "choice", f"choice is {choice[:40]!r}; wanted one of {', '.join((*CHOICES, ONCE))}")
     purposes = frozenset(fields.get("purpose", ())) - {"necessary"}
     unknown = sorted(purposes - set(site.policy.scopes))
     if unknown:
@@ -254,8 +273,9 @@ def parse_post(body: bytes, request: VisitorRequest, site: Site) -> Post:
     strange = sorted(services - site.policy.services.keys())
     if strange:
         raise BadRequest(400, "service", f"service {strange[0][:40]!r} is not one that this site asks for")
-    if choice == ALLOW and len(services) != 1:
-        raise BadRequest(400, "service", "to allow wants one service")
+    single = choice in (ALLOW, ONCE)
+    if single and len(services) != 1:
+        raise BadRequest(400, "service", f"{choice} wants one service")
     switches = fields.get("services", [""])[-1]
     view = fields.get("view", [""])[0]
     return Post(
@@ -265,7 +285,7 @@ def parse_post(body: bytes, request: VisitorRequest, site: Site) -> Post:
         view if 16 <= len(view) <= 32 and VIEW_ID.issuperset(view) else "",
         fields.get("referrer", [""])[0][:4096],
         fields.get("topic", [""])[0][:4096],  # cut to size once it is masked
-        services if switches or choice == ALLOW else None,
+        services if switches or single else None,
         switches != PLAIN,
         fields.get("by") == ["script"],
         fields.get("shown", [""])[0][:MAX_HASH],

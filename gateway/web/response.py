@@ -243,11 +243,11 @@ class GatedResponse:
         self._view = self._open_view() if page.document else NO_VIEW
         snippet = self._snippet(page.language, page.topic) if page.document else b""
         content = b"".join((page.before, snippet, page.after))
+        if page.places:
+            content = self._desk.snippets.placeholders.fill(page, snippet, self._site, self._request)
         if self._packer:
             content = self._packer.feed(content, last=True)
-        headers = self._page_headers()
-        headers.append((b"content-length", b"%d" % len(content)))
-        return content, headers
+        return content, [*self._page_headers(), (b"content-length", b"%d" % len(content))]
 
     def _rewrite(self, body: bytes) -> Rewritten | None:
         """The page as it may leave; None when it cannot be read."""
@@ -270,7 +270,8 @@ class GatedResponse:
             await self._send(message)
             return
         self._kept = self._desk.parts.sightings.wants(self._site, self._request.path, self._now)
-        self._rewriter = PageRewriter(self._tag_gate(), self._stream_snippet, enforce=self._site.enforce)
+        place = self._desk.snippets.placeholders.writer(self._site, self._request)
+        self._rewriter = PageRewriter(self._tag_gate(), self._stream_snippet, enforce=self._site.enforce, place=place)
         if self._site.enforce:
             self._view = self._open_view()
             await self._send({**self._start, "headers": self._page_headers()})
@@ -328,7 +329,8 @@ class GatedResponse:
         if not self._site.enforce:
             return b""
         try:
-            return self._snippet(rewriter.language, rewriter.topic)
+            snippet = self._snippet(rewriter.language, rewriter.topic)
+            return snippet + self._desk.snippets.placeholders.end(rewriter, self._site, self._request)
         except Exception:  # the edge: the page is on its way, with everything held back; it goes on without our part
             log.exception("a page is served without the banner")
             return b""

@@ -21,6 +21,7 @@ from gateway.consent.decision import UNDECIDED, Decision
 from gateway.consent.shown_text import ShownText, build_shown_text
 from gateway.resources import Asset, text_file, texts
 from gateway.web.pages import Pages
+from gateway.web.placeholders import Placeholders
 from gateway.web.site_scripts import build_head, build_leave, head_tag
 
 MAX_REMEMBERED = 500  # letters of an address
@@ -45,6 +46,7 @@ class Snippets:
         self.texts = load_texts()
         self._leave = {site.id: build_leave(site.policy, assets) for site in config.sites}
         self.heads = {site.id: build_head(site, assets) for site in config.sites}
+        self.placeholders = Placeholders(self, config)
         self._rendered: dict[tuple[str, str, str, bool], Template] = {}
         self._shown: dict[tuple[str, str], ShownText] = {}
 

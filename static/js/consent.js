@@ -11,7 +11,7 @@ import { release, scriptUrl } from "./lib/held_tags.js";
 import { mayAct } from "./lib/purposes.js";
 
 const channel = new BroadcastChannel("gw");
-const isHere = (form) => form.closest("#gw-banner,#gw-dialog"); // and not on the settings page
+const isHere = (form) => form.id !== "gw-purposes"; // and not on the settings page
 const findBanner = () => document.getElementById("gw-banner");
 const has = (name) => mayAct(name, config);
 const held = ({ granted, services }) => [...granted, ...services];

@@ -11,7 +11,7 @@ import pytest
 from gateway.consent.decision import UNDECIDED, decide
 from gateway.consent.tag_addresses import contacts, find_host, read_refresh, read_srcset
 from gateway.consent.tag_gate import TagGate
-from gateway.consent.tags import PageRewriter, rewrite_page, rewrite_part
+from gateway.consent.tags import PLACE_MARK, PageRewriter, rewrite_page, rewrite_part
 from tests.example_site import NOW, make_choice, read_policy
 
 POLICY = read_policy()
@@ -312,7 +312,7 @@ def test_parts_of_pages_are_judged_alike() -> None:
 
 def stream(page: bytes, tag_gate: TagGate, *cuts: int) -> bytes:
     """The page as it leaves when it arrives in pieces cut at these places."""
-    rewriter = PageRewriter(tag_gate, lambda _: b"", enforce=True)
+    rewriter = PageRewriter(tag_gate, lambda _: b"", enforce=True, place=lambda *_: PLACE_MARK.decode())
     edges = [0, *sorted(cuts), len(page)]
     out = b"".join(rewriter.feed(page[start:end]) for start, end in pairwise(edges))
     out += rewriter.finish()

@@ -32,12 +32,17 @@ export function release(state, root = document) {
     const inside = tag.localName === "template" ? tag.content : tag.srcdoc && tag.contentDocument;
     if (inside) release(state, inside);
     if (tag.dataset.gwPurpose == null || !isFree(tag.dataset, state)) continue;
-    tag.gwFree = true; // for guard.js, which has no more to say of it
-    if (tag.localName === "script") releaseScript(tag);
-    else releaseElement(tag);
-    tag.removeAttribute("data-gw-purpose");
-    tag.removeAttribute("data-gw-service");
+    releaseTag(tag);
   }
+}
+
+/** Let go of one tag, whatever it waits for. */
+export function releaseTag(tag) {
+  tag.gwFree = true; // for guard.js, which has no more to say of it
+  if (tag.localName === "script") releaseScript(tag);
+  else releaseElement(tag);
+  tag.removeAttribute("data-gw-purpose");
+  tag.removeAttribute("data-gw-service");
 }
 
 // Only these attributes and no javascript: addresses, so that a site's visitors cannot smuggle in code of theirs.

@@ -1,0 +1,55 @@
+"""Where something held back would have been seen: what a placeholder in its stead needs to know of it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from html import unescape
+
+import msgspec
+
+from gateway.consent.tag_gate import Held
+
+SHOWN_BY = {"iframe": "src", "video": "src", "audio": "src", "embed": "src", "object": "data"}
+# Smaller than this, nothing can be said in its place: buttons, badges, pixels.
+LEAST_WIDTH, LEAST_HEIGHT = 120, 60
+LARGEST = 4000
+_NUMBER = re.compile(r"\s*(\d+)(?:\.\d+)?\s*(?:px)?\s*\Z", re.IGNORECASE)
+_STYLED = re.compile(r"(?:^|;)\s*(width|height)\s*:\s*([^;!]+)", re.IGNORECASE)
+_HIDING = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
+_PLAIN_ADDRESS = re.compile(r"(?:https?:)?//[^\s\"'<>\\]+\Z", re.IGNORECASE)
+
+
+class Place(msgspec.Struct, frozen=True):
+    """One held element that a visitor would have seen. `service` is empty where no service names the host.
+
+    `width` and `height` are pixels, 0 where it does not say; a `wide` one takes the width there is. `address` is what it
+    would have shown, empty for what is no plain address.
+    """
+
+    service: str
+    host: str
+    address: str
+    width: int
+    height: int
+    wide: bool
+
+
+def find_place(tag: str, held: Held, attributes: Sequence[tuple[str, str]]) -> Place | None:
+    """The place of a held tag with these raw attributes; None for what nobody would have seen."""
+    values = {name: unescape(value) for name, value in reversed(attributes)}
+    name = SHOWN_BY.get(tag)
+    style = values.get("style", "")
+    if not name or name not in values or "hidden" in values or _HIDING.search(style):
+        return None
+    given = {**values, **{key.lower(): value for key, value in _STYLED.findall(style)}}
+    width, height = _pixels(given, "width"), _pixels(given, "height")
+    if (width is not None and width < LEAST_WIDTH) or (height is not None and height < LEAST_HEIGHT):
+        return None
+    address = values[name].strip()
+    plain = address if _PLAIN_ADDRESS.match(address) else ""
+    wide = given.get("width", "").strip().endswith("%")
+    return Place(held.service, held.host, plain, width or 0, height or 0, wide)
+
+
+def _pixels(given: Mapping[str, str], name: str) -> int | None:
+    found = _NUMBER.match(given.get(name, ""))
+    return min(int(found.group(1)[:5]), LARGEST) if found else None

@@ -1,0 +1,108 @@
+"""What stands in the place of a held frame or film until it may be shown: who it comes from, and how to allow it.
+
+Remembered pages hold a mark in each such place, which is filled when the page is sent: what stands there depends on the
+visitor's language. Pages without such places never come here.
+"""
+
+from collections.abc import Callable
+from html import escape
+from typing import Any, Protocol
+
+from gateway.config import Config, Site
+from gateway.consent.asked import state_asked
+from gateway.consent.banner import choose_language, direction, offered_languages
+from gateway.consent.places import Place
+from gateway.consent.tags import PLACE_MARK, PageRewriter, Rewritten
+from gateway.policy import Service
+from gateway.web.pages import Pages
+from gateway.web.request import VisitorRequest
+
+MAX_REMEMBERED = 1024
+
+
+class Wording(Protocol):
+    """Where texts and addresses of assets come from."""
+
+    texts: dict[str, dict[str, Any]]
+    pages: Pages
+
+    def asset_url(self, name: str) -> str:
+        """The address of a script or style."""
+
+
+class Placeholders:
+    """Renders and remembers placeholders; ASCII, so that they are right in a page of any encoding."""
+
+    def __init__(self, wording: Wording, config: Config) -> None:
+        self._wording, self._prefix = wording, config.settings.prefix
+        self._languages = {site.id: offered_languages(site.policy, wording.texts) for site in config.sites}
+        self._rendered: dict[tuple[str, str, Place], bytes] = {}
+
+    def fill(self, page: Rewritten, snippet: bytes, site: Site, request: VisitorRequest) -> bytes:
+        """A remembered page with our snippet in it and its marks filled."""
+        language = self._language(page.language, site, request)
+        pieces = b"".join((page.before, snippet, self._form(site, request), page.after)).split(PLACE_MARK)
+        filled = [pieces[0]]
+        for at, place in enumerate(page.places):
+            filled += [self.render(place, site, language, first=at == 0), pieces[at + 1]]
+        return b"".join(filled)
+
+    def writer(self, site: Site, request: VisitorRequest) -> Callable[[PageRewriter, Place], str]:
+        """Writes the placeholders of a page that streams by."""
+
+        def write(page: PageRewriter, place: Place) -> str:
+            language = self._language(page.language, site, request)
+            return self.render(place, site, language, first=len(page.places) == 1).decode()
+
+        return write
+
+    def end(self, page: PageRewriter, site: Site, request: VisitorRequest) -> bytes:
+        """What belongs to the placeholders at the end of a page that streams by."""
+        return self._form(site, request) if page.places else b""
+
+    def _language(self, page: str, site: Site, request: VisitorRequest) -> str:
+        return choose_language(page, request.languages, self._languages[site.id])
+
+    def render(self, place: Place, site: Site, language: str, *, first: bool) -> bytes:
+        """One placeholder; the first of a page brings style and script along."""
+        key = (site.id, language, place)
+        found = self._rendered.get(key)
+        if found is None:
+            found = self._render(place, site, language)
+            if len(self._rendered) >= MAX_REMEMBERED:
+                self._rendered.clear()
+            self._rendered[key] = found
+        return self._assets() + found if first else found
+
+    def _form(self, site: Site, request: VisitorRequest) -> bytes:
+        """The form that the buttons belong to. It stands at the page's end: within a paragraph it would end it."""
+        action, back = escape(f"{self._prefix}consent"), escape(request.url)
+        return (
+            f'<form id="gw-place" method="post" action="{action}" data-gw-choice hidden>'
+            '<input type="hidden" name="choice" value="allow">'
+            f'<input type="hidden" name="asked" value="{escape(state_asked(site.policy.scopes))}">'
+            f'<input type="hidden" name="return_to" value="{back}"></form>'
+        ).encode("ascii", "xmlcharrefreplace")
+
+    def _assets(self) -> bytes:
+        style, script = self._wording.asset_url("placeholder.css"), self._wording.asset_url("placeholder.js")
+        return f'<link rel="stylesheet" href="{style}"><script defer src="{script}"></script>'.encode()
+
+    def _render(self, place: Place, site: Site, language: str) -> bytes:
+        service = next((one for one in site.policy.file.services if one.id == place.service), None)
+        words = self._wording.texts[language]["placeholder"]
+        html = self._wording.pages.render(
+            "placeholder.html",
+            place=place,
+            service=service,
+            words={key: text.format(**_values(service, place)) for key, text in words.items()},
+            lang=language,
+            dir=direction(language),
+        )
+        return html.strip().encode("ascii", "xmlcharrefreplace")
+
+
+def _values(service: Service | None, place: Place) -> dict[str, str]:
+    if service is None:
+        return {"host": place.host, "service": place.host, "provider": place.host}
+    return {"host": place.host, "service": service.name, "provider": service.provider or service.name}

@@ -1,0 +1,120 @@
+"""A site with parts of others in it: frames, a film, a form at a vendor's; and the others themselves, who note what is
+asked of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+
+from gateway import ConsentMiddleware
+from gateway.demo.loopback import LOOPBACK, LoopbackServer
+from tests.web.gated_site import ready_config
+
+POLICY = """
+version = "1"
+languages = ["nl", "en"]
+[controller]
+name = "Voorbeeld Incasso"
+[[purposes]]
+id = "media"
+title = { nl = "Video's en kaarten", en = "Videos and maps" }
+[[purposes]]
+id = "marketing"
+title = { nl = "Marketing", en = "Marketing" }
+[[services]]
+id = "film"
+purpose = "media"
+name = "Voorbeeld Film"
+provider = "Voorbeeld Film Inc."
+country = "US"
+recipients = ["Voorbeeld Reclame B.V."]
+hosts = ["film.localhost"]
+cookies = [{ name = "film_id" }]
+[[services]]
+id = "kaart"
+purpose = "media"
+name = "Voorbeeld Kaart"
+provider = "Voorbeeld Kaart B.V."
+country = "NL"
+hosts = ["kaart.localhost"]
+[[services]]
+id = "formulier"
+purpose = "necessary"
+name = "Voorbeeld Formulier"
+provider = "Voorbeeld CRM B.V."
+country = "NL"
+hosts = ["formulier.localhost"]
+[[services]]
+id = "crm_volger"
+purpose = "marketing"
+name = "Voorbeeld CRM, volgen"
+provider = "Voorbeeld CRM B.V."
+hosts = ["volger.localhost"]
+inline = ["crmVolger("]
+"""
+PAGE = """<!DOCTYPE html>
+<html lang="{lang}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Voorbeeld Incasso</title></head><body><main><h1>Voorbeeld Incasso</h1>{main}</main></body></html>
+"""
+PAGES = {
+    "/": """<p>Bekijk de film:
+<iframe id="film" title="Film" width="560" height="315" frameborder="0" src="http://film.localhost:PORT/film?a=1&amp;b=2"></iframe>
+en lees verder.</p>
+<iframe id="kaart" title="Kaart" width="100%" height="300" frameborder="0" src="http://kaart.localhost:PORT/kaart"></iframe>
+<p><iframe id="vrij" title="Vrij" src="http://film.localhost:PORT/vrij"></iframe></p>
+<iframe id="vreemd" title="Vreemd" width="400" height="200" frameborder="0" src="http://vreemd.localhost:PORT/vreemd"></iframe>
+<iframe title="p" width="1" height="1" src="http://film.localhost:PORT/pixel"></iframe>
+<iframe title="h" hidden src="http://film.localhost:PORT/hidden"></iframe>
+<iframe title="d" style="border:0; display: none" src="http://film.localhost:PORT/none"></iframe>
+<p id="einde">Einde.</p>""",
+    "/contact": """<iframe id="formulier" title="Contactformulier" width="500" height="300"
+ src="http://formulier.localhost:PORT/contact"></iframe>
+<script src="http://volger.localhost:PORT/volg.js"></script><script>crmVolger("start")</script>
+<img alt="" src="http://volger.localhost:PORT/pixel">""",
+}
+
+
+@dataclass
+class PlaceholderSite:
+    """The running site: its address without a final slash, its data, and what others were asked for ("host/path")."""
+
+    url: str
+    data: Path
+    asked: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def open_placeholder_site(folder: Path) -> Iterator[PlaceholderSite]:
+    """The site behind the gate, and a server for all other hosts."""
+    asked: list[str] = []
+
+    def other(request: Request) -> HTMLResponse:
+        """Every other host: a page with its own name, to whoever asks."""
+        name = (request.url.hostname or "").removesuffix(".localhost")
+        asked.append(f"{name}{request.url.path}")
+        return HTMLResponse(f"<!DOCTYPE html><title>{name}</title><form><label>{name} <input></label></form>")
+
+    others = LoopbackServer(Starlette(routes=[Route("/{path:path}", other)]))
+    others.start()
+
+    def page(request: Request) -> HTMLResponse:
+        main = PAGES.get(request.url.path, "<p>Niets.</p>").replace("PORT", str(others.port))
+        headers = {"content-security-policy": request.query_params["csp"]} if "csp" in request.query_params else {}
+        return HTMLResponse(PAGE.format(lang=request.query_params.get("lang", "nl"), main=main), headers=headers)
+
+    limits = {"reserve_bytes": 0, "posts_per_minute": 100_000}
+    config = ready_config(folder, {"limits": limits}, policy=POLICY)
+    gate = ConsentMiddleware(Starlette(routes=[Route("/{path:path}", page)]), config)
+    server = LoopbackServer(gate)
+    server.start()
+    try:
+        yield PlaceholderSite(f"http://{LOOPBACK}:{server.port}", folder / "data", asked)
+    finally:
+        server.stop()
+        others.stop()
+        gate._close()

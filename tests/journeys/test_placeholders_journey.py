@@ -1,0 +1,169 @@
+"""Placeholders in a real browser: what is held stays held until a button is pressed, and then just that is loaded."""
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import msgspec
+import pytest
+from axe_playwright_python.base import AxeResults
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import select
+
+from gateway.database import LEDGER, open_database, reading
+from tests.journeys.browsing import open_browser
+from tests.journeys.placeholder_site import PlaceholderSite, open_placeholder_site
+from tests.journeys.rules_site import STRICT
+from tests.journeys.test_rules import AXE, Looks, opened
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+REFUSE, ONCE, ALWAYS = "Alles weigeren", "Eenmalig laden", "Altijd toestaan"
+BOXES = """() => ["film", "kaart", "vreemd"].map(id => {
+  const frame = document.getElementById(id), place = frame.previousElementSibling;
+  const box = (place.classList.contains("gw-held") && getComputedStyle(place).display !== "none" ? place : frame)
+    .getBoundingClientRect();
+  return [box.x, box.y, box.width, box.height].map(Math.round);
+})"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests of this file."""
+    with open_browser() as opened_browser:
+        yield opened_browser
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlaceholderSite]:
+    """The site of all tests."""
+    with open_placeholder_site(tmp_path_factory.mktemp("places")) as opened_site:
+        yield opened_site
+
+
+@pytest.fixture
+def site(shared: PlaceholderSite) -> PlaceholderSite:
+    """The same; nobody has been asked for anything yet."""
+    shared.asked.clear()
+    return shared
+
+
+def place(page: Page, frame: str) -> str:
+    """What is seen where a frame stands: "placeholder" or "frame"."""
+    seen: str = page.evaluate(
+        """id => getComputedStyle(document.getElementById(id)).display === "none" ? "placeholder" : "frame" """, frame
+    )
+    return seen
+
+
+def recorded(site: PlaceholderSite) -> list[tuple[str, str | None]]:
+    """Every choice in the ledger, with its consent id."""
+    engine = open_database(f"sqlite:///{site.data / 'gateway.db'}")
+    with reading(engine) as connection:
+        rows = connection.execute(select(LEDGER.c.body, LEDGER.c.consent_id).order_by(LEDGER.c.sequence)).all()
+    engine.dispose()
+    return [(msgspec.json.decode(row.body)["choice"], row.consent_id) for row in rows]
+
+
+def test_load_once_loads_that_one_and_keeps_nothing(browser: Browser, site: PlaceholderSite) -> None:
+    """Refused, nothing is asked of anybody; a press loads that one frame, takes the focus there, is written down without an
+    identifier, leaves the cookie as it was, and is forgotten with the next page."""
+    with opened(browser, site.url + "/?lang=nl") as page:
+        page.get_by_role("button", name=REFUSE).click()
+        expect(page.locator("#gw-banner")).to_have_count(0)
+        assert [place(page, frame) for frame in ("film", "kaart", "vreemd")] == ["placeholder"] * 3
+        cookies, before = page.context.cookies(), page.evaluate(BOXES)
+        page.get_by_role("group", name="Voorbeeld Film").first.get_by_role("button", name=ONCE).focus()
+        page.keyboard.press("Enter")
+        expect(page.frame_locator("#film").locator("input")).to_be_visible()
+        assert page.evaluate("document.activeElement.id") == "film"
+        assert site.asked == ["film/film"]
+        assert [place(page, frame) for frame in ("film", "kaart", "vrij")] == ["frame", "placeholder", "placeholder"]
+        assert page.evaluate(BOXES) == before  # nothing has moved
+        assert page.context.cookies() == cookies
+        assert recorded(site)[-1] == ("once", None)
+        page.reload()
+        assert place(page, "film") == "placeholder"
+
+
+def test_always_allow_holds_for_that_service(browser: Browser, site: PlaceholderSite) -> None:
+    """A press lets every frame of the service go at once and on the next page, of this service alone; the banner goes on
+    asking; taken back in the settings it is held again."""
+    with opened(browser, site.url) as page:
+        page.evaluate("document.getElementById('gw-banner').hidden = true")
+        page.get_by_role("group", name="Voorbeeld Film").first.get_by_role("button", name=ALWAYS).click()
+        expect(page.frame_locator("#vrij").locator("input")).to_be_visible()
+        assert sorted(site.asked) == ["film/film", "film/hidden", "film/none", "film/pixel", "film/vrij"]
+        assert (place(page, "kaart"), page.locator("#gw-banner").count()) == ("placeholder", 1)
+        assert page.evaluate("document.activeElement.id") == "film"
+        page.goto(site.url)
+        assert [place(page, frame) for frame in ("film", "kaart")] == ["frame", "placeholder"]
+        assert page.evaluate("['film', 'kaart', 'media'].map(gateway.consent.has)") == [True, False, False]
+        page.get_by_role("button", name="Instellingen").click()
+        page.locator("summary").first.wait_for()
+        with page.expect_navigation():
+            page.locator("#gw-dialog").get_by_role("button", name=REFUSE).click()
+        assert place(page, "film") == "placeholder"
+
+
+def test_without_scripts_there_is_a_way_too(browser: Browser, site: PlaceholderSite) -> None:
+    """Without JavaScript "always allow" is a form that comes back to the page with the frame loaded; instead of "load once"
+    there is a link to the part itself."""
+    with opened(browser, site.url + "/?a=b", java_script_enabled=False) as page:
+        group = page.get_by_role("group", name="Voorbeeld Film").first
+        expect(group.get_by_role("button", name=ONCE)).to_be_hidden()
+        link = group.get_by_role("link", name="Openen op film.localhost")
+        assert (link.get_attribute("href") or "").endswith("/film?a=1&b=2")
+        assert link.get_attribute("rel") == "noopener noreferrer"
+        group.get_by_role("button", name=ALWAYS).click()
+        expect(page).to_have_url(site.url + "/?a=b")
+        assert "film/film" in site.asked
+        assert "kaart/kaart" not in site.asked
+
+
+def test_a_vendor_s_form_stays_reachable(browser: Browser, site: PlaceholderSite) -> None:
+    """A form in a vendor's frame, declared as necessary, is there for who refuses; the vendor's tracker, a service of its
+    own, is held on the same page."""
+    with opened(browser, site.url + "/contact") as page:
+        page.get_by_role("button", name=REFUSE).click()
+        expect(page.frame_locator("#formulier").locator("input")).to_be_visible()
+        page.goto(site.url + "/contact")
+        expect(page.frame_locator("#formulier").locator("input")).to_be_visible()
+        assert set(site.asked) == {"formulier/contact"}
+        assert page.locator("[data-gw-service=crm_volger]").count() == 3
+
+
+def test_it_works_under_a_strict_policy_of_the_site(browser: Browser, site: PlaceholderSite) -> None:
+    """Under `default-src 'self'` (and frames allowed) with trusted types required the placeholder has its style and size, and
+    "load once" loads; nothing is reported."""
+    with opened(browser, "about:blank") as page:
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(f"{site.url}/?csp={quote(STRICT.replace('default-src', 'frame-src http:; default-src'))}")
+        page.get_by_role("button", name=REFUSE).click()
+        assert page.evaluate(BOXES)[0][2:] == [560, 315]
+        page.get_by_role("group", name="Voorbeeld Kaart").get_by_role("button", name=ONCE).click()
+        expect(page.frame_locator("#kaart").locator("input")).to_be_visible()
+        assert [one for one in said if "style attribute" not in one and "inline style" not in one] == []
+
+
+@pytest.mark.parametrize("language", ["nl", "en"])
+def test_axe_finds_nothing_and_sizes_are_kept(browser: Browser, site: PlaceholderSite, language: str) -> None:
+    """No violation in placeholders, light and dark, at 320 and 1280 pixels; each has the size that its element says, or the
+    width there is."""
+    with opened(browser, f"{site.url}/?lang={language}", locale=language) as page:
+        page.locator("#gw-banner [value=reject_all]").click()
+        page.evaluate(Axe().axe_script)
+        sizes: dict[int, list[list[int]]] = {
+            1280: [[560, 315], [1264, 300], [400, 200]],
+            320: [[304, 315], [304, 300], [304, 200]],
+        }
+        looked_at: Looks = (("light", 1280), ("dark", 320))
+        for scheme, width in looked_at:
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": 900})
+            found = AxeResults(page.evaluate("options => axe.run('.gw-held', options)", AXE))
+            assert found.violations_count == 0, found.generate_report()
+            assert [box[2:] for box in page.evaluate(BOXES)] == sizes[width]
+            assert page.evaluate("document.documentElement.scrollWidth") <= width

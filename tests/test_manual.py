@@ -146,8 +146,11 @@ def test_the_example_of_a_webhook_is_what_is_sent(monkeypatch: pytest.MonkeyPatc
 
 def test_the_examples_of_configuration_are_accepted() -> None:
     """Each TOML example in the pages is taken by the parser of its file."""
-    (policy,) = blocks(read("policy.md"), "toml")
-    assert parse_policy(tomllib.loads(policy)).purpose_of_host("banner.ads.example.net") == "marketing"
+    policy, form = blocks(read("policy.md"), "toml")
+    whole = parse_policy(tomllib.loads(policy + form))
+    assert whole.owner_of_host("banner.ads.example.net") == ("marketing", "voorbeeld_pixel")
+    assert whole.owner_of_host("forms.crm.example.net") == ("necessary", "crm_form")
+    assert whole.owner_of_cookie("visitor_id7") == ("marketing", "crm_tracking")
     (destinations,) = blocks(read("destinations.md"), "toml")
     found = msgspec.convert(tomllib.loads(destinations)["destinations"], list[DestinationConfig])
     assert [one.name for one in found] == ["crm"]

@@ -61,7 +61,9 @@ class Placeholders:
         return self._form(site, request) if page.places else b""
 
     def _language(self, page: str, site: Site, request: VisitorRequest) -> str:
-        return choose_language(page, request.languages, self._languages[site.id])
+        # What is the same for everybody knows of no visitor.
+        accepted = "" if site.config.cache_safe else request.languages
+        return choose_language(page, accepted, self._languages[site.id])
 
     def render(self, place: Place, site: Site, language: str, *, first: bool) -> bytes:
         """One placeholder; the first of a page brings style and script along."""
@@ -74,9 +76,13 @@ class Placeholders:
             self._rendered[key] = found
         return self._assets() + found if first else found
 
+    def tell_apart(self, language: str) -> list[object]:
+        """What changes when placeholders in this language do, beside the policy."""
+        return [self._assets().decode(), self._wording.texts[language]["placeholder"]]
+
     def _form(self, site: Site, request: VisitorRequest) -> bytes:
         """The form that the buttons belong to. It stands at the page's end: within a paragraph it would end it."""
-        action, back = escape(f"{self._prefix}consent"), escape(request.url)
+        action, back = escape(f"{self._prefix}consent"), "" if site.config.cache_safe else escape(request.url)
         return (
             f'<form id="gw-place" method="post" action="{action}" data-gw-choice hidden>'
             '<input type="hidden" name="choice" value="allow">'

@@ -69,6 +69,7 @@ class SharedPages:
         languages = self._desk.languages[site.id]
         parts: list[Any] = [site.policy.file, site.config, self._desk.snippets.head(site, UNDECIDED)]
         parts += [self.snippet(site, language).decode("ascii") for language in languages]
+        parts += [self._desk.snippets.placeholders.tell_apart(language) for language in languages]
         return urlsafe_b64encode(blake2b(msgspec.json.encode(parts), digest_size=8).digest()).rstrip(b"=")
 
     def _render(self, site: Site, language: str) -> str:

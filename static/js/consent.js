@@ -32,7 +32,7 @@ async function startOver(state) {
   location.reload();
 }
 
-const take = ({ chosen = true, granted, services }) => Object.assign(config, { chosen, granted, services });
+const take = ({ chosen, granted, services }) => Object.assign(config, { chosen, granted, services });
 
 /** Have what is not granted told so, and its storage emptied; no longer than a second. */
 function takeLeave() {

@@ -1,6 +1,7 @@
 """Placeholders in pages as they are sent: in the visitor's language, once per held element, and nowhere else."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -109,3 +110,14 @@ def test_always_allowing_needs_no_script(browser: Browser, pages: Pages) -> None
     text = ask(browser, pages, Answer(PAGE % b"nl")).text
     assert FRAME.decode() in text
     assert 'id="gw-banner"' in text
+
+
+def test_pages_that_are_the_same_for_everybody_know_of_no_visitor(tmp_path: Path) -> None:
+    """In cache-safe mode neither the browser's language nor the address that was asked for stands in a placeholder."""
+    html = b"<!doctype html><html><body>" + FRAME + b"</body></html>"
+    pages = Pages({"/asked": Answer(html)})
+    with visiting(tmp_path, pages, {"sites": [{"cache_safe": True}]}, policy=POLICY) as browser:
+        first = browser.get("/asked?van=iemand", headers={"accept-language": "en"})
+        second = browser.get("/asked", headers={"accept-language": "nl"})
+    assert first.text == second.text
+    assert "Voorbeeld Film is niet geladen" in first.text

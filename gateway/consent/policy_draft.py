@@ -57,7 +57,7 @@ def write_policy(draft: Draft) -> str:
 def _head(draft: Draft) -> Iterator[str]:
     seen = draft.sightings
     yield f"# policy.toml, drafted on {draft.day} from {seen.start}: {len(seen.pages)} pages, seen with {seen.eye}."
-    yield from comment(f"Not everything shows from outside: {seen.blind}.")
+    yield from comment(f"Not seen: {seen.blind}.")
     yield from (
         "#",
         "# Check each line that says CHECK; docs/policy.md explains every key. What no service here names is held back.",
@@ -94,9 +94,7 @@ def _services(draft: Draft) -> Iterator[str]:
     if inventory.services:
         yield from heading("services: others")
     hosts = share_hosts(inventory.services, draft.sightings.host)
-    written = {service.id for service in draft.own_services}
-    others = (found for found in inventory.services if found.service.id not in written)
-    for found in sorted(others, key=lambda one: RANKS.index(one.service.purpose)):
+    for found in sorted(inventory.services, key=lambda one: RANKS.index(one.service.purpose)):
         service = _as_service(found, hosts[found.service.id], language)
         if service.hosts or service.cookies or service.inline:
             yield from write_service(service, _remarks(found, hosts[found.service.id]))

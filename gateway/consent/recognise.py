@@ -10,6 +10,7 @@ from gateway.consent.catalogue import Catalogue, CatalogueService, Claim, Platfo
 from gateway.consent.seen import SeenCookie, Sightings, is_own
 
 Sort = Literal["host", "cookie", "local_storage", "session_storage", "script"]
+OURS = ("consent_gateway", "own_statistics")  # known, so that they are nobody's; every draft has them anyway
 FIRST_WORDS = 60  # letters of an unknown script that are shown
 DIGEST = 10  # hex digits by which it is told from others
 
@@ -67,9 +68,10 @@ def recognise(sightings: Sightings, catalogue: Catalogue) -> Inventory:
     scripts = _recognise_scripts(sightings, catalogue, found, unknown)
     platforms = _platforms(sightings, catalogue)
     own = tuple(_recognise_stored(sightings, catalogue, platforms, found, unknown))
+    others = [one for one in found.values() if one.service.id not in OURS]
     return Inventory(
-        services=tuple(one for one in found.values() if one.service.kind != "consent_tool"),
-        tools=tuple(one for one in found.values() if one.service.kind == "consent_tool"),
+        services=tuple(one for one in others if one.service.kind != "consent_tool"),
+        tools=tuple(one for one in others if one.service.kind == "consent_tool"),
         platforms=platforms,
         own=own,
         own_hosts=tuple(own_hosts),

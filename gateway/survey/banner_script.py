@@ -72,6 +72,7 @@ FIND = r"""({ banners, words, anywhere }) => {
       || ["dialog", "alertdialog"].includes(element.getAttribute("role"))
       || /cookie|consent|gdpr|cmp/i.test(`${element.id} ${element.getAttribute("class") || ""}`);
   };
+  const isShort = (element) => element.textContent.length < 20000;  // not the frame of a whole application
   const containers = new Map();
   for (const { one, element } of known) {
     const first = clickable.find((control) => inside(control.element, element));
@@ -81,7 +82,7 @@ FIND = r"""({ banners, words, anywhere }) => {
     if ([...containers.keys()].some((other) => inside(control.element, other))) continue;
     let found = null;
     for (let at = parent(control.element); at && at !== document.body && at !== document.documentElement; at = parent(at))
-      if (isBanner(at) && fits("about", wholeText(at))) found = at;
+      if (isBanner(at) && isShort(at) && fits("about", wholeText(at))) found = at;
     if (found) containers.set(found, "");
   }
   if (anywhere && !containers.size && clickable.length) containers.set(document.body, "");

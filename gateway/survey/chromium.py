@@ -85,7 +85,7 @@ class ChromiumEye:
     """One visitor's fresh profile, and all that happens in it."""
 
     name = "Chromium"
-    blind = "what only shows after signing in or sending a form was not seen"
+    blind = "what only shows after signing in or sending a form"
 
     def __init__(self, browser: Browser, finder: BannerFinder, *, scripts: bool = True) -> None:
         self._requests: dict[str, SeenRequest] = {}

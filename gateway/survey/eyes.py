@@ -1,7 +1,7 @@
 """What a site is looked at with: a browser where there is one, else plain HTTP."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -25,9 +25,9 @@ def load_browser(module: str = "chromium") -> Any:
         raise LookFailed(NO_PLAYWRIGHT) from error
 
 
-def require_chromium(program: str = "") -> str:
+def require_chromium() -> str:
     """The Chromium to use. Raises LookFailed, which says what to install."""
-    found = program or load_browser().find_chromium()
+    found = load_browser().find_chromium()
     if not found:
         raise LookFailed(NO_CHROMIUM)
     return str(found)
@@ -35,15 +35,18 @@ def require_chromium(program: str = "") -> str:
 
 @contextmanager
 def open_eye(resolve: Sequence[str] = (), *, plain: bool = False) -> Iterator[Eye]:
-    """A browser's eye, or a plain one when there is no browser or none is wanted."""
-    try:
-        program = "" if plain else require_chromium()
-    except LookFailed:
-        program = ""
-    if not program:
-        yield PlainEye()
-        return
-    chromium = load_browser()
-    with chromium.open_chromium(program, resolve) as browser:
-        finder = load_browser("chromium_banner").BannerFinder(load_knowledge(config_file("audit.toml")))
-        yield chromium.ChromiumEye(browser, finder)
+    """A browser's eye, or a plain one, which says why, when there is no browser that starts or none is wanted."""
+    with ExitStack() as stack:
+        eye: Eye = PlainEye()
+        try:
+            eye = eye if plain else _open_browser_eye(stack, resolve)
+        except LookFailed as error:
+            eye = PlainEye(str(error))
+        yield eye
+
+
+def _open_browser_eye(stack: ExitStack, resolve: Sequence[str]) -> Eye:
+    chromium, banners = load_browser(), load_browser("chromium_banner")
+    browser = stack.enter_context(chromium.open_chromium(require_chromium(), resolve))
+    eye: Eye = chromium.ChromiumEye(browser, banners.BannerFinder(load_knowledge(config_file("audit.toml"))))
+    return eye

@@ -39,12 +39,9 @@ class PlainEye:
     """Opens pages over HTTP and reads them."""
 
     name = "plain HTTP"
-    blind = (
-        "no browser was used: what scripts load, set or insert was not seen, and neither were storage keys; "
-        "install the extra [browser] and Chromium to see them"
-    )
 
-    def __init__(self) -> None:
+    def __init__(self, why: str = "no browser was used") -> None:
+        self.blind = f"what scripts load, set or insert, and storage keys ({why})"
         self._opener = urllib.request.build_opener(_SameSite)
         self._cookies: dict[tuple[str, str], SeenCookie] = {}
 

@@ -194,6 +194,9 @@ def test_banners_are_found_whoever_made_them(page: Page) -> None:
     assert look(page, shadow) == [("", both)]
     known = '<div id="onetrust-banner-sdk"><button id="onetrust-accept-btn-handler">Prima</button></div>'
     assert look(page, known + BOX % plain) == [("onetrust", [("accept", "Prima")]), ("", both)]
+    shell = f'<div style="position:fixed">{"Tekst over cookies. " * 1200}<button>Accepteren</button>%s</div>'
+    assert look(page, shell % "") == []
+    assert look(page, shell % (BOX % plain)) == [("", both)]
     assert look(page, f"<form>Algemene voorwaarden {plain}</form>") == []
     assert look(page, f"<form>Algemene voorwaarden {plain}</form>", anywhere=True) == [("", both)]
     assert look(page, f'<div hidden>{BOX % plain}</div><div style="opacity:0">{BOX % plain}</div>') == []

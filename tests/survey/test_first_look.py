@@ -11,11 +11,11 @@ from typer.testing import CliRunner, Result
 from gateway.cli import app
 from gateway.config import Config, load_config
 from gateway.consent.catalogue import load_catalogue
-from gateway.consent.seen import SeenRequest
+from gateway.consent.seen import SeenCookie, SeenRequest
 from gateway.errors import ConfigError, LookFailed
 from gateway.policy import NECESSARY, UNKNOWN
 from gateway.resources import config_file
-from gateway.survey import eyes
+from gateway.survey import chromium, eyes
 from gateway.survey.crawl import Limits, Walk
 from gateway.survey.first_look import FirstLook, check_url, draft_files, look_at
 from tests.survey.survey_sites import LATER, SECRET, SHOP, shop_server
@@ -147,6 +147,17 @@ def test_what_a_tag_manager_loads_is_guarded(plain: Walk, tmp_path: Path) -> Non
     assert config.sites[0].policy.purpose_of_cookie("_ga") == "analytics"
 
 
+def test_a_site_behind_the_gateway_can_be_drafted_again(plain: Walk, tmp_path: Path) -> None:
+    """The gateway's own cookies are neither unknown nor another tool's, and each service is written once."""
+    start = plain.sightings.start
+    own = [SeenCookie(name, "127.0.0.1", 1.0, True, start, start) for name in ("gw_consent", "__Host-gw_visit")]
+    more = msgspec.structs.replace(plain.sightings, cookies=(*plain.sightings.cookies, *own))
+    look = draft_files(msgspec.structs.replace(plain, sightings=more), "2026-11-26")
+    assert [found.service.id for found in look.inventory.tools] == ["cookiebot"]
+    assert not unknown(look) & {"gw_consent", "__Host-gw_visit"}
+    assert write(look, tmp_path).sites[0].policy.purpose_of_cookie("__Host-gw_visit") == "analytics"
+
+
 def test_every_purpose_of_the_catalogue_can_be_drafted() -> None:
     """The frame of drafts has each purpose that a service of the catalogue falls under, in both languages."""
     known = {purpose["id"] for purpose in tomllib.loads(config_file("draft.toml").read_text("utf-8"))["purposes"]}
@@ -213,6 +224,19 @@ def test_without_the_extra_it_looks_plainly(monkeypatch: pytest.MonkeyPatch, por
         raise ModuleNotFoundError(name, name="playwright")
 
     monkeypatch.setattr(eyes, "import_module", missing)
-    assert look_at(f"http://127.0.0.1:{port}/leeg", QUICK, quiet).sightings.eye == "plain HTTP"
+    seen = look_at(f"http://127.0.0.1:{port}/leeg", QUICK, quiet).sightings
+    assert seen.eye == "plain HTTP"
+    assert eyes.NO_PLAYWRIGHT in seen.blind
     with pytest.raises(LookFailed, match=r"pip install 'consent-gateway\[browser\]'"):
+        eyes.require_chromium()
+
+
+@pytest.mark.browser
+def test_a_browser_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    """A program that is no Chromium: `init` looks plainly, and says why."""
+    monkeypatch.setattr(chromium, "PROGRAMS", ("false",))
+    seen = look_at(f"http://127.0.0.1:{port}/leeg", QUICK, quiet).sightings
+    assert (seen.eye, "false does not start" in seen.blind) == ("plain HTTP", True)
+    monkeypatch.setattr(chromium, "PROGRAMS", ("no-such-program",))
+    with pytest.raises(LookFailed, match="apt-get install chromium"):
         eyes.require_chromium()

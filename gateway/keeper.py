@@ -78,7 +78,7 @@ def run_keeper(config: Config, *, stay: bool) -> int:
 
 
 class Keeper:
-    """The keeper's open parts and its loops."""
+    """The keeper's open parts and its loops. `scopes` are those in force, by site: deliveries are judged by them."""
 
     def __init__(self, config: Config, *, stay: bool) -> None:
         self._config, self._stay = config, stay
@@ -95,11 +95,11 @@ class Keeper:
         self._stopping = asyncio.Event()
         self._draining = asyncio.Lock()
         self._rollout = Rollout(config, check_languages)
-        self._scopes = {site.id: site.policy.scopes for site in config.sites}
+        self.scopes = {site.id: site.policy.scopes for site in config.sites}
         self._deliverer = Deliverer(
             self._engine,
             self._destinations,
-            self._scopes,
+            self.scopes,
             owner=sha256(f"{socket.gethostname()}:{config.data_folder}".encode()).hexdigest()[:32],
             clock=time.time,
             chance=random.random,
@@ -138,16 +138,17 @@ class Keeper:
         total, more = 0, True
         async with self._draining:
             while more:
-                taken, more = await asyncio.to_thread(self._drain_once)
+                taken, more = await asyncio.to_thread(self.drain_once)
                 total += taken
         if total:
             self._deliverer.wake()
         return total
 
-    def _drain_once(self) -> Drained:
+    def drain_once(self) -> Drained:
+        """One batch; a policy that has changed is followed first."""
         # Before entries are read: what workers recorded under a new policy is judged by it.
         if self._rollout.look(time.time()):
-            self._scopes.update({site.id: site.policy.scopes for site in self._rollout.config.sites})
+            self.scopes.update({site.id: site.policy.scopes for site in self._rollout.config.sites})
         drained = drain_once(self._folder, self._store, self._engine, self._config.destinations, time.time())
         self._drained += drained.entries
         return drained
@@ -220,7 +221,7 @@ class Keeper:
             assets=load_assets(),
             report=self._report,
             consent=self._consent,
-            status=self._status,
+            status=self.status,
             clock=time.time,
             drain=self.drain,
         )
@@ -238,7 +239,8 @@ class Keeper:
     def _consent(self, query: Query) -> ConsentReport:
         return consent_report(query, self._report_parts)
 
-    def _status(self) -> dict[str, Any]:
+    def status(self) -> dict[str, Any]:
+        """How it does, for console and command line."""
         return {
             "version": __version__,
             "process": os.getpid(),

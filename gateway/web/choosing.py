@@ -44,6 +44,7 @@ MAX_HASH = 64
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 1000  # a switch for each service
 EXPIRING_BYTES = 3000  # proxies take heads of 4 KB; what does not fit is left to the page's script
+NOT_KEPT = "#gw-not-kept"  # the words in the banner for a browser without cookies
 CHANNELS = {SAVE: "preferences", ALLOW: "placeholder"}
 VIEW_ID = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 
@@ -94,7 +95,7 @@ class Choosing:
         if site.policy.scopes and not asked.policy.scopes:
             if by_script:  # which sends the form itself then
                 raise BadRequest(409, "outdated", "what this page asks for has changed; load it again")
-            await _send_back(send, post)
+            await _send_back(send, post, request)
             return
         if not self._takes_back(said, before, asked) and not self._limit_rate.allow(request.client, now):
             raise BadRequest(429, "too_many", "too many choices from this network; wait a minute")
@@ -106,7 +107,7 @@ class Choosing:
         if by_script:
             await reply(send, 200, self._summary(chosen, request, site, now), JSON, cookies=cookies)
         else:
-            await _send_back(send, post, cookies)
+            await _send_back(send, post, request, cookies)
 
     async def _load_once(self, post: Post, request: VisitorRequest, site: Site, now: float) -> None:
         """Note that one element is loaded once; it changes nothing in what holds, and the cookie stays as it is."""
@@ -250,9 +251,12 @@ def _find_asked(post: Post, site: Site) -> Site:
     return site if policy is site.policy else msgspec.structs.replace(site, policy=policy)
 
 
-async def _send_back(send: Send, post: Post, cookies: Sequence[str] = ()) -> None:
-    """To the page on which the form stood."""
+async def _send_back(send: Send, post: Post, request: VisitorRequest, cookies: Sequence[str] = ()) -> None:
+    """To the page on which the form stood. Where that page asks again, because the browser keeps no cookies, the banner says
+    why: only a browser that has sent no cookie at all is led there."""
     location = post.return_to or "/"
+    if b"cookie" not in request.headers and request.headers.get(b"sec-fetch-mode") == b"navigate":
+        location += NOT_KEPT
     await reply(send, 303, headers=[(b"location", location.encode("latin-1"))], cookies=cookies)
 
 

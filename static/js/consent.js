@@ -164,6 +164,9 @@ async function postChoice(url, fields) {
   } catch { /* a form itself is the way that is left */ }
 }
 
+/** Whether the browser has kept the choice: not when it keeps no cookies at all. */
+const isKept = async () => document.cookie || (await refresh().catch(() => {}))?.chosen !== false;
+
 async function onSubmit(event) {
   const { target: form, submitter: button } = event;
   if (!form.matches("[data-gw-choice]") || !button || form.dataset.gwChoice) return;
@@ -172,6 +175,10 @@ async function onSubmit(event) {
   busy = true;
   const reply = await postChoice(form.action, readChoice(form, button));
   busy = false;
+  if (reply && !(await isKept())) { // nothing is let go, and what stands there says why
+    form.closest("dialog")?.close();
+    return location.assign("#gw-not-kept");
+  }
   if (reply) return settle(reply, form);
   form.dataset.gwChoice = "plain";
   form.requestSubmit(button);

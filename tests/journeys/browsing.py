@@ -1,7 +1,9 @@
 """Chromium for the journeys: the system's own, headless, with an agent string that is not a robot's."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
@@ -29,6 +31,21 @@ def open_browser() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def open_without_cookies(browser: Browser, profile: Path) -> Iterator[BrowserContext]:
+    """A second browser whose settings block every cookie and all other storage, as a visitor may have it."""
+    (profile / "Default").mkdir(parents=True)
+    settings = {"profile": {"default_content_setting_values": {"cookies": 2}}}
+    (profile / "Default" / "Preferences").write_text(json.dumps(settings))
+    context = browser.browser_type.launch_persistent_context(
+        profile, executable_path=CHROMIUM, args=FLAGS, locale="nl-NL", user_agent=AGENT
+    )
+    try:
+        yield context
+    finally:
+        context.close()
 
 
 def open_context(browser: Browser, *, scripts: bool = True, language: str = "nl-NL") -> BrowserContext:

@@ -45,7 +45,7 @@ class Public:
         self._desk, self._parts = desk, desk.parts
         self._prefix = desk.parts.config.settings.prefix
         self._assets = {asset.url_name: asset for asset in assets.values()} | desk.snippets.site_assets()
-        self._loader = assets.get("consent.js")
+        self._loader = assets.get("gateway.js")
         now, folder = desk.parts.clock(), desk.parts.config.data_folder
         self._since = {site.id: note_edition(folder, site.id, site.policy, now) for site in desk.parts.config.sites}
         self._decider = decider

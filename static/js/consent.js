@@ -1,12 +1,11 @@
 /**
  * The visitor's choice without a reload. Everything here also works without this script: the banner and the preferences
- * page are plain forms. Loaded with `defer`; under a static site it is the only thing loaded (see `startStandalone`).
+ * page are plain forms. Loaded with `defer`; pages that no server has made for their visitor load gateway.js instead.
  *
  * For the site (docs/javascript.md): window.gateway.consent with has, when, open, withdraw and release; gateway.track(name,
  * props); the event "gw:consent" on document; and any element with `data-gw-open` as a way to the preferences page.
  */
-import { config, currentPath, isRevisit, pageTopic, shareConfig } from "./lib/page_config.js";
-import { fetchPage } from "./lib/fetch_page.js";
+import { config, currentPath, isRevisit, pageTopic } from "./lib/page_config.js";
 import { release, scriptUrl } from "./lib/held_tags.js";
 import { mayAct } from "./lib/purposes.js";
 
@@ -15,7 +14,7 @@ const isHere = (form) => form.id !== "gw-purposes"; // and not on the settings p
 const findBanner = () => document.getElementById("gw-banner");
 const has = (name) => mayAct(name, config);
 const held = ({ granted, services }) => [...granted, ...services];
-const ownUrl = (name) => `${config.prefix}${name}?`
+export const ownUrl = (name) => `${config.prefix}${name}?`
   + new URLSearchParams({ return_to: currentPath(), lang: document.documentElement.lang });
 const preferencesUrl = () => ownUrl("preferences");
 
@@ -56,7 +55,7 @@ function apply(state) {
 }
 
 /** Release what is granted; false when the page's trusted types policy does not let us. */
-function letGo() {
+export function letGo() {
   try {
     release(config);
     loadCollect();
@@ -66,7 +65,7 @@ function letGo() {
   }
 }
 
-function tellPage(withdrawn) {
+export function tellPage(withdrawn) {
   const { granted, services } = config;
   document.dispatchEvent(new CustomEvent("gw:consent", { detail: { granted, services, withdrawn } }));
 }
@@ -132,7 +131,7 @@ function loadCollect() {
 }
 
 /** Ask the server what holds now. Silent when it cannot be reached: nothing changes then. */
-async function refresh() {
+export async function refresh() {
   const response = await fetch(config.prefix + "state", { cache: "no-store" });
   if (response.ok) return response.json();
 }
@@ -234,7 +233,7 @@ function watchBanner() {
   }).observe(banner);
 }
 
-function listen() {
+export function listen() {
   document.addEventListener("submit", onSubmit);
   document.addEventListener("click", onClick);
   document.addEventListener("focusin", ({ target }) => {
@@ -247,29 +246,10 @@ function listen() {
   watchBanner();
 }
 
-/** A static site, or a page that is the same for all: state, banner and style are fetched, and marked tags released. */
-async function startStandalone() {
-  Object.assign(config, await refresh());
-  shareConfig();
-  // Moved over once its style is there.
-  const [fragment] = await Promise.all([fetchPage(ownUrl("banner")), loadStyle()]);
-  document.querySelector(".gw-corner")?.remove(); // the plain link of a page that is the same for all
-  document.body.append(...fragment.body.children);
-  listen();
-  if (config.chosen && letGo()) tellPage([]);
-}
+/** Whether this script is the first of its kind in the page. */
+export const isFirst = !window.gateway;
 
-function loadStyle() {
-  return new Promise((done) => {
-    const link = document.createElement("link");
-    link.rel = "stylesheet";
-    link.href = config.css_url;
-    link.onload = link.onerror = done;
-    document.head.append(link);
-  });
-}
-
-if (!window.gateway) {
+if (isFirst) {
   const queue = []; // waits for the collect script, which takes it over with `track`
   const track = (name, props) => { if (has("own_statistics")) queue.push([name, props]); };
   window.gateway = {
@@ -277,8 +257,7 @@ if (!window.gateway) {
   };
   // Before anything is fetched: what is withdrawn in another tab meanwhile must not be missed.
   channel.onmessage = ({ data: left }) => (left ? startOver(left) : catchUp());
-  if (config.standalone) startStandalone().catch(() => {});
-  else {
+  if (!config.standalone) {
     listen();
     letGo();
   }

@@ -28,8 +28,8 @@ MAX_NAME = 120
 MAX_WORDS = 60
 MAX_PAGES = 8  # that wait to be read
 MAX_PAGE_BYTES = 1_048_576
+MAX_SCRIPTS = 200  # of one page
 MAX_LOOKED = 2_000  # pages remembered as read
-_SCRIPT = re.compile(rb"<script\b([^>]*)>(.*?)</script", re.IGNORECASE | re.DOTALL)
 _PARTS = re.compile(r"([_.\-]+|:id)")  # what stands between the words of a cookie's name
 _SOURCE = re.compile(r"(?:^|\s)src\s*=", re.IGNORECASE)
 _TYPE = re.compile(r"(?:^|\s)type\s*=\s*[\"']?([^\"'\s>]*)", re.IGNORECASE)
@@ -203,13 +203,27 @@ def merge_sights(one: Sight, other: Sight) -> Sight:
 
 
 def find_scripts(body: bytes) -> list[str]:
-    """The texts of a page's inline scripts that run; what only carries data is none."""
-    found = []
-    for raw, text in _SCRIPT.findall(body):
-        attributes = raw.decode("latin-1")
+    """The texts of a page's inline scripts that run; what only carries data is none. Each byte is looked at a few times at
+    most, whatever stands in the page."""
+    found: list[str] = []
+    lowered, at = body.lower(), 0
+    while len(found) < MAX_SCRIPTS:
+        begun = lowered.find(b"<script", at)
+        opened = lowered.find(b">", begun)
+        ended = lowered.find(b"</script", opened)
+        if begun < 0 or opened < 0 or ended < 0:
+            break
+        attributes, text = body[begun + 7 : opened].decode("latin-1"), body[opened + 1 : ended]
         kind = _TYPE.search(attributes)
-        if text.strip() and not _SOURCE.search(attributes) and read_kind(kind.group(1) if kind else "") == "code":
+        named = attributes[:1] in ("", " ", "\t", "\n", "\r", "\f", "/")  # and not only begins so
+        if (
+            named
+            and text.strip()
+            and not _SOURCE.search(attributes)
+            and read_kind(kind.group(1) if kind else "") == "code"
+        ):
             found.append(text.decode("utf-8", "replace"))
+        at = ended
     return found
 
 

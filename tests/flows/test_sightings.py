@@ -1,7 +1,9 @@
 """What passes by is noted once for each name and page, masked, bounded, and without anything of a visitor."""
 
+import time
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,7 +32,7 @@ from tests.web.gated_site import COOKIES, HTML, Answer, Pages, visiting
 SIGNED = POLICY_TOML + "inline = [\"reclame('start'\"]\n"
 SCRIPTS = (
     b"<!doctype html><html><head><script>reclame('start', 'klant 1234567')</script>"
-    b'<script type="application/ld+json">{"naam": "x"}</script><script src="/own.js">x()</script>'
+    b'<script type="application/ld+json">{"naam": "x"}</script><script src="/own.js">x()</script><scripted>y()</scripted>'
     b"<script>  menu.open();  </script></head><body></body></html>"
 )
 
@@ -109,6 +111,22 @@ def test_inline_scripts_are_known_by_hash_and_first_words(tmp_path: Path) -> Non
     assert (held.detail, held.held, held.count) == ("reclame('start', 'klant :id')", 1, 1)
     assert (free.detail, free.held) == ("menu.open();", 0)
     assert len(held.detail) <= MAX_WORDS
+
+
+HOSTILE = [
+    b"<script>" * 130_000,
+    b"<script" * 140_000,
+    b"<script>x()</script>" * 50_000,
+    b"<script type=" + b"'" * 1_000_000,
+]
+
+
+@pytest.mark.parametrize("number", range(len(HOSTILE)))
+def test_no_page_keeps_a_worker_busy(number: int) -> None:
+    """A megabyte of tags that never end is read in a moment."""
+    began = time.process_time()
+    find_scripts(HOSTILE[number])
+    assert time.process_time() - began < 0.5
 
 
 def seen_by(folder: Path) -> dict[tuple[str, str, str], tuple[int, int, int]]:

@@ -28,6 +28,7 @@ FLAGS = (
 )
 LOAD_MS, QUIET_MS, REST_MS, STEP_MS = 20_000, 3_000, 250, 50
 LONGEST_URL = 300
+FORBIDDEN = "csp"  # by the Content-Security-Policy
 DAY = 86_400.0
 # Notes which script sets a cookie, by its name and never by its value.
 WATCH = """(() => {
@@ -108,7 +109,7 @@ class ChromiumEye:
         self.context.on("request", self._on_request)
         self.context.on("response", self._on_response)
         self.context.on("requestfinished", self._on_end)
-        self.context.on("requestfailed", self._on_end)
+        self.context.on("requestfailed", self._on_failure)
         self.page: Page = self.context.new_page()
 
     def visit(self, url: str) -> SeenPage:
@@ -186,6 +187,13 @@ class ChromiumEye:
 
     def _on_end(self, request: Request) -> None:
         self._under_way.discard(request)
+
+    def _on_failure(self, request: Request) -> None:
+        """What the page's own policy forbids never left the browser; everything else was at least tried."""
+        self._under_way.discard(request)
+        url = request.url[:LONGEST_URL]
+        if request.failure == FORBIDDEN and url in self._requests and self._requests[url].page == self._at:
+            del self._requests[url]
 
     def _on_request(self, request: Request) -> None:
         url = request.url

@@ -97,10 +97,24 @@ async def two_layers(_request: Request) -> Response:
     return HTMLResponse(TWO_LAYERS)
 
 
+async def forbidding(_request: Request) -> Response:
+    """A page whose policy forbids what it wants to load; one image is allowed."""
+    policy = {"content-security-policy": "default-src 'self'; img-src *.localhost:*"}
+    return HTMLResponse(
+        '<script src="http://a.localhost:9/x.js"></script><img src="http://b.localhost:9/x.png">', headers=policy
+    )
+
+
 @contextmanager
 def shop_server() -> Iterator[int]:
     """The port on which the shop and all that it calls in are served."""
-    routes = [Route("/weg", away), Route("/leeg", gone), Route("/verein", two_layers), Route("/{rest:path}", shop)]
+    routes = [
+        Route("/weg", away),
+        Route("/leeg", gone),
+        Route("/streng", forbidding),
+        Route("/verein", two_layers),
+        Route("/{rest:path}", shop),
+    ]
     server = LoopbackServer(Starlette(routes=routes))
     server.start()
     try:

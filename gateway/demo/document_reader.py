@@ -44,6 +44,11 @@ class Document(msgspec.Struct):
     links: list[str] = []
     settings: PageSettings | None = None
 
+    @property
+    def asks(self) -> bool:
+        """Whether it asks for consent; forms in the place of held things are no question."""
+        return self.settings is not None and not self.settings.chosen
+
     def find_form(self, action_end: str) -> Form | None:
         """The first posting form whose address ends so."""
         found = (form for form in self.forms if form.method == "post" and form.action.endswith(action_end))

@@ -105,7 +105,7 @@ class Walk:
     def _note(self, shown: Shown) -> None:
         """Write down what this page load must add to the report."""
         self._referrer = self._origin + shown.url
-        if shown.document.find_form("consent") is not None:
+        if shown.document.asks:
             self.experience.banners += 1
         if shown.status != 200 or "analytics" not in self._browser.granted:
             return
@@ -241,7 +241,7 @@ class Walk:
     def _prefetch(self, path: str) -> None:
         shown = self._browser.open(path, self._referrer, prefetch=True)
         expect(200, shown.status, path)
-        if shown.document.find_form("consent") is not None:
+        if shown.document.asks:
             self.experience.banners += 1
         if "analytics" in self._browser.granted:
             self.experience.dropped["prefetch"] += 1

@@ -36,6 +36,8 @@ def test_the_form_and_the_gateways_word_are_read() -> None:
     assert document.topic == "Beslag & meer"
     assert document.settings is not None
     assert (document.settings.view, document.settings.granted) == ("abc", ("analytics",))
+    assert document.asks is not document.settings.chosen
+    assert read_document("<form method=post action='/_gw/consent'></form>").asks is False
 
 
 def test_strange_html_is_read_too() -> None:

@@ -68,6 +68,7 @@ def test_after_a_withdrawal_the_way_back_shows_nothing_granted(browser: Browser,
     page = context.new_page()
     page.goto(site.url)
     page.get_by_role("button", name=ACCEPT).click()
+    expect(page.locator("#gw-banner")).to_have_count(0)
     page.goto(site.url + "/contact")
     page.wait_for_function("document.querySelector('img[src*=pixel]')?.complete")
     assert site.contacted() == FOREIGN

@@ -22,7 +22,7 @@ function build(page) {
   close.className = "gw-close";
   close.textContent = form.dataset.gwClose;
   close.onclick = () => dialog.close();
-  page.querySelector("#gw-status").remove();
+  for (const id of ["gw-status", "gw-not-kept"]) page.getElementById(id).remove();
   form.removeAttribute("id"); // by it the settings page is known
   top.append(title, close);
   dialog.append(top, ...page.querySelector("main").children);

@@ -28,7 +28,7 @@ _CALL = re.compile(r"[\w$][\w$.]*\([^\n\r<]*\)\Z")
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
-FOR_US = ("inline", "storage", "revoke", "release", "consent_mode")  # what visitors read nothing of
+FOR_US = ("inline", "storage", "revoke", "mount", "release", "consent_mode")  # what visitors read nothing of
 
 Signal = Literal[
     "ad_storage",
@@ -77,6 +77,7 @@ class Service(PolicyPart, frozen=True):
     """One tool or vendor under a purpose: what it contacts, what it stores, who receives data.
 
     `inline` are signatures: short pieces of code by which scripts that stand in the page itself are known as its own.
+    `mount` says which elements its scripts fill, each by tag, class or id: a placeholder stands before them until they may.
     `storage` are names of storage keys, emptied when the purpose is not granted any more, and `revoke` is the tool's own
     call that is made then. With `release = "any"` hosts and inline scripts are let go with whichever purpose is granted: for
     tag managers, of which the content keeps purposes of its own.
@@ -94,6 +95,7 @@ class Service(PolicyPart, frozen=True):
     inline: tuple[Annotated[str, Meta(min_length=4)], ...] = ()
     storage: tuple[Annotated[str, Meta(pattern=r"^[^*]+\*?\Z")], ...] = ()
     revoke: str = ""
+    mount: tuple[Annotated[str, Meta(pattern=r"^(?=.)([a-z][a-z0-9-]*)?([.#][A-Za-z_][\w-]*)*\Z")], ...] = ()
     release: Literal["purpose", "any"] = "purpose"
 
     @property
@@ -142,8 +144,9 @@ class Policy(msgspec.Struct, frozen=True):
     """A checked policy with what the hot path needs worked out once.
 
     `gpc` are the purposes that Global Privacy Control speaks against. `scopes` maps each optional purpose to its scope
-    hash, `service_scopes` each optional service to one of its own, and `services` those to their purposes. `hosts` and
-    `cookies` map exact names to their owners; `host_suffixes` and `cookie_prefixes` hold the wildcard ones, longest first.
+    hash, `service_scopes` each optional service to one of its own, and `services` those to their purposes; `mounts` are
+    (selector, service). `hosts` and `cookies` map exact names to their owners; `host_suffixes` and `cookie_prefixes` hold
+    the wildcard ones, longest first.
     `others` are the scopes of the policies before and after this one while one takes the other's place: who has answered
     all that one of them asks is not asked again just then.
     """
@@ -160,6 +163,7 @@ class Policy(msgspec.Struct, frozen=True):
     inline: tuple[tuple[str, Owner], ...] = ()
     others: tuple[dict[str, str], ...] = ()
     services: dict[str, str] = {}
+    mounts: tuple[tuple[str, str], ...] = ()
     service_scopes: dict[str, str] = {}
 
     @property
@@ -240,6 +244,7 @@ def build_policy(parsed: PolicyFile, file: str = "policy.toml") -> Policy:
         cookie_prefixes=prefixes,
         inline=tuple((signature, _owner(service)) for service in parsed.services for signature in service.inline),
         services={service.id: service.purpose for service in asked},
+        mounts=tuple((selector, service.id) for service in asked for selector in service.mount),
         service_scopes={service.id: _hash([service.purpose, *_scope(service)]) for service in asked},
     )
 

@@ -95,6 +95,7 @@ class CatalogueService(CataloguePart, frozen=True):
     signatures: tuple[Annotated[str, Meta(min_length=4)], ...] = ()
     stored: tuple[StoredItem, ...] = ()
     revoke: str = ""
+    mount: tuple[Text, ...] = ()
     recipients: tuple[Text, ...] = ()
     retention: Wording = {}
     note: Wording = {}
@@ -122,6 +123,7 @@ class CatalogueService(CataloguePart, frozen=True):
             retention=self.retention.get(language) or self.retention.get("en", ""),
             storage=tuple(dict.fromkeys(item.name for item in self.stored if item.kind != "cookie")),
             revoke=self.revoke,
+            mount=self.mount,
             release="any" if self.kind == "tag_manager" else "purpose",
         )
 

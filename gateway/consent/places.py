@@ -1,12 +1,12 @@
 """Where something held back would have been seen: what a placeholder in its stead needs to know of it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import unescape
 
 import msgspec
 
-from gateway.consent.tag_gate import Held
+from gateway.consent.tag_gate import Attributes, Held
 
 SHOWN_BY = {"iframe": "src", "video": "src", "audio": "src", "embed": "src", "object": "data"}
 # Smaller than this, nothing can be said in its place: buttons, badges, pixels.
@@ -33,21 +33,31 @@ class Place(msgspec.Struct, frozen=True):
     wide: bool
 
 
-def find_place(tag: str, held: Held, attributes: Sequence[tuple[str, str]]) -> Place | None:
+def find_place(tag: str, held: Held, attributes: Attributes) -> Place | None:
     """The place of a held tag with these raw attributes; None for what nobody would have seen."""
     values = {name: unescape(value) for name, value in reversed(attributes)}
     name = SHOWN_BY.get(tag)
+    if not name or name not in values:
+        return None
+    address = values[name].strip()
+    return _measure(held.service, held.host, address if _PLAIN_ADDRESS.match(address) else "", values)
+
+
+def find_mount(service: str, attributes: Attributes) -> Place | None:
+    """The place of an element that a held script would have filled."""
+    return _measure(service, "", "", {name: unescape(value) for name, value in reversed(attributes)})
+
+
+def _measure(service: str, host: str, address: str, values: Mapping[str, str]) -> Place | None:
     style = values.get("style", "")
-    if not name or name not in values or "hidden" in values or _HIDING.search(style):
+    if "hidden" in values or _HIDING.search(style):
         return None
     given = {**values, **{key.lower(): value for key, value in _STYLED.findall(style)}}
     width, height = _pixels(given, "width"), _pixels(given, "height")
     if (width is not None and width < LEAST_WIDTH) or (height is not None and height < LEAST_HEIGHT):
         return None
-    address = values[name].strip()
-    plain = address if _PLAIN_ADDRESS.match(address) else ""
     wide = given.get("width", "").strip().endswith("%")
-    return Place(held.service, held.host, plain, width or 0, height or 0, wide)
+    return Place(service, host, address, width or 0, height or 0, wide)
 
 
 def _pixels(given: Mapping[str, str], name: str) -> int | None:

@@ -56,6 +56,7 @@ def write_service(service: Service, remarks: Iterable[str] = ()) -> Iterator[str
         "inline",
         "storage",
         "revoke",
+        "mount",
         "release",
         "recipients",
         "retention",

@@ -5,7 +5,7 @@ on), and a script's `type` becomes `text/plain`, so that it can be released on t
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape, unescape
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +18,7 @@ from gateway.consent.places import SHOWN_BY, Place, find_place
 from gateway.consent.rare_tags import RARE, find_rare, selectors_of
 from gateway.consent.tag_addresses import OWN, find_host, read_data
 from gateway.consent.tag_gate import DEPENDS, NEW, Attributes, Held, TagGate, Verdict, disarm
+from gateway.consent.tags_mounts import Mount, find_mounts, watch_mounts
 from gateway.consent.tags_scout import Scripts, ScriptScout, find_scripts
 from gateway.policy import UNKNOWN
 
@@ -184,7 +185,7 @@ class PageRewriter:
     `enforce=False` only lists; `rare` are the tags of RARE that the page may have. `scripts` are the inline scripts that
     are known to be refused; without it they are found on the way. The snippet is asked for when its place comes, once,
     with the page's language and topic; where the page's `frame` is known, whoever knows it puts it in. `place` gives what
-    is put before a held element that would have been seen.
+    is put before a held element that would have been seen, and before `mounts` (of the gate's those that there may be).
     """
 
     def __init__(
@@ -197,6 +198,7 @@ class PageRewriter:
         scripts: Scripts | None = None,
         frame: Frame | None = None,
         place: Callable[["PageRewriter", Place], str] | None = None,
+        mounts: Sequence[Mount] | None = None,
     ) -> None:
         self.places: list[Place] = []
         self._place = place
@@ -225,6 +227,8 @@ class PageRewriter:
                 self._rewriter.on(others, SimpleNamespace(element=self._on_element))
         if "noscript" in rare:
             self._rewriter.on("noscript", SimpleNamespace(text=holder.on_noscript))
+        if enforce and place:
+            watch_mounts(self._rewriter, gate.mounts if mounts is None else mounts, self._on_place)
         if frame is not None:
             self.document = self._inserted = self._began = True
             self.language = frame.language
@@ -342,6 +346,7 @@ def _rewrite_page(body: bytes, gate: TagGate, scripts: Scripts, *, enforce: bool
         scripts=scripts,
         frame=frame,
         place=lambda _rewriter, _place: PLACE_MARK.decode(),
+        mounts=find_mounts(gate.mounts, lowered),
     )
     try:
         text = rewriter.feed(body) + rewriter.finish()

@@ -17,11 +17,19 @@ async function note(service) {
 /** The focus goes where the button was. */
 const focusOn = (element) => element.focus({ preventScroll: true });
 
+/** Show an element that scripts fill, and let those scripts go. */
+function mount(element) {
+  const service = element.dataset.gwMount;
+  for (const one of document.querySelectorAll(`[data-gw-mount="${service}"]`)) one.removeAttribute("data-gw-mount");
+  for (const script of document.querySelectorAll(`script[data-gw-service="${service}"]`)) releaseTag(script);
+}
+
 async function loadOnce(button, element) {
   if (button.ariaDisabled === "true") return;
   button.ariaDisabled = "true";
   if (await note(button.value).catch(() => false)) {
-    releaseTag(element);
+    if ("gwMount" in element.dataset) mount(element);
+    else releaseTag(element);
     focusOn(element);
   }
   button.ariaDisabled = null;
@@ -36,6 +44,9 @@ function onClick({ target }) {
 
 document.addEventListener("click", onClick);
 document.addEventListener("gw:consent", () => {
+  for (const element of document.querySelectorAll("[data-gw-mount]")) {
+    if (window.gateway.consent.has(element.dataset.gwMount)) element.removeAttribute("data-gw-mount");
+  }
   if (waiting?.isConnected && !("gwPurpose" in waiting.dataset)) focusOn(waiting);
   waiting = null;
 });

@@ -1,12 +1,16 @@
 """Which held elements get a placeholder, and how large it is."""
 
+import tomllib
+
 import pytest
 
-from gateway.consent.decision import UNDECIDED
+from gateway.consent.decision import UNDECIDED, decide
 from gateway.consent.places import Place
 from gateway.consent.tag_gate import TagGate
 from gateway.consent.tags import PLACE_MARK, PageRewriter, rewrite_page
-from tests.example_site import make_decision, read_policy, write_site
+from gateway.errors import ConfigError
+from gateway.policy import parse_policy
+from tests.example_site import NOW, POLICY_TOML, make_choice, make_decision, read_policy, write_site
 
 GATE = TagGate(read_policy(), UNDECIDED, frozenset(("www.example.org",)))
 SRC = "https://video.example.net/a?b=1&amp;c=2"
@@ -96,3 +100,41 @@ def test_a_page_that_streams_by_is_filled_on_the_way() -> None:
     rewriter.close()
     assert b"<i>hier</i><iframe data-gw-src" in out
     assert written == [("en", film())]
+
+
+MOUNTED = POLICY_TOML.replace(
+    'name = "Voorbeeld Video"', 'name = "Voorbeeld Video"\nmount = ["div.Film.groot", "#Kaart"]'
+)
+
+
+def test_what_a_held_script_would_have_filled_has_a_place() -> None:
+    """An element that a service's scripts fill gets a placeholder and waits for that service, in whole pages and streams;
+    hidden ones, others, and those of a service that may act do not."""
+    policy = read_policy(MOUNTED)
+    html = (
+        b"<!doctype html><body><div class='groot Film' style='height:300px'></div><p id=Kaart>k</p>"
+        b"<div class=Film></div><div class='Film groot' hidden></div><span class='groot Film'></span></body>"
+    )
+    gate = TagGate(policy, UNDECIDED, frozenset())
+    page = rewrite_page(html, gate, enforce=True)
+    assert page.places == (Place("video", "", "", 0, 300, False), Place("video", "", "", 0, 0, False))
+    text = page.before + page.after
+    assert text.count(b'data-gw-mount="video"') == text.count(PLACE_MARK) == 2
+    assert PLACE_MARK + b"<div class='groot Film' style='height:300px' data-gw-mount" in text
+    rewriter = PageRewriter(gate, lambda _: b"", enforce=True, place=lambda *_: PLACE_MARK.decode())
+    assert rewriter.feed(html) + rewriter.finish() == text
+    rewriter.close()
+    allowed = TagGate(policy, decide(make_choice(policy, "marketing"), "main", policy, NOW), frozenset())
+    page = rewrite_page(html, allowed, enforce=True)
+    assert (page.places, page.before + page.after) == ((), html)
+
+
+@pytest.mark.parametrize(
+    "selector", ["", "div p", "div > p", "[id]", ".a,.b", "p:first-child", ".", "DIV", "#1", "a\n"]
+)
+def test_a_mount_is_one_element_s_tag_class_or_id(selector: str) -> None:
+    """Whatever else selectors can say is refused when the policy is read, and so is nothing at all."""
+    raw = tomllib.loads(POLICY_TOML)
+    raw["services"][0]["mount"] = [selector]
+    with pytest.raises(ConfigError, match="mount"):
+        parse_policy(raw)

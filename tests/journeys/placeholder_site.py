@@ -42,6 +42,7 @@ name = "Voorbeeld Kaart"
 provider = "Voorbeeld Kaart B.V."
 country = "NL"
 hosts = ["kaart.localhost"]
+mount = ["#plattegrond"]
 [[services]]
 id = "formulier"
 purpose = "necessary"
@@ -72,11 +73,18 @@ en lees verder.</p>
 <iframe title="h" hidden src="http://film.localhost:PORT/hidden"></iframe>
 <iframe title="d" style="border:0; display: none" src="http://film.localhost:PORT/none"></iframe>
 <p id="einde">Einde.</p>""",
+    "/route": """<p>Zo vindt u ons:</p><div id="plattegrond" style="height: 240px"></div>
+<script src="http://kaart.localhost:PORT/kaart.js"></script>
+<script src="http://film.localhost:PORT/film.js"></script>""",
     "/contact": """<iframe id="formulier" title="Contactformulier" width="500" height="300"
  src="http://formulier.localhost:PORT/contact"></iframe>
 <script src="http://volger.localhost:PORT/volg.js"></script><script>crmVolger("start")</script>
 <img alt="" src="http://volger.localhost:PORT/pixel">""",
 }
+
+
+# What a map's script does: it draws into its element, in the size that it has.
+DRAW = "{const m = document.getElementById('plattegrond'); m.textContent = 'Getekend: ' + m.clientHeight}"
 
 
 @dataclass
@@ -97,6 +105,8 @@ def open_placeholder_site(folder: Path) -> Iterator[PlaceholderSite]:
         """Every other host: a page with its own name, to whoever asks."""
         name = (request.url.hostname or "").removesuffix(".localhost")
         asked.append(f"{name}{request.url.path}")
+        if request.url.path.endswith(".js"):
+            return HTMLResponse(DRAW, media_type="text/javascript")
         return HTMLResponse(f"<!DOCTYPE html><title>{name}</title><form><label>{name} <input></label></form>")
 
     others = LoopbackServer(Starlette(routes=[Route("/{path:path}", other)]))

@@ -121,6 +121,20 @@ def test_without_scripts_there_is_a_way_too(browser: Browser, site: PlaceholderS
         assert "kaart/kaart" not in site.asked
 
 
+@pytest.mark.parametrize("button", [ONCE, ALWAYS])
+def test_what_a_script_fills_is_filled_when_it_may(browser: Browser, site: PlaceholderSite, button: str) -> None:
+    """In the place of a map that a held script would draw stands its placeholder, in its size; either button lets that script
+    draw, and no other."""
+    with opened(browser, site.url + "/route") as page:
+        page.get_by_role("button", name=REFUSE).click()
+        group = page.get_by_role("group", name="Voorbeeld Kaart")
+        assert group.evaluate("place => place.getBoundingClientRect().height") == 240
+        group.get_by_role("button", name=button).click()
+        expect(page.locator("#plattegrond")).to_have_text("Getekend: 240")
+        expect(group).to_be_hidden()
+        assert site.asked == ["kaart/kaart.js"]
+
+
 def test_a_vendor_s_form_stays_reachable(browser: Browser, site: PlaceholderSite) -> None:
     """A form in a vendor's frame, declared as necessary, is there for who refuses; the vendor's tracker, a service of its
     own, is held on the same page."""

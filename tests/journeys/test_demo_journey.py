@@ -135,7 +135,7 @@ def test_accepting_without_scripts_counts_each_page_once(browser: Browser, stage
     path = article(page)
     page.get_by_role("button", name=ACCEPT).click()
     expect(page.get_by_role("button", name=ACCEPT)).to_have_count(0)
-    assert page.url == stage.site_url + "/"
+    assert page.url.partition("#")[0] == stage.site_url + "/"  # behind it: where those are led who keep no cookies
     page.goto(stage.site_url + path)
     report = report_of(stage)
     assert report.totals.page_views == 2

@@ -73,10 +73,10 @@ def aspnet() -> Starlette:
             for name in TRACKING:
                 answer.set_cookie(name, "1")
             return answer
-        token = (await _fields(request)).get("__RequestVerificationToken")
+        sent = (await _fields(request)).get("__RequestVerificationToken")
         if (
             "ASP.NET_SessionId" not in request.cookies
-            or request.cookies.get("__RequestVerificationToken_L3Npd0") != token
+            or request.cookies.get("__RequestVerificationToken_L3Npd0") != sent
         ):
             return _page("The required anti-forgery cookie is not present.", 500)
         moved = RedirectResponse("/mijn", 302)

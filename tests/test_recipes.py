@@ -73,7 +73,20 @@ def test_nginx_with_tls_says_who_the_visitor_is(tmp_path: Path) -> None:
     certificate, key, port = tmp_path / "c.pem", tmp_path / "k.pem", free_port()
     name = ["-subj", "/CN=www.example.org", "-addext", "subjectAltName=DNS:www.example.org"]
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    made = ["openssl", "req", "-x509", "-nodes", "-days", "2", *curve, *name, "-out", certificate, "-keyout", key]
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-nodes",
+        "-days",
+        "2",
+        *curve,
+        *name,
+        "-out",
+        str(certificate),
+        "-keyout",
+        str(key),
+    ]
     subprocess.run(made, check=True, capture_output=True)
     with gateway(tmp_path, trusted_proxies=[f"{LOOPBACK}/32"]) as front:
         rules = (

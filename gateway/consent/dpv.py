@@ -62,6 +62,7 @@ class Recorded(msgspec.Struct, frozen=True):
     withdrawn: tuple[str, ...] = ()
     scopes: dict[str, str] = {}
     wording: str = ""
+    shown: str = ""
     policy: str = ""
     language: str = ""
     channel: str = ""
@@ -82,6 +83,7 @@ class Stated(msgspec.Struct, frozen=True):
     scopes: dict[str, str]
     wording: str
     policy: str
+    shown: str = ""
     language: str = ""
     method: str = ""
     signals: dict[str, bool] = {}
@@ -100,6 +102,7 @@ def build_record(entry: LedgerEntry, policy: Policy | None) -> dict[str, Any]:
         answers=_by_name(said),
         scopes=recorded.scopes,
         wording=recorded.wording,
+        shown=recorded.shown,
         policy=recorded.policy,
         language=recorded.language,
         method=method,
@@ -171,6 +174,8 @@ def _overall(found: Collection[str]) -> str:
 
 def _notice(stated: Stated, policy: Policy | None) -> dict[str, Any]:
     notice = {"@type": "dpv:ConsentNotice", "dct:hasVersion": stated.policy, "gw:wordingHash": stated.wording}
+    if stated.shown:
+        notice["gw:shownHash"] = stated.shown
     if stated.language:
         notice["dct:language"] = stated.language
     if policy and policy.controller.privacy_url:

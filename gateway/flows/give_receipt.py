@@ -56,6 +56,7 @@ def give_receipt(choice: Choice, site: Site, engine: Engine, key: SigningKey, no
         answers={name: GIVEN if yes else REFUSED for name, yes in answers.items()},
         scopes={name: scopes[name] for name in answers},
         wording=recorded.wording,
+        shown=recorded.shown,
         policy=recorded.policy,
         language=recorded.language,
         method=f"{recorded.channel}: {recorded.choice}" if entry else "",

@@ -23,6 +23,7 @@ def entry_of(policy: Policy, consent_id: str | None = CONSENT_ID, **body: Any) -
         "withdrawn": [],
         "scopes": policy.scopes,
         "wording": policy.wording,
+        "shown": "c" * 64,
         "policy": "7",
         "language": "nl",
         "channel": "preferences",
@@ -52,6 +53,7 @@ def test_a_record_says_who_what_when_and_under_which_words() -> None:
         "@type": "dpv:ConsentNotice",
         "dct:hasVersion": "7",
         "gw:wordingHash": policy.wording,
+        "gw:shownHash": "c" * 64,
         "dct:language": "nl",
         "dct:references": "/privacy",
     }

@@ -255,7 +255,8 @@ async def _send_back(send: Send, post: Post, request: VisitorRequest, cookies: S
     """To the page on which the form stood. Where that page asks again, because the browser keeps no cookies, the banner says
     why: only a browser that has sent no cookie at all is led there."""
     location = post.return_to or "/"
-    if b"cookie" not in request.headers and request.headers.get(b"sec-fetch-mode") == b"navigate":
+    asks_anyway = post.choice == ALLOW
+    if not asks_anyway and b"cookie" not in request.headers and request.headers.get(b"sec-fetch-mode") == b"navigate":
         location += NOT_KEPT
     await reply(send, 303, headers=[(b"location", location.encode("latin-1"))], cookies=cookies)
 

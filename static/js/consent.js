@@ -163,8 +163,11 @@ async function postChoice(url, fields) {
   } catch { /* a form itself is the way that is left */ }
 }
 
-/** Whether the browser has kept the choice: not when it keeps no cookies at all. */
-const isKept = async () => document.cookie || (await refresh().catch(() => {}))?.chosen !== false;
+/** Whether the browser has kept what the server replied: not when it keeps no cookies at all. */
+async function isKept(reply) {
+  const state = (!document.cookie && await refresh().catch(() => {})) || reply;
+  return state.chosen === reply.chosen && held(state).length === held(reply).length;
+}
 
 async function onSubmit(event) {
   const { target: form, submitter: button } = event;
@@ -174,7 +177,7 @@ async function onSubmit(event) {
   busy = true;
   const reply = await postChoice(form.action, readChoice(form, button));
   busy = false;
-  if (reply && !(await isKept())) { // nothing is let go, and what stands there says why
+  if (reply && !(await isKept(reply))) { // nothing is let go, and what stands there says why
     form.closest("dialog")?.close();
     return location.assign("#gw-not-kept");
   }

@@ -136,6 +136,7 @@ def test_each_way_of_marking_works(browser: Browser, world: World) -> None:
     what has `data-gw-open` opens the settings on the page."""
     page = open_context(browser).new_page()
     page.goto(world.url + "/marks")
+    expect(page.locator("#gw-banner")).to_be_visible()  # from then on the script listens
     page.get_by_role("button", name="Cookies", exact=True).click()
     page.locator('input[name="purpose"][value="analytics"]').check()
     page.get_by_role("button", name="Keuze opslaan").click()

@@ -109,6 +109,7 @@ def test_a_consent_tool_without_a_way_to_refuse(tmp_path: Path) -> None:
     assert ("R4", "OK: 3.1:1, wanted 4.5:1") in warnings
     assert {"R7", "R8"} <= {rule for rule, _ in warnings}
     assert [row["done"] for row in report["phases"]] == [True, False, True, False]
+    assert "Asks with cookiebot: OK" in (tmp_path / "audit.html").read_text("utf-8")
     assert not any(SECRET in file.read_text("utf-8") for file in tmp_path.iterdir())
 
 

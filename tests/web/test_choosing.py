@@ -318,3 +318,13 @@ def test_two_sites_keep_their_choices_apart(tmp_path: Path) -> None:
         browser.cookies.clear()
         assert not has_banner(browser.get("/", headers={"cookie": value}))
         assert has_banner(browser.get("/", headers={"cookie": value, "host": "shop.example"}))
+
+
+def test_who_sends_no_cookie_is_led_to_why_the_question_returns(browser: Browser) -> None:
+    """A browser that has sent no cookie at all lands on the words that stand in the banner it may meet again; one that sends
+    some is led to the page itself."""
+    navigating = {"sec-fetch-mode": "navigate"}
+    asked = browser.get("/").text
+    led = browser.choose("accept_all", return_to="/contact", headers=navigating).headers["location"]
+    assert (led, f'id="{led.partition("#")[2]}"' in asked) == ("/contact#gw-not-kept", True)
+    assert browser.choose("reject_all", return_to="/contact", headers=navigating).headers["location"] == "/contact"

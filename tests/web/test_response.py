@@ -262,6 +262,9 @@ def test_observing_changes_nothing_byte_for_byte(tmp_path: Path) -> None:
         "/part": Answer(PAGE[:50], headers, 206),
         "/same": Answer(b"", headers, 304),
         "/cut": Answer([gzip.compress(PAGE, mtime=0)[:200], b"rubbish", b"more"], packed),
+        "/untyped": Answer([PAGE[:1], PAGE[1:]], headers[1:]),
+        "/hidden": Answer([b"\xff", "<p>".encode("utf-16")[1:]], headers),
+        "/drawing": Answer(b"<svg/>", [(b"content-type", b"image/svg+xml")]),
         "/bare": Answer([b"\x1f\x8b\x08\xff damaged", b"more"], packed),
     }
     pages = Pages(answers)

@@ -13,11 +13,13 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway.front import ConsentMiddleware
+from gateway.wsgi_front import WSGIConsentMiddleware
 from tests.example_site import AGENT
 from tests.nginx_server import run_nginx
 from tests.ports import free_port
 from tests.web.gated_site import COOKIES, HTML, PAGE, Answer, Header, Pages, ready_config
 from tests.web.proxy_servers import run_server
+from tests.web.wsgi_caller import WSGIBrowser, WSGIPages
 
 # As careless as an operator may be: whatever has no word against it is kept for ten minutes, for everybody.
 RULES = """
@@ -281,3 +283,17 @@ def test_the_preferences_page_leads_back_to_where_the_link_was(shared: CachedSit
     assert 'name="return_to" value="/dossier?a=1&amp;b=2"' in back
     for foreign in ("https://evil.example/x", f"{origin}.evil.example/x", f"{origin}//evil.example", ""):
         assert 'name="return_to" value=""' in visitor.get("/_gw/preferences?return_to=", Referer=foreign).text
+
+
+def test_pages_are_the_same_for_all_behind_wsgi_too(tmp_path: Path) -> None:
+    """An accepter's page is a newcomer's, the site sees nobody's choice with it, and is asked with its own validator."""
+    site = WSGIPages({"/page": Answer(headers=[HTML, *COOKIES, (b"etag", b'"theirs"')])})
+    gate = WSGIConsentMiddleware(site, ready_config(tmp_path, {"sites": [{"cache_safe": True}]}))
+    accepter, newcomer = WSGIBrowser(gate), WSGIBrowser(gate)
+    accepter.choose("accept_all")
+    got, other = accepter.get("/page"), newcomer.get("/page")
+    assert (got.body, list(got.cookies)) == (other.body, ["sessionid"])
+    assert site.environs[-2]["gateway.consent"].granted == frozenset()
+    accepter.get("/page", headers={"if-none-match": got.header("etag")})
+    assert site.environs[-1]["HTTP_IF_NONE_MATCH"] == '"theirs", W/"theirs"'
+    gate.close()

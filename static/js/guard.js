@@ -20,7 +20,8 @@ const MARKED = "[data-gw-purpose]";
 const LOOKED_AT = Object.entries(ACTING).flatMap(([tag, names]) => names.map((name) => `${tag}[${name}]`)).join();
 const LOADS_AT_ONCE = ["img", "video", "audio"]; // before they stand in the page
 const LEADING = /stylesheet|pre|icon|manifest/i; // relations of a link that make the browser go there
-const CONTENT = /<(script|iframe|img|source|video|audio|track|embed|object|link)\b/i;
+const RUNS = /^$|^module$|^(text|application)\/(x-)?(java|ecma|j|live)script/i; // types of scripts that do
+const CONTENT = /<(iframe|img|source|video|audio|track|embed|object|link)\b/i;
 
 const hosts = new Map(Object.entries(gwHead.hosts));
 const UNKNOWN = "unknown";
@@ -88,7 +89,7 @@ function stops(tag, name, value) {
 
 /** Hold back what one element is about to do. */
 function hold(tag) {
-  if (!acts(tag)) return;
+  if (!acts(tag) || (tag.localName === "script" && !RUNS.test(tag.type))) return;
   for (const name of ACTING[tag.localName] || []) {
     const value = tag.getAttribute(name);
     try {
@@ -145,12 +146,12 @@ watchSetter(HTMLMediaElement.prototype, "src", (set) => function (value) {
   if (!stops(this, "src", value)) set.call(this, value);
 });
 
-/** Mark-up given as text, parsed where nothing acts; undefined when nothing in it has to wait. */
+/** Mark-up given as text, parsed where nothing acts; undefined when nothing in it has to wait. Scripts in it never run. */
 function holdMarkup(markup) {
   if (!CONTENT.test(markup)) return undefined;
   const template = document.createElement("template");
   setMarkup.call(template, markup);
-  template.content.querySelectorAll(LOOKED_AT).forEach(hold);
+  template.content.querySelectorAll(LOOKED_AT).forEach((tag) => tag.localName === "script" || hold(tag));
   return template.content.querySelector(MARKED) ? template.content : undefined;
 }
 

@@ -195,12 +195,18 @@ def test_the_guard_changes_nothing_else(browser: Browser, guarded: SignalsSite) 
       document.getElementById("rows").innerHTML = "<tr><td>1</td></tr>";
       document.getElementById("svg").innerHTML = "<path d='M0 0'/><image href='/x'/>";
       app.append("a", document.createTextNode("b"), document.createComment("c"));
+      const script = Object.assign(document.createElement("div"), {
+        innerHTML: '<script src="http://tool.localhost/never.js"></' + 'script><iframe src="http://tool.localhost/f"></iframe>',
+      }).firstChild;
+      const odd = Object.assign(document.createElement("script"), { type: "false/x", src: "http://tool.localhost/odd.js" });
+      app.prepend(odd);
       const refused = (call) => { try { call(); } catch (error) { return error.name; } };
       return [
         frame.src, image.getAttribute("src"), image.alt, document.querySelectorAll("#rows > tr > td").length,
         document.querySelector("#svg path").namespaceURI.endsWith("svg"), app.lastChild.data,
         refused(() => app.appendChild(null)), refused(() => app.insertBefore(image)), refused(() => app.setAttribute("", 2)),
         app.appendChild(image) === image, refused(() => app.insertAdjacentHTML("nowhere", "<img src=/x>")),
+        script.getAttribute("src"), odd.getAttribute("src"),
       ];
     }""") == [
         "https://tool.localhost/x",
@@ -214,6 +220,8 @@ def test_the_guard_changes_nothing_else(browser: Browser, guarded: SignalsSite) 
         "InvalidCharacterError",
         True,
         "SyntaxError",
+        "http://tool.localhost/never.js",
+        "http://tool.localhost/odd.js",
     ]
 
 

@@ -19,6 +19,7 @@ from gateway.consent.receipt import verify_receipt
 from gateway.consent.shown_text import all_texts, build_page, find_texts, style_of
 from gateway.database import open_database
 from gateway.errors import ConfigError, HeadsBroken, LedgerBroken
+from gateway.flows.load_once import ONCE
 from gateway.heads import (
     HEADS_FILE,
     KEY_FILE,
@@ -174,7 +175,7 @@ def ledger_export(
     for entry in ledger.entries(engine):
         if form is Format.JSONL:
             sys.stdout.write(msgspec.json.encode(entry).decode() + "\n")
-        elif entry.kind == "choice":
+        elif entry.kind in ("choice", ONCE):
             sys.stdout.write(msgspec.json.encode(build_record(entry, policies.get(entry.site))).decode() + "\n")
 
 

@@ -21,6 +21,7 @@ from gateway.consent.shown_text import ShownText, digest
 from gateway.database import LEDGER, transaction
 from gateway.errors import ConfigError
 from gateway.flows.choose import Said, choose
+from gateway.flows.load_once import record_once
 from gateway.flows.seal import seal
 from gateway.heads import HEADS_FILE, KEY_FILE, PUBLIC_FILE, append_head, build_head, load_signing_key, new_key
 from gateway.keeper import Keeper
@@ -192,6 +193,12 @@ def test_exports_are_lines_of_json(world: World) -> None:
     """As they are, or one JSON-LD consent record for each choice."""
     plain = [json.loads(line) for line in world.run("ledger", "export").stdout.splitlines()]
     records = [json.loads(line) for line in world.run("ledger", "export", "--format", "dpv").stdout.splitlines()]
+    record_once("video", "nl", world.config.sites[0], world.engine, NOW + 90, signals={})
+    last = json.loads(world.run("ledger", "export", "--format", "dpv").stdout.splitlines()[-1])
+    assert [(one["dct:identifier"], one["dpv:hasConsentStatus"]) for one in last["dpv:hasService"]] == [
+        ("video", "dpv:ConsentGiven")
+    ]
+    assert (last["dpv:hasPurpose"], last["dpv:hasDataSubject"]) == ([], {"@type": "dpv:DataSubject"})
     assert [entry["sequence"] for entry in plain] == list(range(1, ENTRIES + 1))
     assert [record["gw:ledger"]["gw:hash"] for record in records] == [entry["hash"] for entry in plain]
     assert {record["@type"] for record in records} == {"dpv:ConsentRecord"}

@@ -26,4 +26,5 @@ def record_once(
         "signals": signals,
     }
     with transaction(engine) as connection:
-        ledger.append(connection, at=now, site=site.id, kind="choice", consent_id=None, body=body)
+        # A kind of its own: it is no answer to what visitors are asked.
+        ledger.append(connection, at=now, site=site.id, kind=ONCE, consent_id=None, body=body)

@@ -96,7 +96,7 @@ def test_loading_once_is_written_down_and_changes_nothing(browser: Browser, page
         row = connection.execute(select(LEDGER).order_by(LEDGER.c.sequence.desc()).limit(1)).one()
     engine.dispose()
     body = msgspec.json.decode(row.body)
-    assert (row.kind, row.consent_id, body["choice"], body["outcome"]) == ("choice", None, "once", "once")
+    assert (row.kind, row.consent_id, body["choice"], body["outcome"]) == ("once", None, "once", "once")
     assert (body["services"]["granted"], body["channel"]) == (["film"], "placeholder")
     for wrong in ("choice=once", "choice=once&service=formulier", "choice=once&service=film&service=kaart"):
         assert browser.post("/_gw/consent", content=wrong, headers=FORM).status_code == 400

@@ -13,6 +13,7 @@
 /* global gwHead */
 import { mayAct } from "./lib/early.js";
 const ACTING = {
+  __proto__: null, // an element may have any name
   script: ["src"], iframe: ["src"], img: ["src", "srcset"], source: ["src", "srcset"], video: ["src", "poster"],
   audio: ["src"], track: ["src"], embed: ["src"], object: ["data"], link: ["href"],
 };

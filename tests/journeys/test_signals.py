@@ -199,7 +199,8 @@ def test_the_guard_changes_nothing_else(browser: Browser, guarded: SignalsSite) 
         innerHTML: '<script src="http://tool.localhost/never.js"></' + 'script><iframe src="http://tool.localhost/f"></iframe>',
       }).firstChild;
       const odd = Object.assign(document.createElement("script"), { type: "false/x", src: "http://tool.localhost/odd.js" });
-      app.prepend(odd);
+      app.prepend(odd, document.createElement("constructor"));
+      app.querySelector("constructor").setAttribute("src", "x");
       const refused = (call) => { try { call(); } catch (error) { return error.name; } };
       return [
         frame.src, image.getAttribute("src"), image.alt, document.querySelectorAll("#rows > tr > td").length,

@@ -39,6 +39,7 @@ CLOSED = (
     b"media-src 'self'; object-src 'none'; font-src 'self' data:; style-src 'self' 'unsafe-inline'",
 )
 PEEK_BYTES, MARK_BYTES = 16, 3
+SNIFFED_BYTES = 1445  # in which browsers look for what an answer without a type is
 _UNPACKED_BYTES = 1 << 24  # to which the first bytes of an answer may grow
 # https://mimesniff.spec.whatwg.org/#identifying-a-resource-with-an-unknown-mime-type
 _LOOKS_LIKE_HTML = re.compile(
@@ -93,7 +94,7 @@ def sniff(start: bytes, encoding: bytes, *, more: bool) -> Kind | None:
     if plain is None:
         return Kind.CLOSED
     plain = plain.lstrip(b"\t\n\x0c\r ")
-    if more and len(plain) < PEEK_BYTES and plain[:1] in (b"", b"<"):
+    if more and len(start) < SNIFFED_BYTES and len(plain) < PEEK_BYTES and plain[:1] in (b"", b"<"):
         return None
     if _LOOKS_LIKE_HTML.match(plain):
         return Kind.PAGE

@@ -77,9 +77,11 @@ def test_a_visitor_accepts_and_withdraws(browser: Browser, world: World) -> None
     page.wait_for_timeout(1000)
     assert hosts(world) == {"analytics", "pixel", "video"}
     assert cookies(page) == {NECESSARY, *OPTIONAL, CONSENT, VISIT}
+    page.evaluate("window.before = true")
     page.locator("#gw-settings").click()
     page.get_by_role("button", name=REFUSE).click()
     wait_until_withdrawn(page)
+    page.wait_for_function("!window.before")  # what runs cannot be stopped: the page is loaded anew
     page.goto(world.url + "/contact")
     page.wait_for_timeout(500)
     contacted = len(world.foreign.log)

@@ -65,6 +65,7 @@ def test_an_answer_without_a_type_is_known_by_its_bytes(start: bytes, kind: Kind
     assert sniff(start, b"", more=False) is kind
     assert sniff(gzip.compress(start), b"gzip", more=False) is kind
     assert sniff(b"<", b"", more=True) is sniff(b"  ", b"", more=True) is None
+    assert sniff(b" " * 1445, b"", more=True) is Kind.OTHER
     assert sniff(start, b"compress", more=True) is sniff(b"no gzip", b"gzip", more=True) is Kind.CLOSED
 
 

@@ -79,7 +79,8 @@ def test_a_visitor_accepts_and_withdraws(browser: Browser, world: World) -> None
     assert cookies(page) == {NECESSARY, *OPTIONAL, CONSENT, VISIT}
     page.evaluate("window.before = true")
     page.locator("#gw-settings").click()
-    page.get_by_role("button", name=REFUSE).click()
+    with page.expect_event("load"):  # the page begins anew: a script that has run cannot be stopped
+        page.get_by_role("button", name=REFUSE).click()
     wait_until_withdrawn(page)
     page.wait_for_function("!window.before")  # what runs cannot be stopped: the page is loaded anew
     page.goto(world.url + "/contact")

@@ -328,7 +328,7 @@ def test_an_element_of_the_site_opens_the_settings(browser: Browser, url: str, s
                 expect(page.locator("#gw-dialog")).to_have_count(0)
             else:
                 page.get_by_role("link", name="Terug").click()
-                expect(page).to_have_url(url + "/")
+                expect(page).to_have_url(url + "/?openers")
 
 
 def test_r24_everything_works_without_scripts(browser: Browser, url: str) -> None:

@@ -13,7 +13,8 @@ from tests.journeys.mode_worlds import World
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 CONSENT, VISIT = "gw_consent", "gw_visit"
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
-FOREIGN = re.compile(r'\s(?:src|srcset|href)="https?://([a-z.]+)')
+# A link that a visitor may follow contacts nobody.
+FOREIGN = re.compile(r'<(?!a\s)[^>]*?\s(?:src|srcset|href)="https?://([a-z.]+)')
 ALL = ["analytics", "marketing", "preferences"]
 
 

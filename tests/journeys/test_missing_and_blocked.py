@@ -137,6 +137,7 @@ def test_without_cookies_nobody_is_trapped(browser: Browser, site: FormsSite, tm
             expect(told).to_contain_text("bewaart geen cookies")
         page.get_by_role("button", name=SETTINGS).click()
         page.get_by_role("button", name=SAVE).click()
+        expect(page.locator("#gw-dialog")).to_have_count(0)
         send_form(page, site, "zonder cookies")
         expect(told).to_be_hidden()
         page.wait_for_timeout(300)

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from gateway.analytics.consent_results import ConsentReport
 from gateway.cli_audit import audit
+from gateway.cli_csp import csp
 from gateway.cli_init import init
 from gateway.cli_ledger import ledger_app, receipt_app
 from gateway.cli_policy import mode, policy_app, print_would_hold
@@ -42,6 +43,7 @@ app.command()(init)
 app.command()(mode)
 app.add_typer(policy_app, name="policy")
 app.command()(audit)
+app.command()(csp)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(receipt_app, name="receipt")
 app.add_typer(operator_app, name="operator")

@@ -12,6 +12,10 @@ from gateway.settings import DestinationConfig, Settings, SiteConfig
 from gateway.signing import MIN_KEY_BYTES
 
 KNOWN_KEYS = ("change-me", "changeme", "secret", "password", "example")  # so long that no random key holds one
+# A source of a content policy: a host, with or without scheme, port and path. No scheme alone, no `*`: that were everybody.
+SOURCE = re.compile(
+    r"(?:(?:https?|wss?)://)?(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)+(?::(?:\*|\d{1,5}))?(?:/[^\s;,'\"]*)?\Z"
+)
 HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\Z|[0-9a-f:]+\Z")
 
 
@@ -85,6 +89,10 @@ def _check_hosts(site: SiteConfig, taken: set[str], file: str) -> None:
             raise ConfigError(file, "sites.hosts", host, wanted)
         if host in taken:
             raise ConfigError(file, "sites.hosts", host, "belongs to another site already")
+    for source in site.csp_extra:
+        if not SOURCE.match(source):
+            wanted = "wanted a host such as cdn.example.org or https://*.example.org; neither * nor a scheme alone"
+            raise ConfigError(file, "sites.csp_extra", source, wanted)
     if site.cookie_domain and not HOST.match(site.cookie_domain):
         raise ConfigError(file, "sites.cookie_domain", site.cookie_domain, "wanted a domain such as example.org")
 

@@ -31,6 +31,8 @@ class SiteConfig(Section, frozen=True):
     shims: tuple[Literal["cookiebot", "vanilla-cookieconsent", "klaro"], ...] = ()
     signals: tuple[Literal["gpc", "dnt"], ...] = ("gpc",)
     honour_refusals: bool = True
+    csp: Literal["enforce", "report", "off"] = "report"
+    csp_extra: tuple[str, ...] = ()
 
 
 class ProxyConfig(Section, frozen=True):

@@ -5,10 +5,11 @@ import logging
 import msgspec
 
 from gateway.config import Site
-from gateway.consent.cookies import find_kept
+from gateway.consent.cookies import cut_to, expire_cookies, find_kept, paths_above
 from gateway.consent.decision import UNDECIDED, Decision
 from gateway.consent.foreign_choices import find_refusal
 from gateway.flows.decide import QUARTER_SECONDS, Decider
+from gateway.policy import UNKNOWN
 from gateway.web.request import VisitorRequest
 
 log = logging.getLogger("gateway.carried")
@@ -16,6 +17,9 @@ log = logging.getLogger("gateway.carried")
 REMEMBERED = 4096
 MAX_REMEMBERED = 4096  # bytes of one header
 
+EXPIRING_BYTES = 2048  # of a page's head
+
+Header = tuple[bytes, bytes]
 Key = tuple[str, str, float, bool, bytes]
 
 
@@ -25,6 +29,16 @@ class Carried(msgspec.Struct, frozen=True):
     decision: Decision
     left: bytes = b""
     refused: tuple[tuple[str, str], ...] = ()
+
+    def expire(self, request: VisitorRequest) -> list[Header]:
+        """Headers that take the refused cookies of known services out of the browser, where scripts or other hosts of the
+        domain have put them; what no service names is not ours to delete."""
+        known = [
+            name for name, purpose in self.refused if purpose != UNKNOWN and name.isprintable() and ";" not in name
+        ]
+        lines = expire_cookies(known, request.host, secure=request.secure)
+        lines += expire_cookies(known, request.host, secure=request.secure, paths=paths_above(request.path))
+        return [(b"set-cookie", line.encode("latin-1", "replace")) for line in cut_to(lines, EXPIRING_BYTES)]
 
 
 NOTHING = Carried(UNDECIDED)

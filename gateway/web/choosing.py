@@ -50,7 +50,8 @@ VIEW_ID = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 
 
 class Post(msgspec.Struct, frozen=True):
-    """The fields of a posted choice, checked. `services` is None for a form that has no switches for them."""
+    """The fields of a posted choice, checked. `services` is None for a form that has no switches for them; `again` is whether
+    the script will load the page anew, as a form does."""
 
     choice: str
     purposes: frozenset[str]
@@ -63,6 +64,7 @@ class Post(msgspec.Struct, frozen=True):
     by_script: bool = False
     shown: str = ""
     asked: dict[str, str] | None = None
+    again: bool = False
 
 
 class Choosing:
@@ -103,7 +105,7 @@ class Choosing:
         count_choice(self._parts, now, site.id, chosen, request.user_agent)
         cookies = [self._cookie(name, chosen.choice, request, site)]
         cookies += self._expired(post, chosen, request, site, now)
-        cookies += self._count_view(post, chosen, decision, request, site, now, pending=not by_script)
+        cookies += self._count_view(post, chosen, decision, request, site, now, pending=post.again or not by_script)
         if by_script:
             await reply(send, 200, self._summary(chosen, request, site, now), JSON, cookies=cookies)
         else:
@@ -295,6 +297,7 @@ def parse_post(body: bytes, request: VisitorRequest, site: Site) -> Post:
         fields.get("by") == ["script"],
         fields.get("shown", [""])[0][:MAX_HASH],
         read_asked(fields["asked"][0]) if "asked" in fields else None,
+        fields.get("again") == ["1"],
     )
 
 

@@ -72,6 +72,8 @@ class ConsentGate:
             onward["headers"] = for_all.ask(onward["headers"])
         else:
             gated = GatedResponse(self._desk, request, site, decision, now, send)
+            if carried.refused and site.enforce:
+                gated.expired = carried.expire(request)
         try:
             await self._app(onward, receive, gated.send)
         finally:

@@ -24,6 +24,7 @@ from gateway.web.reply import HTML, JSON, reply
 from gateway.web.request import VisitorRequest
 from gateway.web.response import Desk
 from gateway.web.snippet import View
+from gateway.web.violations import Violations
 
 log = logging.getLogger("gateway.public")
 
@@ -53,6 +54,7 @@ class Public:
         collecting, choosing = Collecting(desk), Choosing(desk, decider)
         self._routes: dict[str, dict[str, Handler]] = {
             "collect": {"POST": collecting.answer},
+            "violations": {"POST": Violations(desk.parts).answer},
             "consent": {"POST": choosing.answer},
             "preferences": {"GET": self._preferences},
             "cookies": {"GET": self._declaration},

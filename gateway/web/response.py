@@ -20,9 +20,11 @@ from gateway.consent.links import LEADING, hold_links
 from gateway.consent.tag_gate import Held, TagGate
 from gateway.consent.tags import PageRewriter, Rewritten, rewrite_page
 from gateway.flows.count_consent import count_shown
+from gateway.flows.count_held import count_held
 from gateway.flows.parts import Parts
 from gateway.flows.view import PageView, open_view, record_view
 from gateway.web.caching import keep_from_others, make_private
+from gateway.web.content_policy import WORKERS, ContentPolicies, add_nonce
 from gateway.web.encoding import UNTOUCHED, open_packer, open_undo
 from gateway.web.kinds import CLOSED, Kind, find_kind, hides_tags, name_html, peek, sniff
 from gateway.web.page_cache import PageCache
@@ -52,6 +54,7 @@ class Desk:
         self.cache = PageCache(limits.cached_pages, limits.cached_bytes)
         self.page_bytes = limits.page_bytes
         self.languages = {site.id: offered_languages(site.policy, snippets.texts) for site in parts.config.sites}
+        self.policies = ContentPolicies(f"{parts.config.settings.prefix}violations")
         self._gates: dict[tuple[str, str, str], TagGate] = {}
         self._names = {
             (base, site.id, secure): cookie_name(base, secure=secure, domain=site.config.cookie_domain)
@@ -95,13 +98,14 @@ class GatedResponse:
         "_start",
         "_undo",
         "_view",
+        "expired",
     )
 
     def __init__(
         self, desk: Desk, request: VisitorRequest, site: Site, decision: Decision, now: float, send: Send
     ) -> None:
         self._desk, self._request, self._site, self._decision = desk, request, site, decision
-        self._send, self._now = send, now
+        self._send, self._now, self.expired = send, now, Headers()
         self._mode: Callable[[Message], Awaitable[None]] = self._on_start
         self._gathered: list[bytes] = []
         self._rewriter: PageRewriter | None = None
@@ -133,6 +137,8 @@ class GatedResponse:
             return self._start_page(message, values)
         if self._decision.key and self._site.enforce and (b"set-cookie" in values or not LEADING.isdisjoint(values)):
             message["headers"] = keep_from_others(message["headers"])
+        if self._request.headers.get(b"sec-fetch-dest") in WORKERS:
+            message["headers"] += self._policy()
         if kind is Kind.CLOSED:
             return self._pass(self._closed(message))
         if kind is Kind.UNSURE and self._request.method != "HEAD" and message["status"] not in NO_BODY:
@@ -188,9 +194,8 @@ class GatedResponse:
         if undo is None or status == 206:
             return self._pass(self._closed(message))
         self._start, self._undo = message, undo
-        self._packer = (
-            open_packer(encoding, self._request.headers.get(b"accept-encoding", b"")) if undo is not UNTOUCHED else None
-        )
+        accepted = self._request.headers.get(b"accept-encoding", b"")
+        self._packer = open_packer(encoding, accepted) if undo is not UNTOUCHED else None
         length = headers.get(b"content-length", b"")
         announced = int(length) if length.isdigit() else self._desk.page_bytes
         self._mode = self._on_first_body if announced > WHOLE_BYTES else self._gather
@@ -228,6 +233,7 @@ class GatedResponse:
                 head = self._closed(head)
             elif not self._site.enforce:
                 self._count_held(page.held)
+                head["headers"] += self._policy()
             else:
                 if page.counted:
                     self._desk.parts.counters.add_group(self._now, self._site.id, "held", page.counted)
@@ -276,7 +282,7 @@ class GatedResponse:
             self._view = self._open_view()
             await self._send({**self._start, "headers": self._page_headers()})
         else:
-            await self._send(self._start)
+            await self._send({**self._start, "headers": self._start["headers"] + self._policy()})
         self._mode = self._stream
         await self._stream(message)
 
@@ -365,10 +371,14 @@ class GatedResponse:
             desk.parts.counters.add(self._now, self._site.id, "refused_elsewhere", self._decision.elsewhere)
         record_view(self._view, topic, self._decision, self._site, desk.parts)
         view = View(self._view.id, request.url, request.header(b"referer"), topic)
-        return desk.snippets.build(self._site, language, self._decision, view)
+        snippet = desk.snippets.build(self._site, language, self._decision, view)
+        return add_nonce(snippet, self._start["headers"])
+
+    def _policy(self) -> Headers:
+        return self._desk.policies.find(self._request, self._site, self._decision)
 
     def _page_headers(self) -> Headers:
-        headers = self._cached(self._start["headers"])
+        headers = self._cached(self._start["headers"]) + self._policy() + self.expired
         if self._packer:
             headers.append((b"content-encoding", self._packer.name))
         if self._view.set_cookie:
@@ -383,16 +393,7 @@ class GatedResponse:
         return self._desk.tag_gate(self._site, self._request.host, self._decision)
 
     def _count_held(self, held: Sequence[Held]) -> None:
-        if not held:
-            return
-        parts = self._desk.parts
-        if self._site.enforce:
-            names = [(one.host, one.detail) for one in held]
-            parts.counters.add_each(self._now, self._site.id, "held", names)
-        else:
-            path = parts.masker.path(self._request.path)
-            names = [(one.host, f"{one.detail} {path}") for one in held]
-            parts.counters.add_each(self._now, self._site.id, "would_hold", names)
+        count_held(self._desk.parts, self._site, self._request.path, self._now, held)
 
 
 async def _wait_for_the_page() -> None:

@@ -18,6 +18,7 @@ from gateway.consent.banner import choose_language
 from gateway.consent.decision import UNDECIDED
 from gateway.flows.view import PageView
 from gateway.web.caching import REPLACED
+from gateway.web.content_policy import everything
 from gateway.web.request import VisitorRequest
 from gateway.web.response import NO_VIEW, Desk, GatedResponse, Headers, Message, Send
 from gateway.web.snippet import Template, View
@@ -129,6 +130,9 @@ class SharedResponse(GatedResponse):
 
     def _open_view(self) -> PageView:
         return NO_VIEW
+
+    def _policy(self) -> Headers:
+        return self._desk.policies.find(self._request, self._site, everything(self._site))
 
     def _snippet(self, language: str, topic: str) -> bytes:
         return self._shared.snippet(self._site, choose_language(language, "", self._desk.languages[self._site.id]))

@@ -20,6 +20,7 @@ from gateway.consent.banner import direction, purpose_texts
 from gateway.consent.decision import UNDECIDED, Decision
 from gateway.consent.shown_text import ShownText, build_shown_text
 from gateway.resources import Asset, text_file, texts
+from gateway.web.content_policy import enforces
 from gateway.web.pages import Pages
 from gateway.web.placeholders import Placeholders
 from gateway.web.site_scripts import build_head, build_leave, head_tag
@@ -144,6 +145,7 @@ class Snippets:
             "services": sorted(decision.find_services()),
             "chosen": decision.chosen,
             "collect_url": self.asset_url("collect.js"),
+            **({"csp": True} if enforces(site) else {}),
             **self.site_urls(site),
         }
         scripts = ["consent.js"] + (["collect.js"] if decision.counts else [])

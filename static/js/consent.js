@@ -18,6 +18,9 @@ export const ownUrl = (name) => `${config.prefix}${name}?`
   + new URLSearchParams({ return_to: currentPath(), lang: document.documentElement.lang });
 const preferencesUrl = () => ownUrl("preferences");
 
+// A content policy was fixed with the page: under one that is enforced, what waits can act on a new page only.
+const waits = () => document.querySelector("[data-gw-purpose]");
+
 let lastFocus = null; // what had the focus before the visitor entered the banner
 let busy = false;
 
@@ -47,6 +50,7 @@ function apply(state) {
   if (held(config).some((name) => !mayAct(name, state))) return startOver(state);
   if (config.chosen === state.chosen && held(config).length === held(state).length) return;
   if (document.getElementById("gw-purposes")) return startOver(state); // that page shows what holds
+  if (config.csp && held(state).length && waits()) return startOver(state);
   take(state);
   if (state.chosen) closeBanner();
   // Where the page's trusted types policy refuses our scripts, the server can do what we may not.
@@ -148,6 +152,7 @@ function readChoice(form, button) {
     fields.set("referrer", document.referrer);
     const topic = pageTopic();
     if (topic) fields.set("topic", topic);
+    if (config.csp && waits()) fields.set("again", "1");
   }
   return fields;
 }

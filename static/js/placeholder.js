@@ -50,4 +50,6 @@ document.addEventListener("gw:consent", () => {
   if (waiting?.isConnected && !("gwPurpose" in waiting.dataset)) focusOn(waiting);
   waiting = null;
 });
-for (const button of document.querySelectorAll("[data-gw-once]")) button.hidden = false;
+// Under a content policy that is enforced the browser loads nothing for once.
+const closed = document.querySelector("script[data-gw*='\"csp\"']");
+for (const button of document.querySelectorAll("[data-gw-once]")) button.hidden = !!closed;

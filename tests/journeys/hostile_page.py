@@ -75,6 +75,9 @@ class ForeignHosts:
         host = dict(scope["headers"]).get(b"host", b"").decode().partition(".")[0]
         with self._lock:
             self.log.append((host, scope["path"].lstrip("/")))
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+            return
         kind, body = ANSWERS.get(scope["path"].rpartition(".")[2], ("application/json", b"{}"))
         headers = [(b"content-type", kind.encode()), (b"access-control-allow-origin", b"*")]
         headers += [(b"cache-control", b"no-store"), (b"supports-loading-mode", b"credentialed-prefetch")]

@@ -1,0 +1,50 @@
+"""The content policy of a page, made from what may act now: the browser itself refuses every other host, whatever a script of
+the page tries.
+
+One list for everything that can be fetched (`default-src`): the site's own origin and hosts, the hosts of necessary services
+and of those that may act, and what leads to no host at all. Inline code stays the site's own affair, so it is not restricted.
+A site's own policy is another header, and browsers do only what both allow: ours never makes it looser.
+"""
+
+import re
+from collections.abc import Iterable
+
+from gateway.consent.decision import Decision
+from gateway.policy import Policy
+
+EVERYWHERE = ("'self'", "'unsafe-inline'", "'unsafe-eval'", "data:", "blob:", "mediastream:")
+_HOST = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\Z")
+_NONCE = re.compile(rb"'nonce-([A-Za-z0-9+/_=-]{1,128})'")
+
+
+def build_csp(
+    policy: Policy, decision: Decision, own: Iterable[str], *, secure: bool, extra: Iterable[str] = (), report: str = ""
+) -> str:
+    """The header's value for pages of these own hosts under a decision.
+
+    `secure` is whether the page itself comes over https; `extra` are sources that the operator adds; violations are told to
+    the path `report`, unless it is empty.
+    """
+    hosts = [*sorted(set(own)), *_allowed(policy, decision)]
+    sockets = ("wss",) if secure else ("ws", "wss")
+    sources = list(EVERYWHERE)
+    for host in dict.fromkeys(host for host in hosts if _HOST.match(host)):
+        sources += [f"{host}:*", *(f"{socket}://{host}:*" for socket in sockets)]
+    told = f"; report-uri {report}" if report else ""
+    return f"default-src {' '.join([*sources, *extra])}{told}"
+
+
+def _allowed(policy: Policy, decision: Decision) -> list[str]:
+    """Hosts of the services that may act, in the policy's order."""
+    return [
+        host.lower()
+        for service in policy.file.services
+        if decision.allows_service(service.id, service.let_go_by)
+        for host in service.hosts
+    ]
+
+
+def find_nonce(policy: bytes) -> bytes:
+    """The nonce by which a site's own policy knows the scripts that it wrote; empty when it uses none."""
+    found = _NONCE.search(policy)
+    return found[1] if found else b""

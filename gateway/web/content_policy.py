@@ -1,0 +1,72 @@
+"""The content policy as a header: worked out once for a site, host, decision and scheme, and remembered as it goes out."""
+
+from gateway.config import Site
+from gateway.consent.csp import build_csp, find_nonce
+from gateway.consent.decision import UNDECIDED, Decision
+from gateway.web.request import VisitorRequest
+
+MAX_REMEMBERED = 512
+ENFORCE, REPORT = b"content-security-policy", b"content-security-policy-report-only"
+# Scripts that have a policy of their own, from their own answer, whatever page they are started by.
+OUTLASTS = (
+    b"serviceworker"  # lives on after the page and after a withdrawal, with the policy that it was installed under
+)
+WORKERS = frozenset((b"worker", b"sharedworker", OUTLASTS))
+
+Header = tuple[bytes, bytes]
+Key = tuple[str, str, str, str]
+
+
+class ContentPolicies:
+    """The headers of one worker's sites. `reports` is the path that browsers tell violations to."""
+
+    def __init__(self, reports: str) -> None:
+        self._reports = reports
+        self._remembered: dict[Key, list[Header]] = {}
+
+    def find(self, request: VisitorRequest, site: Site, decision: Decision) -> list[Header]:
+        """The header of a page or worker, in a list that is empty where the site wants none. Not to be changed."""
+        if request.headers.get(b"sec-fetch-dest") == OUTLASTS:
+            decision = UNDECIDED
+        key = (site.id, request.host, decision.key, request.scheme)
+        found = self._remembered.get(key)
+        if found is None:
+            if len(self._remembered) >= MAX_REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[key] = self._build(request, site, decision)
+        return found
+
+    def _build(self, request: VisitorRequest, site: Site, decision: Decision) -> list[Header]:
+        if site.config.csp == "off":
+            return []
+        value = build_csp(
+            site.policy,
+            decision,
+            (request.host, *site.config.hosts),
+            secure=request.scheme == "https",
+            extra=site.config.csp_extra,
+            report=self._reports,
+        )
+        return [(ENFORCE if enforces(site) else REPORT, value.encode("latin-1"))]
+
+
+def enforces(site: Site) -> bool:
+    """Whether browsers are told to refuse, and not only to report. A site that only observes refuses nothing."""
+    return site.enforce and site.config.csp == "enforce"
+
+
+def everything(site: Site) -> Decision:
+    """All that the policy names: for pages that are the same for everybody, whoever has granted what."""
+    purposes = tuple(sorted(site.policy.scopes))
+    return Decision(frozenset(purposes), True, "", 0, purposes, ",".join(purposes), services=site.policy.services)
+
+
+def add_nonce(snippet: bytes, headers: list[Header]) -> bytes:
+    """Our scripts and style with the nonce by which the site's own policy knows what it wrote, where it uses one."""
+    for name, value in headers:
+        nonce = find_nonce(value) if name == ENFORCE else b""
+        if nonce:
+            for tag in (b"<script ", b"<link "):
+                snippet = snippet.replace(tag, b'%bnonce="%b" ' % (tag, nonce))
+            break
+    return snippet

@@ -18,18 +18,17 @@ from rich.table import Table
 
 from gateway.analytics.consent_results import ConsentReport
 from gateway.cli_audit import audit
+from gateway.cli_check import check, check_config, refuse_to_serve
 from gateway.cli_csp import csp
 from gateway.cli_init import init
 from gateway.cli_ledger import ledger_app, receipt_app
-from gateway.cli_policy import mode, policy_app, print_would_hold
+from gateway.cli_policy import mode, policy_app
 from gateway.config import Config, load_config
-from gateway.consent.banner import check_languages
 from gateway.database import open_database
 from gateway.demo.run import DemoOptions, run_demo
-from gateway.destinations import build_destinations
 from gateway.errors import ConfigError, GatewayError
 from gateway.keeper import run_keeper
-from gateway.keys import load_keys, new_key, rotate_keys
+from gateway.keys import new_key, rotate_keys
 from gateway.operators import add_operator, list_operators, remove_operator, set_password
 from gateway.report_client import fetch_consent, fetch_report, print_report
 from gateway.resources import config_file
@@ -40,6 +39,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pret
 operator_app = typer.Typer(help="Who may sign in to the console.", no_args_is_help=True)
 keys_app = typer.Typer(help="The keys that sign cookies.", no_args_is_help=True)
 app.command()(init)
+app.command()(check)
 app.command()(mode)
 app.add_typer(policy_app, name="policy")
 app.command()(audit)
@@ -78,6 +78,7 @@ def serve(
         os.environ["GATEWAY_PROXY_UPSTREAM"] = upstream
     loaded = load_config()
     check_config(loaded)
+    refuse_to_serve(loaded)
     set_up_logging(loaded)
     run_server(loaded, host, port, workers)
 
@@ -104,19 +105,6 @@ def demo(
     """Try it all out: an invented firm's careless site, the gateway before it, visitors, report and webhook."""
     options = DemoOptions(port=port, console_port=console_port, data=data, visitors=visitors, once=once)
     raise typer.Exit(run_demo(options))
-
-
-@app.command()
-def check(config: ConfigOption = None) -> None:
-    """Read the whole configuration and say whether the gateway would start with it."""
-    loaded = load_config(config)
-    check_config(loaded)
-    for site in loaded.sites:
-        hosts = ", ".join(site.config.hosts) or "every host"
-        out.print(f"site {site.id}: {hosts}; policy {site.policy.file.version}", highlight=False)
-    out.print(f"data folder: {loaded.data_folder}", highlight=False)
-    print_would_hold(loaded)
-    out.print("configuration is whole")
 
 
 @app.command()
@@ -202,14 +190,6 @@ def keys_rotate(config: ConfigOption = None) -> None:
     """Put a new key before the present one; cookies signed with the old one stay good. Restart the workers then."""
     rotate_keys(load_config(config))
     out.print("a new key signs from the next start; the one before it still verifies")
-
-
-def check_config(config: Config) -> None:
-    """What can be known before anything is started: secrets, keys, destinations. Raises ConfigError."""
-    build_destinations(config.destinations, os.environ, Path(config.folder))
-    check_languages(config)
-    config.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    load_keys(config)
 
 
 def set_up_logging(config: Config) -> None:

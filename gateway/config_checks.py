@@ -11,6 +11,7 @@ from gateway.policy import Policy
 from gateway.settings import DestinationConfig, Settings, SiteConfig
 from gateway.signing import MIN_KEY_BYTES
 
+REASON_LETTERS = 10
 KNOWN_KEYS = ("change-me", "changeme", "secret", "password", "example")  # so long that no random key holds one
 # A source of a content policy: a host, with or without scheme, port and path. No scheme alone, no `*`: that were everybody.
 SOURCE = re.compile(
@@ -28,6 +29,10 @@ def check_settings(settings: Settings, file: str) -> None:
     _check_patterns(settings.analytics.mask_patterns, file)
     _check_upstream(settings.proxy.upstream, file)
     _check_sites(settings.sites, file)
+    for accepted in settings.accepted_findings:
+        if len(re.findall(r"[^\W\d_]", accepted.reason)) < REASON_LETTERS:
+            wanted = f"wanted why it stays as it is, in {REASON_LETTERS} letters or more"
+            raise ConfigError(file, "accepted_findings.reason", accepted.reason, wanted)
 
 
 def _check_key(key: str, file: str) -> None:

@@ -45,6 +45,7 @@ from gateway.resources import load_assets
 from gateway.rollout import Rollout
 from gateway.socket_client import SOCKET_NAME, short_path
 from gateway.web.console import ConsoleParts, build_console, build_local_api
+from gateway.web.lint import log_findings
 from gateway.web.pages import Pages
 
 log = logging.getLogger("gateway.keeper")
@@ -118,6 +119,7 @@ class Keeper:
             asyncio.create_task(self._repeat(self._chores, CHORES_SECONDS)),
             asyncio.create_task(self._repeat(self._seal, CHORES_SECONDS)),
             asyncio.create_task(self._watch_fronts()),
+            asyncio.create_task(asyncio.to_thread(log_findings, self._config)),
         ]
         log.info("keeper at work for %s; console: %s", self._config.data_folder, self._console_url or "none")
         await self._stopping.wait()

@@ -110,6 +110,14 @@ class DestinationConfig(Section, frozen=True):
     never_forward: tuple[str, ...] = ()
 
 
+class AcceptedFinding(Section, frozen=True):
+    """A finding of `gateway check` that stays as it is: its rule, where it stands, and why."""
+
+    rule: Annotated[str, Meta(pattern=r"^R([1-9]|1[0-9]|2[0-4])\Z")]
+    where: Annotated[str, Meta(min_length=1)]
+    reason: str
+
+
 class Settings(Section, frozen=True):
     """`gateway.toml` as it stands in the file."""
 
@@ -127,3 +135,4 @@ class Settings(Section, frozen=True):
     analytics: AnalyticsConfig = AnalyticsConfig()
     geo: GeoConfig = GeoConfig()
     limits: LimitsConfig = LimitsConfig()
+    accepted_findings: tuple[AcceptedFinding, ...] = ()

@@ -27,6 +27,7 @@ LAYERS = {
     "report_client": 4,
     "cli": 4,
     "cli_audit": 4,
+    "cli_check": 4,
     "cli_csp": 4,
     "cli_init": 4,
     "cli_ledger": 4,

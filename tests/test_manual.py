@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-TABLES = ("sites", "analytics.topics")  # arrays of tables: not from the environment
+TABLES = ("sites", "analytics.topics", "accepted_findings")  # arrays of tables: not from the environment
 
 
 def read(name: str) -> str:

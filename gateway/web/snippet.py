@@ -104,11 +104,19 @@ class Snippets:
         shown = self.shown_text(site, language)
         return {**self._parts(site, language, decision), "shown": shown.hash, "asked": shown.asked}
 
+    def render_layers(self, site: Site, language: str) -> tuple[str, str]:
+        """Banner and preferences page as who has not chosen sees them, with the places of a request empty."""
+        parts = self._parts(site, language, UNDECIDED)
+        open_places = {"shown": "", "asked": "", "return_to": "", "saved": False}
+        banner, preferences = (
+            self.pages.render(name, **parts, **open_places) for name in ("banner.html", "preferences.html")
+        )
+        return banner, preferences
+
     def _build_shown(self, site: Site, language: str) -> ShownText:
         parts = self._parts(site, language, UNDECIDED)
-        names = {"banner": "banner.html", "preferences": "preferences.html"}
-        open_places = {"shown": "", "asked": "", "return_to": "", "saved": False}
-        rendered = {name: self.pages.render(file, **parts, **open_places) for name, file in names.items()}
+        banner, preferences = self.render_layers(site, language)
+        rendered = {"banner": banner, "preferences": preferences}
         style = self._assets["banner.css"].body.decode()
         return build_shown_text(
             site.id, language, site.policy, parts["purposes"], self.texts[language], rendered, style

@@ -1,0 +1,49 @@
+"""A configuration held against the regulators' rules: what it says, and with `render` the banner that it makes."""
+
+import logging
+from collections.abc import Iterator
+from functools import lru_cache
+
+from gateway.config import Config
+from gateway.consent.audit_knowledge import load_knowledge
+from gateway.consent.banner import offered_languages
+from gateway.consent.catalogue import Catalogue, load_catalogue
+from gateway.consent.layer_rules import judge_layers
+from gateway.consent.policy_rules import judge_configuration
+from gateway.consent.rule_findings import RuleFinding, apply_accepted
+from gateway.resources import config_file, load_assets, texts
+from gateway.web.pages import Pages
+from gateway.web.snippet import Snippets
+
+log = logging.getLogger("gateway.rules")
+
+
+def lint(config: Config, *, render: bool) -> tuple[RuleFinding, ...]:
+    """Every finding, the gravest first, with the reasons for those that the configuration accepts. Without `render` this
+    takes milliseconds; an acceptance that fits nothing is only said when everything was looked at."""
+    accepted = config.settings.accepted_findings
+
+    @lru_cache(maxsize=1)
+    def catalogue() -> Catalogue:
+        return load_catalogue(config_file("catalogue"))
+
+    found = list(judge_configuration(config, texts(), catalogue))
+    if render:
+        return apply_accepted([*found, *_judge_rendered(config)], accepted)
+    return tuple(one for one in apply_accepted(found, accepted) if one.check != "unused")
+
+
+def log_findings(config: Config) -> None:
+    """A line for each error that the configuration does not accept: an application that serves nonetheless says so."""
+    for one in lint(config, render=False):
+        if one.stops:
+            log.error("%s", one.say())
+
+
+def _judge_rendered(config: Config) -> Iterator[RuleFinding]:
+    """Both layers in each language that is offered."""
+    snippets = Snippets(config, Pages(), load_assets())
+    words = load_knowledge(config_file("audit.toml")).words
+    for site in config.sites:
+        for language in offered_languages(site.policy, snippets.texts):
+            yield from judge_layers(site, language, snippets.render_layers(site, language), words)

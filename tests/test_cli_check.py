@@ -1,0 +1,220 @@
+"""`gateway check`, and the rules that keep `gateway serve` from starting."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from gateway import cli
+from gateway.config import Config, load_config
+from gateway.consent.audit_knowledge import load_knowledge
+from gateway.consent.layer_rules import judge_layers
+from gateway.consent.rule_findings import CHECKS
+from gateway.demo.stage import write_config
+from gateway.errors import ConfigError
+from gateway.resources import config_file, load_assets
+from gateway.web.lint import lint, log_findings
+from gateway.web.pages import Pages
+from gateway.web.snippet import Snippets
+
+ROOT = Path(__file__).resolve().parent.parent
+GOOD = """
+version = "1"
+languages = ["nl", "en"]
+[controller]
+name = "Voorbeeld Incasso"
+email = "privacy@example.org"
+privacy_url = "/privacy"
+[[purposes]]
+id = "marketing"
+title = { nl = "Marketing", en = "Marketing", xx = "Marketing" }
+description = { nl = "Tekst", en = "Text" }
+[[services]]
+id = "own"
+purpose = "necessary"
+name = "Cookiekeuze"
+provider = "Deze site"
+retention = "180 dagen"
+cookies = [{ name = "__Host-gw_consent", lifetime = "180 dagen", description = { nl = "Uw keuze", en = "Your choice" } }]
+[[services]]
+id = "video"
+purpose = "marketing"
+name = "Voorbeeld Video"
+provider = "Voorbeeld Video B.V."
+country = "NL"
+recipients = ["Voorbeeld Video B.V."]
+retention = "30 dagen"
+hosts = ["video.example.net"]
+"""
+VIDEO = '"video"\npurpose = "marketing"'
+TRACKER = """
+[[services]]
+id = "tracker"
+purpose = "necessary"
+name = "Teller"
+provider = "Iemand"
+country = "US"
+recipients = ["Iemand"]
+retention = "1 jaar"
+hosts = ["www.google-analytics.com"]
+"""
+SECOND = "<button name='choice' value='accept_all'>x</button>"
+# What stands in the policy instead, and what is found: the check's id and where.
+GROUND = 'ground = "legitimate_interest"\ntitle = {'
+AS_NEEDED = '"video"\npurpose = "necessary"'
+OWN_COOKIE = "services.own.cookies.__Host-gw_consent"
+WRONG = [
+    ("title = {", GROUND, "other_ground", "purposes.marketing.ground"),
+    ('[[services]]\nid = "own"', TRACKER + '[[services]]\nid = "own"', "not_necessary", "services.tracker"),
+    (VIDEO, AS_NEEDED + '\ncookies = [{ name = "_ga_ABC" }]', "not_necessary", "services.video"),
+    ("Voorbeeld Incasso", "Uw organisatie", "controller_unnamed", "controller.name"),
+    ('email = "privacy@example.org"', "", "no_contact", "controller.email"),
+    ('privacy_url = "/privacy"', "", "no_statement", "controller.privacy_url"),
+    ('{ nl = "Tekst", en = "Text" }', '{ nl = "Tekst" }', "text_missing", "purposes.marketing.description"),
+    ('["nl", "en"]', '["nl", "en", "xx"]', "language_unused", "languages"),
+    (VIDEO, AS_NEEDED, "empty_purpose", "purposes.marketing"),
+    ('country = "NL"', "", "service_incomplete", "services.video"),
+    ("__Host-gw_consent", "sessionid", "own_cookie", "services"),
+    (' lifetime = "180 dagen",', "", "cookie_incomplete", OWN_COOKIE),
+    ('{ nl = "Uw keuze", en', "{ en", "cookie_incomplete", OWN_COOKIE),
+]
+TOLD = "U kunt uw keuze op elk moment wijzigen of intrekken via ‘Cookie-instellingen’ onderaan elke pagina."
+# What is put in the place of what in the rendered layers, and the rule that it breaks.
+BROKEN = [
+    ('value="reject_all"', 'value="other"', "R2"),
+    ('<div class="gw-buttons">', f'<div class="gw-buttons">{SECOND}', "R2"),
+    ('<div class="gw-buttons">', '<p class="gw-buttons">', "R3"),
+    ('type="checkbox"', 'type="checkbox" checked', "R5"),
+    ("Alles accepteren", "Prima!", "R6"),
+    ("Alles weigeren", "Later", "R6"),
+    ("Voorbeeld Incasso", "Wij", "R7"),
+    ("<strong>Marketing</strong>", "", "R7"),
+    ("/_gw/cookies?", "/elders?", "R8"),
+    (TOLD, "", "R10"),
+    ("Wij gebruiken cookies", "Op grond van gerechtvaardigd belang", "R13"),
+    ('role="dialog"', "", "R23"),
+    ('method="post"', 'method="get"', "R24"),
+]
+
+
+def write(folder: Path, policy: str = GOOD, settings: str = "") -> Config:
+    """A configuration that only differs in what is said."""
+    (folder / "policy.toml").write_text(policy, "utf-8")
+    (folder / "gateway.toml").write_text(settings, "utf-8")
+    return load_config(folder, {})
+
+
+def checks_of(config: Config) -> set[tuple[str, str]]:
+    return {(one.check, one.where) for one in lint(config, render=True)}
+
+
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> Iterator[CliRunner]:
+    monkeypatch.setattr("gateway.cli_check.out", Console(emoji=False, width=250))
+    yield CliRunner()
+
+
+def test_what_is_as_it_should_be_is_not_found_fault_with(tmp_path: Path) -> None:
+    """A whole policy, and the banner and preferences page made from it in both languages, give no finding at all."""
+    assert lint(write(tmp_path), render=True) == ()
+
+
+@pytest.mark.parametrize(("old", "new", "check", "where"), WRONG)
+def test_each_fault_of_a_policy_is_found(tmp_path: Path, old: str, new: str, check: str, where: str) -> None:
+    """R1, R7, R8, R13, R14: each thing that a policy can leave out or claim wrongly is found, at its place."""
+    assert old in GOOD
+    assert (check, where) in checks_of(write(tmp_path, GOOD.replace(old, new)))
+
+
+@pytest.mark.parametrize(("old", "new", "rule"), BROKEN)
+def test_each_fault_of_a_layer_is_found(tmp_path: Path, old: str, new: str, rule: str) -> None:
+    """R2 to R10, R13, R23, R24: a banner or preferences page that breaks a rule is found out by its HTML."""
+    config = write(tmp_path)
+    layers = Snippets(config, Pages(), load_assets()).render_layers(config.sites[0], "nl")
+    assert any(old in layer for layer in layers)
+    first, second = (layer.replace(old, new) for layer in layers)
+    words = load_knowledge(config_file("audit.toml")).words
+    assert rule in {one.rule for one in judge_layers(config.sites[0], "nl", (first, second), words)}
+    unknown = list(judge_layers(config.sites[0], "xx", layers, words))
+    assert {one.check for one in unknown} >= {"unknown_words"}
+
+
+def test_r1_a_site_without_guard_is_noted(tmp_path: Path) -> None:
+    """R1: a site that is only observed, or tells browsers nothing, is noted as such."""
+    found = checks_of(write(tmp_path, settings='mode = "observe"\n[[sites]]\ncsp = "off"\n'))
+    assert found == {("observing", "mode"), ("no_content_policy", "sites.main.csp")}
+
+
+def test_an_error_stops_check_and_serve(tmp_path: Path, wide: CliRunner) -> None:
+    """`check` ends with 1 and `serve` with 2 and a line that names rule, file, key and what is wanted."""
+    write(tmp_path, GOOD + TRACKER)
+    shown = wide.invoke(cli.app, ["check", "-c", str(tmp_path)])
+    assert shown.exit_code == 1
+    assert "1 errors" in shown.stdout and "www.google-analytics.com" in shown.stdout
+    answer = wide.invoke(cli.app, ["check", "--json", "-c", str(tmp_path)])
+    (found,) = json.loads(answer.stdout)
+    assert answer.exit_code == 1
+    assert (found["rule"], found["level"], found["where"]) == ("R14", "error", "services.tracker")
+    refused = wide.invoke(cli.app, ["serve", "-c", str(tmp_path)])
+    assert refused.exit_code == 2
+    assert "gateway: R14 error: policy.toml, services.tracker (site main):" in refused.stderr
+    assert "wanted: a purpose that visitors are asked for" in refused.stderr
+
+
+def test_an_application_that_serves_nonetheless_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The keeper's log has a line for the error, and none for warnings."""
+    log_findings(write(tmp_path, GOOD.replace('country = "NL"', "") + TRACKER))
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "R14 error: policy.toml, services.tracker" in caplog.text
+
+
+def test_an_error_that_is_accepted_with_a_reason_stops_nothing(
+    tmp_path: Path, wide: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason is shown, the server starts; an acceptance that fits nothing any more is a note."""
+    accepted = '[[accepted_findings]]\nrule = "R14"\nwhere = "services.tracker"\nreason = "De jurist vond het goed."\n'
+    write(tmp_path, GOOD + TRACKER, accepted)
+    shown = wide.invoke(cli.app, ["check", "-c", str(tmp_path)])
+    assert shown.exit_code == 0
+    assert "accepted: De jurist vond het goed." in " ".join(shown.stdout.split())
+    started = list[int]()
+    monkeypatch.setattr(cli, "run_server", lambda *given: started.append(given[2]))
+    assert wide.invoke(cli.app, ["serve", "-c", str(tmp_path), "--port", "8799"]).exit_code == 0
+    assert started == [8799]
+    (unused,) = lint(write(tmp_path, GOOD, accepted), render=True)
+    assert (unused.level, unused.where) == ("note", "services.tracker")
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason", "key"),
+    [("R14", "omdat.", "accepted_findings.reason"), ("R99", "goede redenen genoeg", "rule")],
+)
+def test_an_acceptance_needs_a_rule_and_a_reason(tmp_path: Path, rule: str, reason: str, key: str) -> None:
+    """A rule that there is not, or a reason of a word, is an error of the configuration."""
+    with pytest.raises(ConfigError) as caught:
+        write(tmp_path, settings=f'[[accepted_findings]]\nrule = "{rule}"\nwhere = "x"\nreason = "{reason}"\n')
+    assert key in caught.value.key
+
+
+def test_what_is_shipped_starts(tmp_path: Path) -> None:
+    """The shipped policy and the demo's have no error: a first try starts. The shipped one's controller is warned of."""
+    shipped = write(
+        tmp_path, config_file("policy.toml").read_text("utf-8"), config_file("gateway.toml").read_text("utf-8")
+    )
+    demo = write_config(
+        tmp_path / "demo", "s" * 32, upstream="http://127.0.0.1:9", receiver="http://127.0.0.1:9", port=0
+    )
+    for config in (shipped, demo):
+        assert [one.say() for one in lint(config, render=True) if one.level == "error"] == []
+    assert ("controller_unnamed", "controller.name") in checks_of(shipped)
+
+
+def test_each_check_is_documented() -> None:
+    """The table in docs/operating.md has each check with its rule and level, and no other."""
+    text = (ROOT / "docs/operating.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (R\d+) \| (error|warning|note) \|", text, re.MULTILINE)
+    assert sorted(rows) == sorted((name, check.rule, check.level) for name, check in CHECKS.items())

@@ -100,7 +100,7 @@ def fields_of(browser: Browser, path: str = "/", **headers: str) -> dict[str, An
     [("/", "accept_all", "nl"), ("/", "reject_all", "nl"), ("/_gw/preferences", "save", "en")],
 )
 def test_a_record_leads_back_to_what_was_shown(tmp_path: Path, path: str, choice: str, language: str) -> None:
-    """A Dutch page asks in Dutch whatever the browser prefers, and the record says so; under its hash lie the very words,
+    """R17: a Dutch page asks in Dutch whatever the browser prefers, and the record says so; under its hash lie the very words,
     the rendered banner and its style."""
     with visiting(tmp_path) as browser:
         fields = fields_of(browser, path, **{"accept-language": "en"})

@@ -171,7 +171,7 @@ HELD = [
 
 @pytest.mark.parametrize(("html", "held"), HELD)
 def test_tags_are_held(html: str, held: str) -> None:
-    """A tag to a host without consent keeps its place and attributes; what makes the browser act is renamed."""
+    """R19: whatever tag leads to a host without consent keeps its place; what makes the browser act is renamed."""
     assert hold(html) == held
 
 

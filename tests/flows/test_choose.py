@@ -129,7 +129,7 @@ def test_ids_are_random_and_long(engine: Engine, config: Config) -> None:
 
 
 def test_withdrawing_ends_every_cookie_from_before(engine: Engine, config: Config) -> None:
-    """After a withdrawal the tombstone lies above every revision that was handed out before it."""
+    """R11: after a withdrawal the tombstone lies above every revision that was handed out before it."""
     yes = press(config, engine, None, "accept_all")
     no = press(config, engine, yes.choice, "reject_all", now=NOW + 10)
     assert (no.outcome, no.withdrawn, no.choice.consent_id) == ("withdrawn", ("analytics", "marketing"), "")

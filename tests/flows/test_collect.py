@@ -104,7 +104,8 @@ def test_what_is_dropped_is_counted_by_its_reason(parts: Parts, changes: dict[st
 
 
 def test_without_consent_nothing_else_is_looked_at(parts: Parts) -> None:
-    """A hit without analytics is dropped for that reason, whatever else is wrong with it, other purposes or not."""
+    """R20: counting asks for consent like all else: a hit without it is dropped for that reason, whatever else is
+    wrong with it, other purposes or not."""
     parts.counters.take()
     hit = make_hit(user_agent="curl/8", prefetch=True)
     assert take(parts, hit, "marketing") is DropReason.NO_CONSENT

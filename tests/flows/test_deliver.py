@@ -230,7 +230,7 @@ def test_a_wrong_secret_delivers_nothing_and_says_so(engine: Engine) -> None:
 
 
 def test_withdrawal_in_the_middle(engine: Engine) -> None:
-    """After the withdrawal is acknowledged no delivery of that consent starts; the others go on."""
+    """R11: after the withdrawal is acknowledged no delivery of that consent starts; the others go on."""
 
     async def slow(received: Received) -> web.StreamResponse:
         await asyncio.sleep(0.02)

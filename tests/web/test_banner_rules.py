@@ -9,15 +9,16 @@ import pytest
 
 from gateway import ledger
 from gateway.database import open_database
-from gateway.resources import text_file, texts
+from gateway.resources import load_assets, text_file, texts
 from tests.example_site import read_policy
-from tests.web.gated_site import Browser, Pages, has_banner, set_cookies, visiting
+from tests.web.gated_site import Answer, Browser, Pages, ask, has_banner, set_cookies, visiting
 
 DAY = 86_400
 PLAIN_VERBS = {
     "nl": {"Alles weigeren", "Instellingen", "Alles accepteren", "Keuze opslaan"},
     "en": {"Reject all", "Settings", "Accept all", "Save choice"},
 }
+CONSOLE = {"console.js"}  # for operators, on an origin of its own
 CONSENT = "__Host-gw_consent"
 
 
@@ -112,6 +113,18 @@ def test_r10_the_way_back_stands_on_every_page(browser: Browser, pages: Pages) -
     assert 'value="reject_all"' in browser.get("/_gw/preferences").text
 
 
+def test_r12_refusing_costs_nothing(browser: Browser, pages: Pages) -> None:
+    """R12: who refuses gets the answer that who accepts gets: the same status, and the same page but for tags of others."""
+    seen = {}
+    for choice in ("reject_all", "accept_all"):
+        browser.choose(choice)
+        got = ask(browser, pages, Answer(status=404))
+        page = got.text.partition('<link rel="stylesheet" href="/_gw/')[0].replace("data-gw-src=", "src=")
+        seen[choice] = got.status_code, re.sub(r" data-gw-[\w-]+(=\"[^\"]*\")?| type=\"text/plain\"", "", page)
+    assert seen["reject_all"] == seen["accept_all"]
+    assert "<h1>Incasso</h1>" in seen["reject_all"][1]
+
+
 @pytest.mark.parametrize("language", texts())
 def test_r13_no_other_ground_is_a_switch(tmp_path: Path, language: str) -> None:
     """R13: nothing can be objected to or left on under legitimate interest: each switch is for a consent, and the banner
@@ -140,6 +153,17 @@ def test_r18_nothing_is_set_before_a_choice(browser: Browser) -> None:
     """R18: no page and none of our addresses sets a cookie of ours on who has not chosen."""
     for path in ("/", "/_gw/preferences", "/_gw/cookies", "/_gw/banner", "/_gw/state", "/_gw/gateway.js"):
         assert not [name for name in set_cookies(browser.get(path)) if "gw_" in name]
+
+
+def test_r19_our_scripts_ask_the_browser_nothing() -> None:
+    """R19: no script of ours reads what tells browsers apart; of `navigator` only the way to send is used."""
+    for name, asset in load_assets().items():
+        if name.endswith(".js") and name not in CONSOLE:
+            script = asset.body.decode()
+            assert set(re.findall(r"\bnavigator\.(\w+)", script)) <= {"sendBeacon"}, name
+            assert not re.search(r"\b(AudioContext|toDataURL|getContext|hardwareConcurrency|deviceMemory)\b", script), (
+                name
+            )
 
 
 def test_r18_a_no_tells_nobody_apart(browser: Browser) -> None:

@@ -33,7 +33,7 @@ TEXT: Header = (b"content-type", b"text/plain")
 
 
 def test_before_a_choice_only_the_necessary_passes(browser: Browser, pages: Pages) -> None:
-    """Optional and unknown cookies are taken out, tags to other hosts are held, and the visitor is asked."""
+    """R1: optional and unknown cookies are taken out, tags to other hosts are held, and the visitor is asked."""
     got = ask(browser, pages, Answer(headers=[HTML, *COOKIES]))
     assert list(set_cookies(got)) == ["sessionid"]
     assert got.text.count("data-gw-src=") == 3
@@ -67,7 +67,7 @@ def test_a_choice_lets_pass_what_it_named(
 
 
 def test_every_kind_of_answer_has_its_cookies_judged(browser: Browser, pages: Pages) -> None:
-    """Redirects, errors, JSON, images and empty answers carry no optional cookie either."""
+    """R14: redirects, errors, JSON, images and empty answers carry no cookie but those listed as necessary."""
     for status in (200, 204, 302, 304, 404, 500):
         got = ask(browser, pages, Answer(b"", [TEXT, *COOKIES], status))
         assert (got.status_code, list(set_cookies(got))) == (status, ["sessionid"])

@@ -13,8 +13,8 @@ from rich.table import Table
 from gateway.cli_ledger import ConfigOption
 from gateway.cli_policy import print_would_hold
 from gateway.config import Config, load_config
-from gateway.consent.banner import check_languages
 from gateway.consent.rule_findings import LINT_LEVELS, RuleFinding
+from gateway.consent.wording import check_languages
 from gateway.destinations import build_destinations
 from gateway.keys import load_keys
 from gateway.web.lint import lint

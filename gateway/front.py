@@ -29,8 +29,8 @@ from gateway.analytics.screen import (
 )
 from gateway.analytics.visitor import Visitors
 from gateway.config import Config, load_config
-from gateway.consent.banner import check_languages
 from gateway.consent.tombstones import UnknownTombstones, open_tombstones
+from gateway.consent.wording import check_languages
 from gateway.database import open_database, prepare_database
 from gateway.errors import ConfigError, JournalFull
 from gateway.event import Counted, Sighted

@@ -28,7 +28,7 @@ from gateway.analytics.query import Query
 from gateway.analytics.results import Report
 from gateway.analytics.visitor import destroy_salts
 from gateway.config import Config
-from gateway.consent.banner import check_languages
+from gateway.consent.wording import check_languages
 from gateway.database import open_database
 from gateway.destinations import build_destinations
 from gateway.destinations.upkeep import prune_settled

@@ -128,6 +128,7 @@ class Settings(Section, frozen=True):
     keys: tuple[str, ...] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     destinations_file: str = "destinations.toml"
+    signed_off: tuple[str, ...] = ()
     sites: tuple[SiteConfig, ...] = (SiteConfig(),)
     proxy: ProxyConfig = ProxyConfig()
     keeper: KeeperConfig = KeeperConfig()

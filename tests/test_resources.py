@@ -45,7 +45,7 @@ def test_checkout_has_its_templates_and_configuration() -> None:
         tomllib.loads(resources.config_file(name).read_text(encoding="utf-8"))
 
 
-def test_texts_are_dutch_and_english() -> None:
+def test_texts_are_dutch_and_english_and_drafts_of_others() -> None:
     """Dutch and English wording is there, and reads as TOML."""
     assert {"en", "nl"} <= set(resources.texts())
     for language in resources.texts():

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config import Config
-from gateway.consent.banner import check_languages
 from gateway.consent.decision import Choice, decide
+from gateway.consent.wording import check_languages
 from gateway.overlay import MODES_FILE, Change, Overlay, Switched, add_change, overlay_path, write_modes, write_overlay
 from gateway.rollout import NOTICE_SECONDS, OVERLAP_SECONDS, Rollout
 from tests.example_site import POLICY_TOML, make_choice, write_site

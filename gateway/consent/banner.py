@@ -5,11 +5,9 @@ from functools import lru_cache
 
 import msgspec
 
-from gateway.config import Config
 from gateway.consent.decision import Decision
 from gateway.errors import ConfigError
 from gateway.policy import NECESSARY, Policy, Service, Wording
-from gateway.resources import texts
 
 RIGHT_TO_LEFT = frozenset(("ar", "fa", "he", "ur"))
 # Letters looked at, and remembered, of a page's lang and of a browser's Accept-Language.
@@ -91,12 +89,6 @@ def offered_languages(policy: Policy, written: Collection[str]) -> tuple[str, ..
         wanted = f"has no language that there are texts for; there are: {', '.join(sorted(written))}"
         raise ConfigError("policy.toml", "languages", ", ".join(policy.file.languages), wanted)
     return offered
-
-
-def check_languages(config: Config) -> None:
-    """Whether there are texts in a language of each policy. Raises ConfigError."""
-    for site in config.sites:
-        offered_languages(site.policy, texts())
 
 
 def direction(language: str) -> str:

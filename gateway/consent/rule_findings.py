@@ -31,6 +31,7 @@ CHECKS: dict[str, Check] = {
     "real_button": Check("R3", "error", "answers that are <button>s in the banner's form, and not in a paragraph"),
     "ticked": Check("R5", "error", "switches that stand at no until a visitor says yes"),
     "plain_words": Check("R6", "error", "plain verbs, as config/audit.toml lists them: accept, refuse, settings, save"),
+    "draft": Check("R6", "warning", 'somebody who reads the language, and "language: name, date" in signed_off'),
     "unknown_words": Check("R6", "note", "a native speaker who reads the buttons"),
     "controller_unnamed": Check("R7", "warning", "the name of the organisation that is responsible for the site"),
     "no_contact": Check("R7", "warning", "an e-mail address or postal address of the controller"),

@@ -12,8 +12,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway.config import Config, Site
-from gateway.consent.banner import check_languages
 from gateway.consent.catalogue import Catalogue, load_catalogue
+from gateway.consent.wording import check_languages
 from gateway.errors import BadRequest
 from gateway.flows.declare_seen import ask_again, declare, keep_held, read_history, switch_mode, undo
 from gateway.flows.undeclared import (

@@ -10,24 +10,29 @@ from gateway.consent.banner import offered_languages
 from gateway.consent.catalogue import Catalogue, load_catalogue
 from gateway.consent.layer_rules import judge_layers
 from gateway.consent.policy_rules import judge_configuration
-from gateway.consent.rule_findings import RuleFinding, apply_accepted
-from gateway.resources import config_file, load_assets, texts
+from gateway.consent.rule_findings import RuleFinding, apply_accepted, find
+from gateway.consent.wording import find_drafts, load_wording
+from gateway.resources import config_file, load_assets
 from gateway.web.pages import Pages
 from gateway.web.snippet import Snippets
 
 log = logging.getLogger("gateway.rules")
+GATEWAY = "gateway.toml"
 
 
 def lint(config: Config, *, render: bool) -> tuple[RuleFinding, ...]:
     """Every finding, the gravest first, with the reasons for those that the configuration accepts. Without `render` this
     takes milliseconds; an acceptance that fits nothing is only said when everything was looked at."""
-    accepted = config.settings.accepted_findings
+    accepted, drafts = config.settings.accepted_findings, find_drafts(config)
 
     @lru_cache(maxsize=1)
     def catalogue() -> Catalogue:
         return load_catalogue(config_file("catalogue"))
 
-    found = list(judge_configuration(config, texts(), catalogue))
+    found = list(judge_configuration(config, load_wording(config), catalogue))
+    found += [
+        find("draft", site, GATEWAY, "signed_off", f"nobody has read the draft in {one!r}") for site, one in drafts
+    ]
     if render:
         return apply_accepted([*found, *_judge_rendered(config)], accepted)
     return tuple(one for one in apply_accepted(found, accepted) if one.check != "unused")

@@ -6,7 +6,6 @@ that they are right in a page of any encoding.
 """
 
 import re
-import tomllib
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from html import escape
@@ -19,7 +18,8 @@ from gateway.config import Config, Site
 from gateway.consent.banner import direction, purpose_texts
 from gateway.consent.decision import UNDECIDED, Decision
 from gateway.consent.shown_text import ShownText, build_shown_text
-from gateway.resources import Asset, text_file, texts
+from gateway.consent.wording import load_wording
+from gateway.resources import Asset
 from gateway.web.content_policy import enforces
 from gateway.web.pages import Pages
 from gateway.web.placeholders import Placeholders
@@ -44,7 +44,7 @@ class Snippets:
 
     def __init__(self, config: Config, pages: Pages, assets: dict[str, Asset]) -> None:
         self._config, self.pages, self._assets = config, pages, assets
-        self.texts = load_texts()
+        self.texts = load_wording(config)
         self._leave = {site.id: build_leave(site.policy, assets) for site in config.sites}
         self.heads = {site.id: build_head(site, assets) for site in config.sites}
         self.placeholders = Placeholders(self, config)
@@ -161,11 +161,6 @@ class Snippets:
         tags = tags.replace("<script ", f'<script data-gw="{escape(msgspec.json.encode(settings).decode())}" ', 1)
         style = f'<link rel="stylesheet" href="{self.asset_url("banner.css")}">'
         return style + self._banner(site, language, decision) + tags
-
-
-def load_texts() -> dict[str, dict[str, Any]]:
-    """All wording by language."""
-    return {language: tomllib.loads(text_file(language).read_text("utf-8")) for language in texts()}
 
 
 def _ascii(text: str) -> bytes:

@@ -27,6 +27,7 @@ from gateway.resources import Asset
 from gateway.web.console_consent import ConsentPage
 from gateway.web.console_guard import SECURITY_HEADERS, ConsoleGuard
 from gateway.web.console_inventory import Inventory
+from gateway.web.console_rules import RulesPage
 from gateway.web.frame import Frame
 from gateway.web.overview import build_keeper, build_overview
 from gateway.web.pages import Pages
@@ -60,7 +61,7 @@ class ConsoleParts:
 
 
 def build_console(parts: ConsoleParts) -> Starlette:
-    """The console: /, /consent, /inventory, /mode, /signin, /signout, /api/report, /api/report.csv, /api/consent,
+    """The console: /, /consent, /inventory, /rules, /mode, /signin, /signout, /api/report, /api/report.csv, /api/consent,
     /api/consent.csv, /api/status, /assets/<name>."""
     frame = Frame(parts.pages, parts.assets)
     api = ReportApi(parts.config, parts.report, parts.consent, parts.status, parts.clock)
@@ -76,6 +77,7 @@ def build_console(parts: ConsoleParts) -> Starlette:
         Route("/api/consent.csv", signin.api(api.consent_csv), methods=["GET"]),
         Route("/api/status", signin.api(api.status), methods=["GET"]),
         Route("/assets/{name}", serve_assets(parts.assets), methods=["GET"]),
+        Route("/rules", signin.page(RulesPage(frame, inventory).show), methods=["GET"]),
         *inventory.routes(signin),
         *signin.routes(),
     ]

@@ -61,10 +61,14 @@ class Inventory:
         """Read with the first question: it takes a moment, and few keepers are ever asked."""
         return load_catalogue(config_file("catalogue"))
 
+    def written(self) -> Config:
+        """The configuration as its files say it now."""
+        self._written.look()
+        return self._written.config
+
     def state(self, site: str) -> tuple[Site, str]:
         """A site as its files say it now, in force or about to be, and what is wrong with them. Raises BadRequest."""
-        self._written.look()
-        found = next((one for one in self._written.config.sites if one.id == site), None)
+        found = next((one for one in self.written().sites if one.id == site), None)
         if found is None:
             raise BadRequest(404, "site", f"There is no site {site[:40]!r}.")
         return found, self._written.fault

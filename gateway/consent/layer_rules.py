@@ -57,6 +57,8 @@ def judge_layers(
     )
     where = f"banner.{language}"
     for one in find_in_banner(seen, patterns):
+        if one.rule == "R10" and language not in words:
+            continue  # by which words it is told there is not known
         proof = f"{one.what}{': ' if one.proof else ''}{'; '.join(one.proof)}"
         yield RuleFinding(
             "seen", one.rule, "note" if one.level == "notice" else one.level, site.id, "banner", where, proof,

@@ -28,6 +28,11 @@ def load_wording(config: Config | None = None) -> dict[str, Words]:
     return words
 
 
+def has_own_words(config: Config) -> bool:
+    """Whether the operator says anything in other words than the package."""
+    return bool(_own_files(config))
+
+
 def check_languages(config: Config) -> None:
     """Whether the operator's texts can be read, and there are some in a language of each policy. Raises ConfigError."""
     words = load_wording(config)

@@ -11,7 +11,7 @@ from gateway.consent.catalogue import Catalogue, load_catalogue
 from gateway.consent.layer_rules import judge_layers
 from gateway.consent.policy_rules import judge_configuration
 from gateway.consent.rule_findings import RuleFinding, apply_accepted, find
-from gateway.consent.wording import find_drafts, load_wording
+from gateway.consent.wording import find_drafts, has_own_words, load_wording
 from gateway.resources import config_file, load_assets
 from gateway.web.pages import Pages
 from gateway.web.snippet import Snippets
@@ -22,7 +22,8 @@ GATEWAY = "gateway.toml"
 
 def lint(config: Config, *, render: bool) -> tuple[RuleFinding, ...]:
     """Every finding, the gravest first, with the reasons for those that the configuration accepts. Without `render` this
-    takes milliseconds; an acceptance that fits nothing is only said when everything was looked at."""
+    takes milliseconds, but where the operator has words of their own, which the banner is made for; an acceptance that fits
+    nothing is only said when everything was looked at."""
     accepted, drafts = config.settings.accepted_findings, find_drafts(config)
 
     @lru_cache(maxsize=1)
@@ -33,7 +34,7 @@ def lint(config: Config, *, render: bool) -> tuple[RuleFinding, ...]:
     found += [
         find("draft", site, GATEWAY, "signed_off", f"nobody has read the draft in {one!r}") for site, one in drafts
     ]
-    if render:
+    if render or has_own_words(config):
         return apply_accepted([*found, *_judge_rendered(config)], accepted)
     return tuple(one for one in apply_accepted(found, accepted) if one.check != "unused")
 

@@ -71,7 +71,7 @@ def find_nothing(page: Page, within: str = "html") -> None:
 
 @pytest.mark.parametrize("language", ["de", "ar"])
 def test_r23_drafts_are_accessible_too(browser: Browser, url: str, language: str) -> None:
-    """R23: the banner with a placeholder beside it, the settings as a dialog and as a page, and the declaration; light and dark,
+    """R23: banner and placeholder, the settings as a dialog and as a page, and the declaration; light and dark,
     from 320 to 3840 pixels; and the answers do what they say."""
     context = browser.new_context(locale=language)
     page = context.new_page()

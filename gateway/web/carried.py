@@ -29,10 +29,13 @@ class Carried(msgspec.Struct, frozen=True):
     decision: Decision
     left: bytes = b""
     refused: tuple[tuple[str, str], ...] = ()
+    known: bool = True  # whether a decision could be made; a fault holds back, but deletes nothing
 
     def expire(self, request: VisitorRequest) -> list[Header]:
         """Headers that take the refused cookies of known services out of the browser, where scripts or other hosts of the
         domain have put them; what no service names is not ours to delete."""
+        if not self.known:
+            return []
         known = [
             name for name, purpose in self.refused if purpose != UNKNOWN and name.isprintable() and ";" not in name
         ]
@@ -65,7 +68,10 @@ class CookieReader:
         carried = self._remembered.get(key)
         if carried is not None and self._holds(carried.decision):
             return carried
-        carried = self._judge(header, self._decide(request, site, name, now), site)
+        decision = self._decide(request, site, name, now)
+        carried = self._judge(header, decision or UNDECIDED, site)
+        if decision is None:
+            return msgspec.structs.replace(carried, known=False)
         if carried.decision.chosen and not carried.decision.elsewhere and len(header) <= MAX_REMEMBERED:
             if len(self._remembered) >= REMEMBERED:
                 self._remembered.clear()
@@ -87,8 +93,8 @@ class CookieReader:
         except Exception:  # the edge, as below, where it is said why
             return False
 
-    def _decide(self, request: VisitorRequest, site: Site, name: str, now: float) -> Decision:
-        """The decision for this request. When it cannot be made, nothing optional happens and the page is served."""
+    def _decide(self, request: VisitorRequest, site: Site, name: str, now: float) -> Decision | None:
+        """The decision for this request. None when it cannot be made: nothing optional happens and the page is served."""
         try:
             cookie = request.cookie(name)
             if not cookie and site.config.honour_refusals:
@@ -96,4 +102,4 @@ class CookieReader:
             return self._decider.decide(cookie, site, now, gpc=request.objects(site.config.signals))
         except Exception:  # the edge: whatever fails here must not take the site down
             log.exception("no decision could be made; serving without anything optional")
-            return UNDECIDED
+            return None

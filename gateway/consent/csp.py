@@ -7,13 +7,15 @@ A site's own policy is another header, and browsers do only what both allow: our
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gateway.consent.decision import Decision
 from gateway.policy import Policy
 
 EVERYWHERE = ("'self'", "'unsafe-inline'", "'unsafe-eval'", "data:", "blob:", "mediastream:")
 _HOST = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\Z")
+SCRIPTS = (b"script-src-elem", b"script-src", b"default-src")  # the first that stands in a policy is what counts
+STYLES = (b"style-src-elem", b"style-src", b"default-src")
 _NONCE = re.compile(rb"'nonce-([A-Za-z0-9+/_=-]{1,128})'")
 
 
@@ -44,7 +46,13 @@ def _allowed(policy: Policy, decision: Decision) -> list[str]:
     ]
 
 
-def find_nonce(policy: bytes) -> bytes:
-    """The nonce by which a site's own policy knows the scripts that it wrote; empty when it uses none."""
-    found = _NONCE.search(policy)
+def find_nonce(policy: bytes, kinds: Sequence[bytes] = SCRIPTS) -> bytes:
+    """The nonce by which a site's own policy knows the scripts (or styles) that it wrote; empty when it uses none."""
+    if b"'nonce-" not in policy:
+        return b""
+    lists: dict[bytes, bytes] = {}
+    for directive in policy.replace(b",", b";").split(b";"):
+        name, _, sources = directive.strip().partition(b" ")
+        lists.setdefault(name.lower(), sources)
+    found = _NONCE.search(next((lists[kind] for kind in kinds if kind in lists), b""))
     return found[1] if found else b""

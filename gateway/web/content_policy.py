@@ -1,7 +1,7 @@
 """The content policy as a header: worked out once for a site, host, decision and scheme, and remembered as it goes out."""
 
 from gateway.config import Site
-from gateway.consent.csp import build_csp, find_nonce
+from gateway.consent.csp import SCRIPTS, STYLES, build_csp, find_nonce
 from gateway.consent.decision import UNDECIDED, Decision
 from gateway.web.request import VisitorRequest
 
@@ -62,11 +62,10 @@ def everything(site: Site) -> Decision:
 
 
 def add_nonce(snippet: bytes, headers: list[Header]) -> bytes:
-    """Our scripts and style with the nonce by which the site's own policy knows what it wrote, where it uses one."""
-    for name, value in headers:
-        nonce = find_nonce(value) if name == ENFORCE else b""
+    """Our scripts and style with the nonces by which the site's own policy knows what it wrote, where it uses any."""
+    policies = [value for name, value in headers if name == ENFORCE]
+    for tag, kinds in ((b"<script ", SCRIPTS), (b"<link ", STYLES)):
+        nonce = next(filter(None, (find_nonce(policy, kinds) for policy in policies)), b"")
         if nonce:
-            for tag in (b"<script ", b"<link "):
-                snippet = snippet.replace(tag, b'%bnonce="%b" ' % (tag, nonce))
-            break
+            snippet = snippet.replace(tag, b'%bnonce="%b" ' % (tag, nonce))
     return snippet

@@ -65,6 +65,9 @@ def test_extra_sources_and_the_place_for_reports() -> None:
         (b"script-src 'nonce-abc+/=_-1' 'strict-dynamic'", b"abc+/=_-1"),
         (b"default-src 'self'", b""),
         (b"script-src 'nonce-\"><script>'", b""),
+        (b"style-src 'nonce-style'; Script-Src 'nonce-script'", b"script"),
+        (b"script-src-elem 'self'; script-src 'nonce-x'", b""),
+        (b"default-src 'nonce-x'", b"x"),
     ],
 )
 def test_a_site_s_nonce_is_found(policy: bytes, nonce: bytes) -> None:

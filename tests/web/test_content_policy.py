@@ -69,6 +69,10 @@ def test_the_site_s_own_policy_stays_and_its_nonce_is_ours_too(browser: Browser,
     page = ask(browser, pages, Answer(headers=[HTML, own]))
     assert page.headers[ENFORCE] == own[1].decode()
     assert '<script nonce="r4nd0m" data-gw=' in page.text
+    two = (b"content-security-policy", b"style-src 'nonce-style'; script-src 'nonce-script'")
+    page = ask(browser, pages, Answer(headers=[HTML, two]))
+    assert '<script nonce="script" data-gw=' in page.text
+    assert '<link nonce="style" rel="stylesheet"' in page.text
     assert "nonce" not in ask(browser, pages, Answer()).text
 
 

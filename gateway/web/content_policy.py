@@ -1,8 +1,11 @@
 """The content policy as a header: worked out once for a site, host, decision and scheme, and remembered as it goes out."""
 
+from typing import Any
+
 from gateway.config import Site
 from gateway.consent.csp import SCRIPTS, STYLES, build_csp, find_nonce
 from gateway.consent.decision import UNDECIDED, Decision
+from gateway.web.caching import CONTROL, SHARED
 from gateway.web.request import VisitorRequest
 
 MAX_REMEMBERED = 512
@@ -35,6 +38,19 @@ class ContentPolicies:
                 self._remembered.clear()
             found = self._remembered[key] = self._build(request, site, decision)
         return found
+
+    def put_on_script(self, message: dict[str, Any], request: VisitorRequest, site: Site, own: list[Header]) -> None:
+        """Complete the head of a script. One that is started as a worker has the visitor's policy, `own`, and nobody keeps it
+        for longer than the choice holds; any other the strictest, since a browser may start a worker from a copy that it has
+        kept of a script that was none."""
+        headers, worker = message["headers"], request.headers.get(b"sec-fetch-dest") in WORKERS
+        if site.config.cache_safe or not enforces(site):
+            message["headers"] = [*headers, *own] if worker else headers
+        elif not worker:
+            message["headers"] = [*headers, *self.find(request, site, UNDECIDED)]
+        else:
+            kept = [header for header in headers if not (header[0] in SHARED or header[0].endswith(CONTROL))]
+            message["headers"] = [*kept, *own, (CONTROL, b"private, no-store")]
 
     def _build(self, request: VisitorRequest, site: Site, decision: Decision) -> list[Header]:
         if site.config.csp == "off":

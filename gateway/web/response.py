@@ -137,8 +137,8 @@ class GatedResponse:
             return self._start_page(message, values)
         if self._decision.key and self._site.enforce and (b"set-cookie" in values or not LEADING.isdisjoint(values)):
             message["headers"] = keep_from_others(message["headers"])
-        if self._request.headers.get(b"sec-fetch-dest") in WORKERS:
-            message["headers"] += self._policy()
+        if b"javascript" in values.get(b"content-type", b"") or self._request.headers.get(b"sec-fetch-dest") in WORKERS:
+            self._desk.policies.put_on_script(message, self._request, self._site, self._policy())
         if kind is Kind.CLOSED:
             return self._pass(self._closed(message))
         if kind is Kind.UNSURE and self._request.method != "HEAD" and message["status"] not in NO_BODY:

@@ -34,6 +34,7 @@ WAYS = {
     "module.mjs": "import(H + '/module.mjs').catch(() => {})",
     "evaluated.gif": "eval(`new Image().src = '${H}/evaluated.gif'`)",
     "worker.gif": "new Worker('/worker.js?' + H)",
+    "kept.gif": "fetch('/kept.js?' + H).then(r => r.text()).then(() => new Worker('/kept.js?' + H))",
     "imported.js": "new Worker(URL.createObjectURL(new Blob([`importScripts('${H}/imported.js')`])))",
     "service.gif": "navigator.serviceWorker.register('/service.js?' + H, {scope: '/' + N + '/'})",
     "redirected.gif": "new Image().src = '/go?' + H + '/redirected.gif'",
@@ -70,8 +71,9 @@ class ScriptedSite:
             return 200, html, PAGE.format("", script).encode()
         if path == "/go":
             return 302, [(b"location", query.encode())], b""
-        if path in ("/worker.js", "/service.js"):
+        if path in ("/worker.js", "/service.js", "/kept.js"):
             kind = [(b"content-type", b"text/javascript"), (b"service-worker-allowed", b"/")]
+            kind += [(b"cache-control", b"public, max-age=600")] if path == "/kept.js" else []
             return 200, kind, WORKER % path[1:].removesuffix(".js").encode()
         return 200, html, PAGE.format("", "").encode()
 

@@ -48,6 +48,23 @@ def test_only_pages_and_workers_have_one(browser: Browser, pages: Pages) -> None
     assert "teller.example.net" not in lasting
 
 
+def test_under_an_enforced_policy_no_copy_of_a_script_is_a_way_around(tmp_path: Path) -> None:
+    """A worker's script with a visitor's own policy is kept by nobody; any other script has the strictest, whoever asks, and
+    stays as it may be kept."""
+    pages = Pages()
+    kept = Answer(
+        b"1", [*SCRIPT.headers, (b"cache-control", b"public, max-age=600"), (b"cdn-cache-control", b"max-age=9")]
+    )
+    with visiting(tmp_path, pages, site(csp="enforce")) as browser:
+        browser.choose("accept_all")
+        worker = ask(browser, pages, kept, headers={"sec-fetch-dest": "worker"}).headers
+        script = ask(browser, pages, kept, headers={"sec-fetch-dest": "script"}).headers
+    assert "teller.example.net" in worker[ENFORCE]
+    assert (worker["cache-control"], "cdn-cache-control" in worker) == ("private, no-store", False)
+    assert "teller.example.net" not in script[ENFORCE]
+    assert script["cache-control"] == "public, max-age=600"
+
+
 def test_enforced_off_or_observing(tmp_path: Path) -> None:
     """`enforce` has the browser refuse and tells the script; `off` sends none; observing never refuses."""
     with visiting(tmp_path / "a", settings=site(csp="enforce", csp_extra=["more.example.org"])) as browser:

@@ -69,6 +69,8 @@ class ScriptedSite:
                 "document.cookie = '_ads=1; path=/'; document.cookie = '_tel=1; path=/cookies'; localStorage.seen = 1"
             )
             return 200, html, PAGE.format("", script).encode()
+        if path == "/favicon.ico":  # no page: browsers ask for it when they like, and with a page cookies would go
+            return 404, [(b"content-type", b"text/plain")], b""
         if path == "/go":
             return 302, [(b"location", query.encode())], b""
         if path in ("/worker.js", "/service.js", "/kept.js"):

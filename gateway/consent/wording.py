@@ -5,6 +5,7 @@ Dutch and English are whole. What another language lacks is taken from English, 
 
 import tomllib
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from gateway.config import Config
@@ -14,6 +15,7 @@ from gateway.resources import text_file, texts
 
 FALLBACK = "en"
 FOLDER = "texts"  # beside gateway.toml
+STATES = ("draft", "final")
 
 Words = dict[str, Any]
 
@@ -69,7 +71,31 @@ def _read(file: Path, whole: Words) -> Words:
         for key, value in keys.items():
             if key not in known and (section, key) != ("language", "status"):
                 raise ConfigError(str(file), f"{section}.{key}", None, "is no text of this section")
-            if key in known and type(value) is not type(known[key]):
-                kind = "a list" if isinstance(known[key], list) else "a text"
-                raise ConfigError(str(file), f"{section}.{key}", None, f"wanted {kind}")
+            if (section, key) == ("language", "status") and value not in STATES:
+                raise ConfigError(str(file), "language.status", str(value), f"wanted one of: {', '.join(STATES)}")
+            if key in known:
+                _check_text(file, f"{section}.{key}", value, known[key])
     return own
+
+
+def _check_text(file: Path, name: str, value: Any, known: Any) -> None:
+    """Whether a text can stand in the place of the English one: what does not fit would break the page that shows it."""
+    if isinstance(known, list):
+        if not isinstance(value, list) or len(value) != len(known) or not all(isinstance(one, str) for one in value):
+            raise ConfigError(str(file), name, None, f"wanted a list of {len(known)} texts")
+    elif not isinstance(value, str):
+        raise ConfigError(str(file), name, None, "wanted a text")
+    elif not _places(value) <= _places(known):
+        allowed = ", ".join(sorted(_places(known))) or "none"
+        raise ConfigError(
+            str(file), name, value, f"has words in braces that nothing fills in; wanted of these: {allowed}"
+        )
+
+
+def _places(text: str) -> set[str]:
+    """The words in braces, with these; a text that cannot be filled in has itself as the only one."""
+    try:
+        parts = [part for part in Formatter().parse(text) if part[1] is not None]
+    except ValueError:
+        return {text}
+    return {f"{{{name}{'!' + kind if kind else ''}{':' + form if form else ''}}}" for _, name, form, kind in parts}

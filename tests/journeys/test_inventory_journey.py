@@ -93,7 +93,7 @@ def open_console(browser: Browser, cluster: Cluster) -> Page:
 def name_the_host(console: Page) -> None:
     """From the notice on the overview: a new service, with company, country and purpose."""
     console.reload()
-    console.click("text=stands in no service of your policy")
+    console.click("text=/stands? in no service of your policy/")
     console.click(f"tr:has-text('{TRACKER}') >> text=Choose")
     console.fill("#title", "Voorbeeld Pixel")
     console.fill("#provider", "Voorbeeld Advertenties B.V.")

@@ -64,7 +64,11 @@ class World:
         pairs = [*(f"{name}=w" for name in sent), *([f"__Host-gw_consent={consent}"] if consent else [])]
         answer = self._browser.get(f"https://{host_of(entry)}/", headers={"cookie": "; ".join(pairs)})
         assert answer.status_code == 200
-        return read_acting(answer.text), {name for name in set_cookies(answer) if not name.endswith("gw_visit")}
+        return read_acting(answer.text), {
+            name
+            for name, value in set_cookies(answer).items()
+            if "Max-Age=0" not in value and not name.endswith("gw_visit")
+        }
 
     def reached(self) -> set[str]:
         """The names of the cookies that the last request brought to the site."""

@@ -30,7 +30,7 @@ from tests.journeys.cluster import AGENT, end_keeper
 from tests.journeys.fronts import FORM, JSON, Front, Guest, Layout, lay_out, letters, run_front
 from tests.journeys.leak_search import find_leaks, find_words, read_tables
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 REQUESTS = 10_000
 THREADS = 4

@@ -20,7 +20,7 @@ from gateway.analytics.query import Query
 from gateway.analytics.results import Period
 from gateway.analytics.sql import build_daily_counts
 from gateway.flows.choose import ALLOW
-from gateway.flows.count_consent import CHOSE, SHOWN, TOOK_BACK
+from gateway.flows.counters import CHOSE, SHOWN, TOOK_BACK
 from gateway.flows.report import ChoiceMade, ReportParts, stream_choices
 
 Outcomes = defaultdict[str, Counter[str]]

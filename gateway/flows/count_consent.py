@@ -6,10 +6,8 @@ for each site, hour, language or outcome, and class.
 
 from gateway.analytics.device import parse_agent
 from gateway.flows.choose import Chosen
+from gateway.flows.counters import CHOSE, SHOWN, TOOK_BACK
 from gateway.flows.parts import Parts
-
-SHOWN, CHOSE = "shown", "chose"
-TOOK_BACK = "withdrawn"
 
 
 def count_shown(parts: Parts, at: float, site: str, language: str, user_agent: str) -> None:

@@ -12,6 +12,8 @@ MAX_KEYS = 2_000
 MAX_GROUPS = 2_000
 MAX_LENGTH = 120
 OTHER = "(other)"
+SHOWN, CHOSE = "shown", "chose"  # kinds of counters: banners, and what was chosen
+TOOK_BACK = "withdrawn"
 SECOND_BANNER = "second_banner"  # kind: pages with another consent tool on them, by its name
 
 Key = tuple[str, int, str, str, str]

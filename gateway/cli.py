@@ -23,6 +23,7 @@ from gateway.cli_csp import csp
 from gateway.cli_init import init
 from gateway.cli_ledger import ledger_app, receipt_app
 from gateway.cli_policy import mode, policy_app
+from gateway.cli_receivers import receivers
 from gateway.config import Config, load_config
 from gateway.database import open_database
 from gateway.demo.run import DemoOptions, run_demo
@@ -44,6 +45,7 @@ app.command()(mode)
 app.add_typer(policy_app, name="policy")
 app.command()(audit)
 app.command()(csp)
+app.command()(receivers)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(receipt_app, name="receipt")
 app.add_typer(operator_app, name="operator")

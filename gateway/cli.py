@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gateway import __version__
 from gateway.analytics.consent_results import ConsentReport
 from gateway.cli_audit import audit
 from gateway.cli_check import check, check_config, refuse_to_serve
@@ -36,20 +37,30 @@ from gateway.resources import config_file
 from gateway.socket_client import call_keeper
 from gateway.web.report_api import build_consent_csv, build_csv, encode_report
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 operator_app = typer.Typer(help="Who may sign in to the console.", no_args_is_help=True)
 keys_app = typer.Typer(help="The keys that sign cookies.", no_args_is_help=True)
-app.command()(init)
-app.command()(check)
-app.command()(mode)
-app.add_typer(policy_app, name="policy")
-app.command()(audit)
-app.command()(csp)
-app.command()(receivers)
-app.add_typer(ledger_app, name="ledger")
-app.add_typer(receipt_app, name="receipt")
-app.add_typer(operator_app, name="operator")
-app.add_typer(keys_app, name="keys")
+# The groups that the help shows, in its order.
+BEGIN, RUN, RULES, FIGURES, TOLD, PROOF, ACCESS = (
+    "Begin",
+    "Run",
+    "Policy and rules",
+    "Figures",
+    "Destinations",
+    "Proof of consent",
+    "Operators and keys",
+)
+app.command(rich_help_panel=BEGIN)(init)
+app.command(rich_help_panel=RULES)(check)
+app.command(rich_help_panel=RULES)(mode)
+app.add_typer(policy_app, name="policy", rich_help_panel=RULES)
+app.command(rich_help_panel=RULES)(audit)
+app.command(rich_help_panel=RULES)(csp)
+app.command(rich_help_panel=TOLD)(receivers)
+app.add_typer(ledger_app, name="ledger", rich_help_panel=PROOF)
+app.add_typer(receipt_app, name="receipt", rich_help_panel=PROOF)
+app.add_typer(operator_app, name="operator", rich_help_panel=ACCESS)
+app.add_typer(keys_app, name="keys", rich_help_panel=ACCESS)
 
 out = Console(emoji=False)  # paths hold ":id"
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="gateway.toml, or the folder that holds it.")]
@@ -64,7 +75,22 @@ def main() -> None:
         sys.exit(2 if isinstance(error, ConfigError) else 1)
 
 
-@app.command()
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"gateway {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback(help=__doc__)
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What holds for every command."""
+
+
+@app.command(rich_help_panel=RUN)
 def serve(
     upstream: Annotated[str, typer.Option(help="The site to stand in front of; none: the service alone.")] = "",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -85,7 +111,7 @@ def serve(
     run_server(loaded, host, port, workers)
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def keeper(
     config: ConfigOption = None,
     from_stdin: Annotated[bool, typer.Option("--from-stdin", hidden=True)] = False,
@@ -96,7 +122,7 @@ def keeper(
     raise typer.Exit(run_keeper(loaded, stay=not from_stdin))
 
 
-@app.command()
+@app.command(rich_help_panel=BEGIN)
 def demo(
     port: Annotated[int, typer.Option(help="Port of the gateway; 0: any free one.")] = 8787,
     console_port: Annotated[int, typer.Option(help="Port of the console; 0: any free one.")] = 8788,
@@ -109,7 +135,7 @@ def demo(
     raise typer.Exit(run_demo(options))
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def status(config: ConfigOption = None) -> None:
     """What the keeper is doing."""
     answer: dict[str, Any] = msgspec.json.decode(call_keeper(load_config(config).data_folder, "GET", "/status"))
@@ -120,7 +146,7 @@ def status(config: ConfigOption = None) -> None:
     out.print(table)
 
 
-@app.command()
+@app.command(rich_help_panel=FIGURES)
 def report(
     site: Annotated[str, typer.Option(help="Site id; none: the first.")] = "",
     period: Annotated[str, typer.Option(help="today, yesterday, 7d, 30d, month, 12mo.")] = "7d",

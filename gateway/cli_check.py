@@ -10,32 +10,79 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gateway.cli_init import ResolveOption, check_resolve, show_progress
 from gateway.cli_ledger import ConfigOption
 from gateway.cli_policy import print_would_hold
-from gateway.config import Config, load_config
-from gateway.consent.rule_findings import LINT_LEVELS, RuleFinding
+from gateway.config import Config, Site, load_config
+from gateway.consent.measured_rules import judge_measured
+from gateway.consent.rule_findings import LINT_LEVELS, MEASURED, RuleFinding, find
+from gateway.consent.seen import host_of_url
 from gateway.consent.wording import check_languages
 from gateway.destinations import build_destinations
+from gateway.errors import BrowserMissing, ConfigError
 from gateway.keys import load_keys
+from gateway.survey.eyes import load_browser, require_chromium
+from gateway.survey.first_look import check_url
 from gateway.web.lint import lint
 
+MEASURED_STEPS = 7  # about so many are told of one site
 out = Console(emoji=False)  # paths hold ":id"
 
 
 def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    url: Annotated[
+        str, typer.Option(help="Measure on this page, where the gateway runs, and not on one of ours.")
+    ] = "",
+    browser: Annotated[bool, typer.Option(help="Measure in Chromium too, where there is one.")] = True,
+    resolve: ResolveOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Read the whole configuration and the banner that it makes: would the gateway start, and are the rules kept?"""
+    """Read the whole configuration and the banner that it makes: would the gateway start, and are the rules kept?
+
+    Where there is a Chromium, banner and settings are measured in it, and each answer is given once: on a page of ours that
+    leaves no record, or at --url, where each is recorded as a visitor's.
+    """
     loaded = load_config(config)
     check_config(loaded)
-    found = lint(loaded, render=True)
+    measured = measure(loaded, url, check_resolve(resolve)) if browser or url else None
+    found = lint(loaded, render=True, measured=measured)
     if as_json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     else:
         _print(loaded, found)
+        if measured is None:
+            out.print("not measured in a browser (--no-browser)", highlight=False)
     if any(one.stops for one in found):
         raise typer.Exit(1)
+
+
+def find_live_site(config: Config, url: str) -> Site:
+    """The site that an address belongs to. Raises ConfigError where there is none, or it asks nobody."""
+    site = config.find_site(host_of_url(check_url(url)))
+    if site is None or not site.enforce:
+        wanted = (
+            "is a host of no site" if site is None else f"the site {site.id} is only observed: there is no banner yet"
+        )
+        raise ConfigError("command line", "--url", url, wanted)
+    return site
+
+
+def measure(config: Config, url: str, resolve: list[str]) -> tuple[RuleFinding, ...]:
+    """What a browser finds, at an address or on pages of ours; a note where there is none. Raises GatewayError."""
+    sites = config.sites
+    try:
+        program = require_chromium()
+        with show_progress(MEASURED_STEPS * len(sites)) as tell:
+            driver = load_browser("chromium_check")
+            if url:
+                site = find_live_site(config, url)
+                pairs = [(site, driver.measure_live(program, config, site, url, resolve, tell))]
+            else:
+                pairs = list(driver.measure_own(program, config, tell))
+    except BrowserMissing as error:
+        return tuple(find("not_measured", site.id, "banner", MEASURED, str(error)) for site in sites)
+    return tuple(one for site, measured in pairs for one in judge_measured(site, measured))
 
 
 def check_config(config: Config) -> None:

@@ -30,6 +30,11 @@ def check_settings(settings: Settings, file: str) -> None:
     _check_upstream(settings.proxy.upstream, file)
     _check_sites(settings.sites, file)
     for accepted in settings.accepted_findings:
+        if accepted.site and accepted.site not in {site.id for site in settings.sites}:
+            wanted = (
+                f"wanted the id of a site ({', '.join(site.id for site in settings.sites)}), or none for all of them"
+            )
+            raise ConfigError(file, "accepted_findings.site", accepted.site, wanted)
         if len(re.findall(r"[^\W\d_]", accepted.reason)) < REASON_LETTERS:
             wanted = f"wanted why it stays as it is, in {REASON_LETTERS} letters or more"
             raise ConfigError(file, "accepted_findings.reason", accepted.reason, wanted)

@@ -12,6 +12,7 @@ GatewayError
 ├── StoreError           the event store cannot answer
 ├── DestinationError     a delivery cannot be built (permanent: the event is set aside)
 ├── LookFailed           a website cannot be looked at from outside
+│   └── BrowserMissing   there is no browser to look with
 └── KeeperUnreachable    no keeper answers on the local socket
 """
 
@@ -87,3 +88,7 @@ class KeeperUnreachable(GatewayError):
 
 class LookFailed(GatewayError):
     """A website, or the browser to look at it with, cannot be opened."""
+
+
+class BrowserMissing(LookFailed):
+    """There is no browser on this machine, none that starts, or nothing to drive it with."""

@@ -47,6 +47,7 @@ from gateway.resources import country_database, load_assets
 from gateway.rollout import Rollout
 from gateway.settings import AnalyticsConfig
 from gateway.signing import TokenSigner
+from gateway.web.lint import warn_of_errors
 from gateway.web.middleware import App, ConsentGate, Message, Receive, Scope, Send
 from gateway.web.pages import Pages
 from gateway.web.public import Public
@@ -188,6 +189,7 @@ class Front:
         """Every second: changed policies followed, counters to the journal, withdrawals, reserve and salts looked after, a
         keeper kept running."""
         _warm_up()
+        self._do("rules", partial(warn_of_errors, self._config))
         while True:
             for name, chore in self._chores.items():
                 self._do(name, chore)

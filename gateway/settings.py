@@ -111,11 +111,12 @@ class DestinationConfig(Section, frozen=True):
 
 
 class AcceptedFinding(Section, frozen=True):
-    """A finding of `gateway check` that stays as it is: its rule, where it stands, and why."""
+    """A finding of `gateway check` that stays as it is: its rule, where it stands, at which site (empty: at all), and why."""
 
     rule: Annotated[str, Meta(pattern=r"^R([1-9]|1[0-9]|2[0-4])\Z")]
     where: Annotated[str, Meta(min_length=1)]
     reason: str
+    site: Name | Literal[""] = ""
 
 
 class Settings(Section, frozen=True):

@@ -2,14 +2,16 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from gateway import cli
+from gateway import ConsentMiddleware, __version__, cli
 from gateway.config import Config, load_config
 from gateway.consent.audit_knowledge import load_knowledge
 from gateway.consent.layer_rules import judge_layers
@@ -17,9 +19,11 @@ from gateway.consent.rule_findings import CHECKS
 from gateway.demo.stage import write_config
 from gateway.errors import ConfigError
 from gateway.resources import config_file, load_assets
-from gateway.web.lint import lint, log_findings
-from gateway.web.pages import Pages
+from gateway.web.lint import lint, log_findings, warn_of_errors
+from gateway.web.pages import Pages as Templates
 from gateway.web.snippet import Snippets
+from tests.migrated import put_migrated
+from tests.web.gated_site import Pages
 
 ROOT = Path(__file__).resolve().parent.parent
 GOOD = """
@@ -82,6 +86,7 @@ WRONG = [
     (' lifetime = "180 dagen",', "", "cookie_incomplete", OWN_COOKIE),
     ('{ nl = "Uw keuze", en', "{ en", "cookie_incomplete", OWN_COOKIE),
 ]
+QUIET = "[keeper]\nautostart = false\n[limits]\nreserve_bytes = 0\n"
 TOLD = "U kunt uw keuze op elk moment wijzigen of intrekken via ‘Cookie-instellingen’ onderaan elke pagina."
 # What is put in the place of what in the rendered layers, and the rule that it breaks.
 BROKEN = [
@@ -134,7 +139,7 @@ def test_each_fault_of_a_policy_is_found(tmp_path: Path, old: str, new: str, che
 def test_each_fault_of_a_layer_is_found(tmp_path: Path, old: str, new: str, rule: str) -> None:
     """R2 to R10, R13, R23, R24: a banner or preferences page that breaks a rule is found out by its HTML."""
     config = write(tmp_path)
-    layers = Snippets(config, Pages(), load_assets()).render_layers(config.sites[0], "nl")
+    layers = Snippets(config, Templates(), load_assets()).render_layers(config.sites[0], "nl")
     assert any(old in layer for layer in layers)
     first, second = (layer.replace(old, new) for layer in layers)
     words = load_knowledge(config_file("audit.toml")).words
@@ -152,10 +157,10 @@ def test_r1_a_site_without_guard_is_noted(tmp_path: Path) -> None:
 def test_an_error_stops_check_and_serve(tmp_path: Path, wide: CliRunner) -> None:
     """`check` ends with 1 and `serve` with 2 and a line that names rule, file, key and what is wanted."""
     write(tmp_path, GOOD + TRACKER)
-    shown = wide.invoke(cli.app, ["check", "-c", str(tmp_path)])
+    shown = wide.invoke(cli.app, ["check", "--no-browser", "-c", str(tmp_path)])
     assert shown.exit_code == 1
     assert "1 errors" in shown.stdout and "www.google-analytics.com" in shown.stdout
-    answer = wide.invoke(cli.app, ["check", "--json", "-c", str(tmp_path)])
+    answer = wide.invoke(cli.app, ["check", "--no-browser", "--json", "-c", str(tmp_path)])
     (found,) = json.loads(answer.stdout)
     assert answer.exit_code == 1
     assert (found["rule"], found["level"], found["where"]) == ("R14", "error", "services.tracker")
@@ -175,11 +180,33 @@ def test_r6_own_words_that_are_not_plain_stop_serving(tmp_path: Path, wide: CliR
     assert "R6 error: banner, banner.nl (site main): the button 'Prima!'" in refused.stderr
 
 
+def test_the_version_and_the_groups_are_told() -> None:
+    """`--version` prints the version alone; `--help` lists the commands in groups."""
+    assert CliRunner().invoke(cli.app, ["--version"]).stdout == f"gateway {__version__}\n"
+    shown = CliRunner().invoke(cli.app, ["--help"]).stdout
+    assert [
+        one for one in ("Begin", "Policy and rules", "Run", "Figures", "Proof of consent") if one not in shown
+    ] == []
+
+
 def test_an_application_that_serves_nonetheless_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The keeper's log has a line for the error, and none for warnings."""
     log_findings(write(tmp_path, GOOD.replace('country = "NL"', "") + TRACKER))
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert "R14 error: policy.toml, services.tracker" in caplog.text
+
+
+def test_the_middleware_says_so_in_the_applications_own_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A worker that starts with errors logs one warning that names rules, places and the command; without errors none."""
+    warn_of_errors(write(tmp_path, GOOD))
+    config = write(tmp_path, GOOD + TRACKER, QUIET)
+    put_migrated(config.data_folder / "gateway.db")
+    with TestClient(ConsentMiddleware(Pages(), config)):
+        until = time.monotonic() + 10
+        while not (said := [one for one in caplog.records if one.name == "gateway.rules"]) and time.monotonic() < until:
+            time.sleep(0.02)
+    assert [one.levelname for one in said] == ["WARNING"]
+    assert f"(R14 at services.tracker); gateway check --config {tmp_path} says what is wanted" in caplog.text
 
 
 def test_an_error_that_is_accepted_with_a_reason_stops_nothing(
@@ -188,7 +215,7 @@ def test_an_error_that_is_accepted_with_a_reason_stops_nothing(
     """The reason is shown, the server starts; an acceptance that fits nothing any more is a note."""
     accepted = '[[accepted_findings]]\nrule = "R14"\nwhere = "services.tracker"\nreason = "De jurist vond het goed."\n'
     write(tmp_path, GOOD + TRACKER, accepted)
-    shown = wide.invoke(cli.app, ["check", "-c", str(tmp_path)])
+    shown = wide.invoke(cli.app, ["check", "--no-browser", "-c", str(tmp_path)])
     assert shown.exit_code == 0
     assert "accepted: De jurist vond het goed." in " ".join(shown.stdout.split())
     started = list[int]()
@@ -199,12 +226,28 @@ def test_an_error_that_is_accepted_with_a_reason_stops_nothing(
     assert (unused.level, unused.where) == ("note", "services.tracker")
 
 
+def test_an_acceptance_holds_for_the_site_that_it_names(tmp_path: Path) -> None:
+    """Of two sites with the same fault, the one that is named is let be; with no name both are."""
+    accepted = (
+        '\n[[accepted_findings]]\nrule = "R14"\nwhere = "services.tracker"\nreason = "De jurist vond het goed."\n'
+    )
+    sites = '[[sites]]\n[[sites]]\nid = "shop"\nhosts = ["shop.example"]\n'
+    for site, open_at in (('site = "shop"', ["main"]), ("", [])):
+        found = lint(write(tmp_path, GOOD + TRACKER, sites + accepted + site), render=True)
+        assert [one.site for one in found if one.stops] == open_at
+        assert len(found) == 2  # and no note of an acceptance that fits nothing
+
+
 @pytest.mark.parametrize(
     ("rule", "reason", "key"),
-    [("R14", "omdat.", "accepted_findings.reason"), ("R99", "goede redenen genoeg", "rule")],
+    [
+        ("R14", "omdat.", "accepted_findings.reason"),
+        ("R99", "goede redenen genoeg", "rule"),
+        ("R14", 'goede redenen genoeg"\nsite = "elders', "accepted_findings.site"),
+    ],
 )
 def test_an_acceptance_needs_a_rule_and_a_reason(tmp_path: Path, rule: str, reason: str, key: str) -> None:
-    """A rule that there is not, or a reason of a word, is an error of the configuration."""
+    """A rule or a site that there is not, or a reason of a word, is an error of the configuration."""
     with pytest.raises(ConfigError) as caught:
         write(tmp_path, settings=f'[[accepted_findings]]\nrule = "{rule}"\nwhere = "x"\nreason = "{reason}"\n')
     assert key in caught.value.key

@@ -13,6 +13,7 @@ from gateway.settings import AcceptedFinding
 
 LintLevel = Literal["error", "warning", "note"]
 LINT_LEVELS: tuple[LintLevel, ...] = ("error", "warning", "note")
+MEASURED = "browser: "  # what the place of a finding begins with that only a browser makes
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -51,6 +52,34 @@ CHECKS: dict[str, Check] = {
     "cookie_incomplete": Check("R14", "warning", "how long it is kept, and what for"),
     "unnamed_dialog": Check("R23", "error", "a role and a name for the banner, and a label for every switch"),
     "no_form": Check("R24", "error", "answers that are posted by a form, without a script"),
+    # What a browser measures (`measured_rules`).
+    "not_measured": Check("R4", "note", "a Chromium on this machine, and the extra [browser]"),
+    "no_question": Check("R1", "error", "the banner on every page, until everything is answered"),
+    "early": Check("R1", "error", "nothing optional and nothing unknown before a yes"),
+    "measured_offer": Check(
+        "R2", "error", "refuse, settings, accept on the banner; save, refuse, accept on the settings"
+    ),
+    "unequal": Check("R4", "error", "buttons that nothing tells apart but their words"),
+    "unseen": Check("R4", "error", "every answer whole on the screen, and nothing over it"),
+    "faint_answer": Check("R4", "error", "4.5:1 for the words on the buttons"),
+    "not_that_alone": Check("R9", "error", "a yes to one purpose that grants that purpose alone"),
+    "wrong_grant": Check("R9", "error", "nothing for who refuses or takes back, everything for who accepts"),
+    "far_back": Check("R10", "error", "at most one click more than accepting takes"),
+    "still_there": Check("R11", "error", "nothing optional after consent was taken back"),
+    "wall": Check("R12", "error", "the same page for who refuses"),
+    "asked_again": Check("R15", "error", "no question on the page after an answer"),
+    "other_length": Check("R15", "error", "refusals kept as long as acceptances, at most 182 days"),
+    "not_asked_anew": Check("R16", "error", "another question when a purpose gets another service"),
+    "kept_early": Check("R18", "error", "no cookie of ours before an answer, one without a number after a refusal"),
+    "faint_words": Check("R23", "warning", "4.5:1 for every word"),
+    "faint_edge": Check("R23", "warning", "3:1 between the buttons and what is behind them"),
+    "small": Check("R23", "warning", "24 by 24 pixels for everything that is pressed"),
+    "covers": Check("R23", "error", "at most half of the screen"),
+    "sideways": Check("R23", "warning", "no scrolling to the side"),
+    "focus_order": Check(
+        "R23", "warning", "refuse, settings, accept, the first of them with at most two presses of Tab"
+    ),
+    "focus_hidden": Check("R23", "warning", "no link of the page behind the bar while it has the focus"),
 }
 
 
@@ -83,16 +112,22 @@ def find(check: str, site: str, file: str, where: str, what: str) -> RuleFinding
     return RuleFinding(check, known.rule, known.level, site, file, where, what, known.wanted)
 
 
-def apply_accepted(found: Iterable[RuleFinding], accepted: Iterable[AcceptedFinding]) -> tuple[RuleFinding, ...]:
-    """The findings with the reasons why they are left, the gravest first; an acceptance that fits nothing is a note."""
-    reasons = {(one.rule, one.where): one.reason for one in accepted}
-    settled = [msgspec.structs.replace(one, accepted=reasons.get((one.rule, one.where), "")) for one in found]
-    fitting = {(one.rule, one.where) for one in settled}
-    for rule, where in reasons.keys() - fitting:
+def apply_accepted(
+    found: Iterable[RuleFinding], accepted: Iterable[AcceptedFinding], *, measured: bool = False
+) -> tuple[RuleFinding, ...]:
+    """The findings with the reasons why they are left, the gravest first; an acceptance that fits nothing is a note. Those of
+    what only a browser finds can fit nothing unless it was `measured`."""
+    reasons = {(one.rule, one.where, one.site): one.reason for one in accepted}
+    settled = []
+    for one in found:
+        reason = reasons.get((one.rule, one.where, one.site)) or reasons.get((one.rule, one.where, ""), "")
+        settled.append(msgspec.structs.replace(one, accepted=reason))
+    fitting = {(one.rule, one.where, site) for one in settled for site in (one.site, "")}
+    unused = (key for key in reasons.keys() - fitting if measured or not key[1].startswith(MEASURED))
+    for rule, where, site in unused:
         what = "is accepted, and occurs no longer"
-        settled.append(
-            RuleFinding("unused", rule, "note", "all", "gateway.toml", where, what, "the table taken out of the file")
-        )
+        wanted = "the table taken out of the file"
+        settled.append(RuleFinding("unused", rule, "note", site or "all", "gateway.toml", where, what, wanted))
     return tuple(
         sorted(settled, key=lambda one: (LINT_LEVELS.index(one.level), int(one.rule[1:]), one.site, one.where))
     )

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from playwright.sync_api import Browser, BrowserContext, Error, Frame, Page, Request, Response, sync_playwright
 
 from gateway.consent.seen import SeenCookie, SeenKey, SeenPage, SeenRequest, host_of_url, is_same_site, without_query
-from gateway.errors import LookFailed
+from gateway.errors import BrowserMissing, LookFailed
 from gateway.survey.chromium_banner import BannerFinder
 from gateway.survey.crawl import Seen
 
@@ -73,7 +73,7 @@ def open_chromium(program: str, resolve: Sequence[str] = ()) -> Iterator[Browser
         try:
             browser = playwright.chromium.launch(executable_path=program, args=flags)
         except Error as error:
-            raise LookFailed(f"{program} does not start ({str(error).splitlines()[0]})") from error
+            raise BrowserMissing(f"{program} does not start ({str(error).splitlines()[0]})") from error
         try:
             yield browser
         except Error as error:
@@ -88,7 +88,9 @@ class ChromiumEye:
     name = "Chromium"
     blind = "what only shows after signing in or sending a form"
 
-    def __init__(self, browser: Browser, finder: BannerFinder, *, scripts: bool = True) -> None:
+    def __init__(
+        self, browser: Browser, finder: BannerFinder, *, scripts: bool = True, language: str = "nl-NL"
+    ) -> None:
         self._requests: dict[str, SeenRequest] = {}
         self._responses: list[Response] = []
         self._under_way: set[Request] = set()
@@ -99,7 +101,7 @@ class ChromiumEye:
         self._keys: dict[tuple[str, str, str], SeenKey] = {}
         self._at = ""
         self.context: BrowserContext = browser.new_context(
-            locale="nl-NL",
+            locale=language,
             user_agent=AGENT,
             viewport={"width": 1280, "height": 800},
             ignore_https_errors=True,

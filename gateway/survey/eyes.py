@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from gateway.consent.audit_knowledge import load_knowledge
-from gateway.errors import LookFailed
+from gateway.errors import BrowserMissing, LookFailed
 from gateway.resources import config_file
 from gateway.survey.crawl import Eye
 from gateway.survey.plain import PlainEye
@@ -16,20 +16,20 @@ NO_CHROMIUM = "no Chromium is installed: apt-get install chromium (or chromium-b
 
 
 def load_browser(module: str = "chromium") -> Any:
-    """A module that drives the browser: it needs the extra [browser], so it is loaded only now. Raises LookFailed."""
+    """A module that drives the browser: it needs the extra [browser], so it is loaded only now. Raises BrowserMissing."""
     try:
         return import_module(f"gateway.survey.{module}")
     except ModuleNotFoundError as error:
         if error.name != "playwright":
             raise
-        raise LookFailed(NO_PLAYWRIGHT) from error
+        raise BrowserMissing(NO_PLAYWRIGHT) from error
 
 
 def require_chromium() -> str:
-    """The Chromium to use. Raises LookFailed, which says what to install."""
+    """The Chromium to use. Raises BrowserMissing, which says what to install."""
     found = load_browser().find_chromium()
     if not found:
-        raise LookFailed(NO_CHROMIUM)
+        raise BrowserMissing(NO_CHROMIUM)
     return str(found)
 
 

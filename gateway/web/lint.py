@@ -20,10 +20,10 @@ log = logging.getLogger("gateway.rules")
 GATEWAY = "gateway.toml"
 
 
-def lint(config: Config, *, render: bool) -> tuple[RuleFinding, ...]:
+def lint(config: Config, *, render: bool, measured: tuple[RuleFinding, ...] | None = None) -> tuple[RuleFinding, ...]:
     """Every finding, the gravest first, with the reasons for those that the configuration accepts. Without `render` this
     takes milliseconds, but where the operator has words of their own, which the banner is made for; an acceptance that fits
-    nothing is only said when everything was looked at."""
+    nothing is only said when everything was looked at. `measured` is what a browser found; None: there was none."""
     accepted, drafts = config.settings.accepted_findings, find_drafts(config)
 
     @lru_cache(maxsize=1)
@@ -35,7 +35,9 @@ def lint(config: Config, *, render: bool) -> tuple[RuleFinding, ...]:
         find("draft", site, GATEWAY, "signed_off", f"nobody has read the draft in {one!r}") for site, one in drafts
     ]
     if render or has_own_words(config):
-        return apply_accepted([*found, *_judge_rendered(config)], accepted)
+        found += [*_judge_rendered(config), *(measured or ())]
+        looked = measured is not None and all(one.check != "not_measured" for one in measured)
+        return apply_accepted(found, accepted, measured=looked)
     return tuple(one for one in apply_accepted(found, accepted) if one.check != "unused")
 
 
@@ -44,6 +46,17 @@ def log_findings(config: Config) -> None:
     for one in lint(config, render=False):
         if one.stops:
             log.error("%s", one.say())
+
+
+def warn_of_errors(config: Config) -> None:
+    """One line for all errors that the configuration does not accept, in the log of the application that serves nonetheless."""
+    if stopping := [one for one in lint(config, render=False) if one.stops]:
+        named = ", ".join(dict.fromkeys(f"{one.rule} at {one.where}" for one in stopping))
+        log.warning(
+            "the configuration breaks rules of the regulators (%s); gateway check --config %s says what is wanted",
+            named,
+            config.folder,
+        )
 
 
 def _judge_rendered(config: Config) -> Iterator[RuleFinding]:

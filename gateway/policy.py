@@ -257,7 +257,8 @@ def _check(parsed: PolicyFile, file: str) -> None:
         known.add(purpose.id)
         missing = [language for language in parsed.languages if language not in purpose.title]
         if missing:
-            raise ConfigError(file, f"purposes.{purpose.id}.title", None, f"has no text in {missing[0]!r}")
+            wanted = f"has no text in {', '.join(map(repr, missing))}, which `languages` offers"
+            raise ConfigError(file, f"purposes.{purpose.id}.title", None, wanted)
     seen: set[str] = set()
     for service in parsed.services:
         if service.purpose not in known | {NECESSARY}:

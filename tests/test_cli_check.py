@@ -18,7 +18,7 @@ from gateway.consent.layer_rules import judge_layers
 from gateway.consent.rule_findings import CHECKS
 from gateway.demo.stage import write_config
 from gateway.errors import ConfigError
-from gateway.resources import config_file, load_assets
+from gateway.resources import config_file, load_assets, texts
 from gateway.web.lint import lint, log_findings, warn_of_errors
 from gateway.web.pages import Pages as Templates
 from gateway.web.snippet import Snippets
@@ -146,6 +146,23 @@ def test_each_fault_of_a_layer_is_found(tmp_path: Path, old: str, new: str, rule
     assert rule in {one.rule for one in judge_layers(config.sites[0], "nl", (first, second), words)}
     unknown = list(judge_layers(config.sites[0], "xx", layers, words))
     assert {one.check for one in unknown} == {"unknown_words"}
+
+
+def test_r6_r10_the_plain_words_of_every_language_are_known(tmp_path: Path) -> None:
+    """R6, R10: in each language that there are texts for, the buttons say what they do and the banner how to take consent back;
+    a vague word is found out in each."""
+    words = load_knowledge(config_file("audit.toml")).words
+    titled = GOOD.replace(
+        'xx = "Marketing"', ", ".join(f'{one} = "Marketing"' for one in texts() if one not in ("nl", "en"))
+    )
+    config = write(tmp_path, titled.replace('["nl", "en"]', str(texts()).replace("'", '"')))
+    site, snippets = config.sites[0], Snippets(config, Templates(), load_assets())
+    for language in texts():
+        layers = snippets.render_layers(site, language)
+        assert [one.say() for one in judge_layers(site, language, layers, words)] == []
+        accept = str(snippets.texts[language]["banner"]["accept_all"])
+        spoilt = layers[0].replace(accept, "OK"), layers[1]
+        assert "plain_words" in {one.check for one in judge_layers(site, language, spoilt, words)}
 
 
 def test_r1_a_site_without_guard_is_noted(tmp_path: Path) -> None:

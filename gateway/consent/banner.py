@@ -6,10 +6,10 @@ from functools import lru_cache
 import msgspec
 
 from gateway.consent.decision import Decision
+from gateway.consent.foreign_text import ForeignText
 from gateway.errors import ConfigError
 from gateway.policy import NECESSARY, Policy, Service, Wording
 
-RIGHT_TO_LEFT = frozenset(("ar", "fa", "he", "ur"))
 # Letters looked at, and remembered, of a page's lang and of a browser's Accept-Language.
 MAX_TAG, MAX_HEADER = 20, 500
 
@@ -91,14 +91,12 @@ def offered_languages(policy: Policy, written: Collection[str]) -> tuple[str, ..
     return offered
 
 
-def direction(language: str) -> str:
-    """`rtl` for scripts written from the right, else `ltr`."""
-    return "rtl" if language in RIGHT_TO_LEFT else "ltr"
-
-
 def pick(wording: Wording, language: str) -> str:
-    """A text in the language, or in the first there is."""
-    return wording.get(language) or next(iter(wording.values()), "")
+    """A text in the language, or in the first there is, which then is known to be foreign."""
+    if text := wording.get(language):
+        return text
+    found = next(((other, text) for other, text in wording.items() if text), None)
+    return ForeignText(found[1], found[0]) if found else ""
 
 
 def purpose_texts(policy: Policy, decision: Decision, language: str, texts: Mapping[str, str]) -> list[PurposeText]:

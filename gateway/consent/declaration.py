@@ -68,13 +68,20 @@ def declare(
     site: str, policy: Policy, language: str, texts: Mapping[str, str], since: float | None, timezone: str
 ) -> Declaration:
     """The declaration of a site in one language. `texts` name the purpose that is always on."""
-    purposes = [msgspec.to_builtins(purpose) for purpose in purpose_texts(policy, UNDECIDED, language, texts)]
+    purposes = [_as_dict(purpose) for purpose in purpose_texts(policy, UNDECIDED, language, texts)]
     for purpose in purposes:
         del purpose["granted"]
         for service in purpose["services"]:
             del service["granted"], service["asked"]
     day = "" if since is None else datetime.fromtimestamp(since, UTC).astimezone(ZoneInfo(timezone)).date().isoformat()
     return Declaration(site, policy.file.version, day, language, policy.controller, purposes)
+
+
+def _as_dict(value: Any) -> Any:
+    """As dicts and lists, with texts as they are."""
+    if isinstance(value, msgspec.Struct):
+        return {name: _as_dict(getattr(value, name)) for name in value.__struct_fields__}
+    return [_as_dict(one) for one in value] if isinstance(value, tuple) else value
 
 
 def write_date(iso: str, months: list[str], pattern: str) -> str:

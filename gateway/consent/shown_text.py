@@ -78,6 +78,7 @@ def build_shown_text(
             "style": digest(style),
         },
         order="sorted",
+        enc_hook=str,  # of texts that another language lends
     ).decode()
     return ShownText(digest(content), language, policy.wording, content, style, state_asked(policy.scopes))
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from gateway.config import Config
 from gateway.consent.banner import offered_languages
+from gateway.consent.foreign_text import in_language
 from gateway.errors import ConfigError
 from gateway.resources import text_file, texts
 
 FALLBACK = "en"
 FOLDER = "texts"  # beside gateway.toml
-STATES = ("draft", "final")
+OF_LANGUAGE = {"status": ("draft", "final"), "direction": ("ltr", "rtl")}
 
 Words = dict[str, Any]
 
@@ -24,9 +25,10 @@ def load_wording(config: Config | None = None) -> dict[str, Words]:
     """All wording by language. Raises ConfigError for an operator's file that cannot be read or names what is no text."""
     found = {language: tomllib.loads(text_file(language).read_text("utf-8")) for language in texts()}
     whole = found[FALLBACK]
-    words = {language: _over(whole, own) for language, own in found.items()}
+    lent = _mark(whole)
+    words = {language: _over(whole if language == FALLBACK else lent, own) for language, own in found.items()}
     for file in _own_files(config):
-        words[file.stem] = _over(words.get(file.stem, whole), _read(file, whole))
+        words[file.stem] = _over(words.get(file.stem, lent), _read(file, whole))
     return words
 
 
@@ -59,6 +61,14 @@ def _over(below: Words, above: Words) -> Words:
     return {section: {**keys, **above.get(section, {})} for section, keys in below.items()}
 
 
+def _mark(words: Words) -> Words:
+    """The same words as texts of the language that others fall back to; what is said of the language itself is none."""
+    return {
+        section: keys if section == "language" else {key: in_language(text, FALLBACK) for key, text in keys.items()}
+        for section, keys in words.items()
+    }
+
+
 def _read(file: Path, whole: Words) -> Words:
     try:
         own = tomllib.loads(file.read_text("utf-8"))
@@ -71,8 +81,9 @@ def _read(file: Path, whole: Words) -> Words:
         for key, value in keys.items():
             if key not in known and (section, key) != ("language", "status"):
                 raise ConfigError(str(file), f"{section}.{key}", None, "is no text of this section")
-            if (section, key) == ("language", "status") and value not in STATES:
-                raise ConfigError(str(file), "language.status", str(value), f"wanted one of: {', '.join(STATES)}")
+            wanted = OF_LANGUAGE.get(key) if section == "language" else None
+            if wanted and value not in wanted:
+                raise ConfigError(str(file), f"language.{key}", str(value), f"wanted one of: {', '.join(wanted)}")
             if key in known:
                 _check_text(file, f"{section}.{key}", value, known[key])
     return own

@@ -3,9 +3,18 @@
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from gateway.consent.foreign_text import ForeignText
 from gateway.resources import template_folder
 from gateway.web.labels import name_countries
+
+
+def _say_language(value: object) -> object:
+    """A text that its page's language lacks is marked as what it is, for whoever hears the page."""
+    if isinstance(value, ForeignText):
+        return Markup('<span lang="{}" dir="auto">{}</span>').format(value.language, str(value))
+    return value
 
 
 class Pages:
@@ -20,8 +29,10 @@ class Pages:
             auto_reload=False,
             trim_blocks=True,
             lstrip_blocks=True,
+            finalize=_say_language,
         )
         self._environment.filters["country"] = name_countries
+        self._environment.filters["plain"] = str  # inside an attribute nothing can be marked
 
     def render(self, name: str, /, **context: object) -> str:
         """The HTML of template `name` ("banner.html", "console/overview.html")."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from gateway.config import Config, Site
 from gateway.consent.asked import state_asked
-from gateway.consent.banner import choose_language, direction, offered_languages
+from gateway.consent.banner import choose_language, offered_languages
 from gateway.consent.places import Place
 from gateway.consent.tags import PLACE_MARK, PageRewriter, Rewritten
 from gateway.policy import Service
@@ -103,7 +103,7 @@ class Placeholders:
             service=service,
             words={key: text.format(**_values(service, place)) for key, text in words.items()},
             lang=language,
-            dir=direction(language),
+            dir=self._wording.texts[language]["language"]["direction"],
         )
         return html.strip().encode("ascii", "xmlcharrefreplace")
 

@@ -190,7 +190,7 @@ class Public:
         texts = words[language].get("necessary", {})
         declaration = declare(site.id, site.policy, language, texts, self._since[site.id], timezone)
         if fields.get("format") == ["json"]:
-            await reply(send, 200, msgspec.json.encode(declaration), JSON)
+            await reply(send, 200, msgspec.json.encode(declaration, enc_hook=str), JSON)
             return
         page = self._desk.snippets.pages.render(
             "declaration.html",

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from gateway.config import Config, Site
-from gateway.consent.banner import direction, purpose_texts
+from gateway.consent.banner import purpose_texts
 from gateway.consent.decision import UNDECIDED, Decision
 from gateway.consent.shown_text import ShownText, build_shown_text
 from gateway.consent.wording import load_wording
@@ -127,7 +127,7 @@ class Snippets:
         return {
             "t": words,
             "lang": language,
-            "dir": direction(language),
+            "dir": words["language"]["direction"],
             "prefix": self._config.settings.prefix,
             "controller": site.policy.controller,
             "purposes": purpose_texts(site.policy, decision, language, words.get("necessary", {})),

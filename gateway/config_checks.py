@@ -10,6 +10,7 @@ from gateway.errors import ConfigError
 from gateway.policy import Policy
 from gateway.settings import DestinationConfig, Settings, SiteConfig
 from gateway.signing import MIN_KEY_BYTES
+from gateway.theme import check_theme
 
 REASON_LETTERS = 10
 KNOWN_KEYS = ("change-me", "changeme", "secret", "password", "example")  # so long that no random key holds one
@@ -85,6 +86,7 @@ def _check_sites(sites: tuple[SiteConfig, ...], file: str) -> None:
         seen.add(site.id)
         _check_hosts(site, hosts, file)
         hosts.update(site.hosts)
+        check_theme(site.theme, file)
         try:
             ZoneInfo(site.timezone)
         except (ZoneInfoNotFoundError, ValueError) as error:

@@ -15,6 +15,23 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table of the configuration file; unknown keys are errors."""
 
 
+class ThemeConfig(Section, frozen=True):
+    """How the banner looks, by what [sites.theme] says: colours as "#rrggbb" (empty: the gateway's own), corners in pixels.
+
+    There is one accent for all buttons; what each colour has to keep is checked when the configuration is read.
+    """
+
+    accent: str = ""
+    background: str = ""
+    text: str = ""
+    dark_accent: str = ""
+    dark_background: str = ""
+    dark_text: str = ""
+    radius: Annotated[int, Meta(ge=0)] = 12
+    font: Literal["own", "inherit"] = "own"
+    position: Literal["bar", "box"] = "bar"
+
+
 class SiteConfig(Section, frozen=True):
     """One site: its hosts (none: every host), its policy file, the time zone of its days, and what its pages' own scripts
     and other tools are told of consent."""
@@ -33,6 +50,7 @@ class SiteConfig(Section, frozen=True):
     honour_refusals: bool = True
     csp: Literal["enforce", "report", "off"] = "report"
     csp_extra: tuple[str, ...] = ()
+    theme: ThemeConfig = ThemeConfig()
 
 
 class ProxyConfig(Section, frozen=True):

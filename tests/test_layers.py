@@ -50,6 +50,7 @@ LAYERS = {
     "overlay": 0,
     "rollout": 0,
     "toml_text": 0,
+    "theme": 0,
     "event": 0,
     "ledger": 0,
     "geo": 0,

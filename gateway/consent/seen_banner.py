@@ -4,8 +4,9 @@ import re
 
 import msgspec
 
+from gateway.theme import Colour, contrast_between
+
 Box = tuple[float, float, float, float]  # left, top, width, height, in CSS pixels
-Colour = tuple[float, float, float]
 
 
 class SeenControl(msgspec.Struct, frozen=True):
@@ -72,10 +73,4 @@ def read_colour(css: str) -> Colour:
 
 def contrast_of(first: str, second: str) -> float:
     """The contrast of two computed colours, by WCAG."""
-    light, dark = sorted((_luminance(read_colour(first)), _luminance(read_colour(second))), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-def _luminance(colour: Colour) -> float:
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return contrast_between(read_colour(first), read_colour(second))

@@ -126,7 +126,7 @@ class Public:
             "granted": sorted(decision.granted),
             "services": sorted(decision.find_services()),
             "collect_url": self._desk.snippets.asset_url("collect.js"),
-            "css_url": self._desk.snippets.asset_url("banner.css"),
+            "css_url": self._desk.snippets.style_url(site),
             **self._desk.snippets.site_urls(site),
         }
         await reply(send, 200, msgspec.json.encode(state), JSON)

@@ -24,6 +24,7 @@ from gateway.web.content_policy import enforces
 from gateway.web.pages import Pages
 from gateway.web.placeholders import Placeholders
 from gateway.web.site_scripts import build_head, build_leave, head_tag
+from gateway.web.site_style import build_style
 
 MAX_REMEMBERED = 500  # letters of an address
 MAX_RENDERED = 1024  # snippets: visitors choose among services in many ways
@@ -47,6 +48,7 @@ class Snippets:
         self.texts = load_wording(config)
         self._leave = {site.id: build_leave(site.policy, assets) for site in config.sites}
         self.heads = {site.id: build_head(site, assets) for site in config.sites}
+        self._styles = {site.id: build_style(site, assets) for site in config.sites}
         self.placeholders = Placeholders(self, config)
         self._rendered: dict[tuple[str, str, str, bool], Template] = {}
         self._shown: dict[tuple[str, str], ShownText] = {}
@@ -55,9 +57,14 @@ class Snippets:
         """The address of a script or style; it changes with the content."""
         return f"{self._config.settings.prefix}assets/{self._assets[name].url_name}"
 
+    def style_url(self, site: Site) -> str:
+        """The address of the site's style sheet."""
+        return f"{self._config.settings.prefix}assets/{self._styles[site.id].url_name}"
+
     def site_assets(self) -> dict[str, Asset]:
-        """The scripts made for one site each, by the names under which they are served."""
-        return {asset.url_name: asset for asset in (*self._leave.values(), *self.heads.values()) if asset}
+        """The scripts and styles made for one site each, by the names under which they are served."""
+        made = (*self._leave.values(), *self.heads.values(), *self._styles.values())
+        return {asset.url_name: asset for asset in made if asset}
 
     def head(self, site: Site, decision: Decision) -> str:
         """What goes first into a page's head; empty on most sites."""
@@ -117,7 +124,7 @@ class Snippets:
         parts = self._parts(site, language, UNDECIDED)
         banner, preferences = self.render_layers(site, language)
         rendered = {"banner": banner, "preferences": preferences}
-        style = self._assets["banner.css"].body.decode()
+        style = self._styles[site.id].body.decode()
         return build_shown_text(
             site.id, language, site.policy, parts["purposes"], self.texts[language], rendered, style
         )
@@ -133,7 +140,7 @@ class Snippets:
             "purposes": purpose_texts(site.policy, decision, language, words.get("necessary", {})),
             "granted": sorted(decision.granted),
             "services": sorted(decision.find_services()),
-            "css_url": self.asset_url("banner.css"),
+            "css_url": self.style_url(site),
             "js_url": self.asset_url("consent.js"),
             "settings_url": self.asset_url("settings.js"),
         }
@@ -159,7 +166,7 @@ class Snippets:
         scripts = ["consent.js"] + (["collect.js"] if decision.counts else [])
         tags = "".join(f'<script defer src="{self.asset_url(name)}"></script>' for name in scripts)
         tags = tags.replace("<script ", f'<script data-gw="{escape(msgspec.json.encode(settings).decode())}" ', 1)
-        style = f'<link rel="stylesheet" href="{self.asset_url("banner.css")}">'
+        style = f'<link rel="stylesheet" href="{self.style_url(site)}">'
         return style + self._banner(site, language, decision) + tags
 
 

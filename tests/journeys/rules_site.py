@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -59,12 +60,12 @@ def _style(request: Request) -> Response:
 
 
 @contextmanager
-def open_rules_site(folder: Path) -> Iterator[str]:
+def open_rules_site(folder: Path, **site_settings: Any) -> Iterator[str]:
     """The site behind the gate, under the demo's policy; gives its address without a final slash."""
-    site = Starlette(routes=[Route("/hostile.css", _style), Route("/{path:path}", _page)])
+    pages = Starlette(routes=[Route("/hostile.css", _style), Route("/{path:path}", _page)])
     policy = config_file("demo/policy.toml").read_text("utf-8")
     limits = {"reserve_bytes": 0, "posts_per_minute": 100_000}
-    gate = ConsentMiddleware(site, ready_config(folder, {"limits": limits}, policy=policy))
+    gate = ConsentMiddleware(pages, ready_config(folder, {"limits": limits, "sites": [site_settings]}, policy=policy))
     server = LoopbackServer(gate)
     server.start()
     try:

@@ -6,8 +6,6 @@ from itertools import pairwise, product
 from typing import Any, Literal
 
 import pytest
-from axe_playwright_python.base import AxeResults
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.journeys.browsing import AGENT, open_browser
@@ -24,7 +22,6 @@ Scheme = Literal["light", "dark"]
 Looks = tuple[tuple[Scheme, int], ...]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 SIZES = ((320, 200), (320, 640), (820, 1100), (3840, 2160))
-LAYERS = {"banner": "/?lang={}", "preferences": "/_gw/preferences", "declaration": "/_gw/cookies"}
 WEIGHT = """layer => {
   const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
   const luminance = colour => {
@@ -199,27 +196,6 @@ def test_r18_nothing_is_kept_before_a_choice(browser: Browser, url: str) -> None
         page.get_by_role("button", name=REFUSE).click()
         expect(page.locator("#gw-banner")).to_have_count(0)
         assert [cookie.get("name") for cookie in page.context.cookies()] == ["gw_consent"]
-
-
-@pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize(
-    ("language", "looks"),
-    [("nl", (("light", 1280), ("dark", 320))), ("en", (("dark", 1280), ("light", 320)))],
-    ids=["nl", "en"],
-)
-def test_r23_axe_finds_nothing(browser: Browser, url: str, layer: str, language: str, looks: Looks) -> None:
-    """R23: no violation of WCAG 2.2 AA or of best practice on either layer or the declaration, light and dark, at 320
-    and 1280 pixels; and at 320 pixels nothing lies beside the screen."""
-    with opened(browser, url + LAYERS[layer].format(language), locale=language) as page:
-        for summary in page.locator("summary").all():
-            summary.click()
-        page.evaluate(Axe().axe_script)
-        for scheme, width in looks:
-            page.emulate_media(color_scheme=scheme)
-            page.set_viewport_size({"width": width, "height": 800})
-            found = AxeResults(page.evaluate("options => axe.run(options)", AXE))
-            assert found.violations_count == 0, found.generate_report()
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_r23_the_keyboard_is_enough(browser: Browser, url: str) -> None:

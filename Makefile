@@ -65,8 +65,8 @@ soak: assets tools ## the kill rounds of `make test`, 200 instead of 20
 bench: assets tools ## speed and memory, as printed in docs/performance.md
 	@$(BIN)/python -m bench $(ARGS)
 
-pictures: assets tools ## take the README's pictures anew, from a running demo
-	@$(BIN)/python scripts/pictures.py $(ARGS)
+pictures: assets tools ## take the pictures of README and docs anew, from a running demo
+	@$(BIN)/python -m scripts.pictures $(ARGS)
 
 assets: $(VENV)/dev.stamp ## bundle scripts and styles anew after a change in static/
 	@$(BIN)/python hatch_build.py

@@ -1,8 +1,8 @@
-"""Takes the README's pictures anew from a running demo: `make pictures`. Needs Chromium on the path.
+"""Takes the pictures of README and docs anew from a running demo: `make pictures`. Needs Chromium on the path.
 
-Writes docs/pictures/banner.png (the invented site with the banner, 1280 x 800) and docs/pictures/report.png (the
-operator's overview of a week, 1280 wide). The demo's visitors come within seconds; so that the chart shows how days
-look, their visits are then laid over the seven days up to today.
+Writes docs/pictures/banner.png (the invented site with the banner, 1280 x 800), docs/pictures/report.png (the
+operator's overview of a week, 1280 wide), and those of `consent_pictures`. The demo's visitors come within seconds; so
+that the chart shows how days look, their visits are then laid over the seven days up to today.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from gateway.demo.people import plan_visits
 from gateway.demo.run import local_day, settle, walk_all
 from gateway.demo.stage import OPERATOR, Stage, open_stage
 from gateway.keeper import STORE_FILE
+from scripts.consent_pictures import take_consent_pictures
 
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 MAX_BYTES = 300_000
@@ -63,11 +64,12 @@ def spread_visits(store: Path, chance: random.Random) -> None:
 
 
 def take_pictures(stage: Stage, out: Console) -> int:
-    """Both pictures; 1 when one is too large for a README."""
+    """All pictures; 1 when one is too large for a page."""
     with sync_playwright() as playwright:
         found = next(filter(None, map(shutil.which, BROWSERS)), None)
         browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
         pictures = [take_banner(browser, stage), take_report(browser, stage)]
+        pictures += take_consent_pictures(browser, stage, PICTURES)
         browser.close()
     for picture in pictures:
         out.print(f"{picture.relative_to(Path.cwd())}: {picture.stat().st_size / 1000:.0f} kB", highlight=False)

@@ -27,6 +27,7 @@ from tests.test_documented import fields_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+MIN_WORDS, MAX_PICTURE = 8, 300_000  # bytes
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 TABLES = ("sites", "analytics.topics", "accepted_findings")  # arrays of tables: not from the environment
@@ -207,3 +208,17 @@ def anchors(file: Path) -> set[str]:
     """The anchors that headings of a page get: small letters, hyphens for spaces, no other signs."""
     headings = re.findall(r"^#+ (.+)$", file.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pictures_are_told_to_who_does_not_see_them(page: Path) -> None:
+    """Each picture of a page has words in its place that say what there is to see, and is no burden to load."""
+    for words, target in re.findall(r"!\[([^\]]*)\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        assert len(words.split()) >= MIN_WORDS, target
+        assert (page.parent / target).stat().st_size <= MAX_PICTURE, target
+
+
+def test_every_picture_stands_in_a_page() -> None:
+    """None lies about of which no page makes use."""
+    told = "".join(page.read_text("utf-8") for page in PAGES)
+    assert [one.name for one in (ROOT / "docs/pictures").iterdir() if f"pictures/{one.name})" not in told] == []

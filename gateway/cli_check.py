@@ -60,11 +60,12 @@ def check(
 def find_live_site(config: Config, url: str) -> Site:
     """The site that an address belongs to. Raises ConfigError where there is none, or it asks nobody."""
     site = config.find_site(host_of_url(check_url(url)))
-    if site is None or not site.enforce:
-        wanted = (
-            "is a host of no site" if site is None else f"the site {site.id} is only observed: there is no banner yet"
-        )
-        raise ConfigError("command line", "--url", url, wanted)
+    if site is None:
+        raise ConfigError("command line", "--url", url, "is a host of no site")
+    if not site.enforce:
+        raise ConfigError("command line", "--url", url, f"the site {site.id} is only observed: there is no banner yet")
+    if not site.policy.optional:
+        raise ConfigError("command line", "--url", url, f"the site {site.id} asks for nothing: there is no banner")
     return site
 
 

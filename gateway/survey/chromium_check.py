@@ -49,10 +49,10 @@ class Target(NamedTuple):
 
 
 def measure_own(program: str, config: Config, tell: Tell) -> Iterator[tuple[Site, Measured]]:
-    """Each site, on a page of ours, in every language that it offers. Raises LookFailed."""
+    """Each site that asks for anything, on a page of ours, in every language that it offers. Raises LookFailed."""
     written = load_wording(config)
     with open_chromium(program) as browser:
-        for site in config.sites:
+        for site in (one for one in config.sites if one.policy.optional):
             with open_check_stage(config, site) as stage:
                 pages = {one: f"{stage.url}/{one}" for one in offered_languages(site.policy, written)}
                 target = Target(stage.site, pages, config.settings.prefix, stage)

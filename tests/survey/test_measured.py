@@ -14,6 +14,7 @@ from gateway.consent.measured import Look, Measured, MeasuredButton, Visit
 from gateway.consent.measured_rules import judge_measured
 from gateway.consent.rule_findings import CHECKS
 from gateway.demo.loopback import LoopbackServer
+from gateway.errors import ConfigError
 from tests.example_site import POLICY_TOML, write_site
 from tests.web.gated_site import HTML, Answer, ready_config
 
@@ -145,7 +146,19 @@ def test_where_there_is_no_browser_it_is_said(tmp_path: Path, monkeypatch: pytes
 def test_an_address_has_to_be_a_site_that_asks(tmp_path: Path, settings: str, wanted: str) -> None:
     """--url with a host of nobody, or of a site that is only observed, is an error that says so."""
     folder = write(tmp_path, settings + "\n")
-    with pytest.raises(Exception, match=wanted):
+    with pytest.raises(ConfigError, match=wanted):
+        CliRunner().invoke(cli.app, ["check", "--url", "http://127.0.0.1:9/", "-c", folder], catch_exceptions=False)
+
+
+@pytest.mark.browser
+def test_a_site_that_asks_for_nothing_is_not_measured(tmp_path: Path) -> None:
+    """A policy with what is necessary alone has no banner, and nothing to measure at it."""
+    folder = write(tmp_path)
+    (tmp_path / "policy.toml").write_text("purposes = []\n" + POLICY_TOML.partition("[[purposes]]")[0], "utf-8")
+    status, found = check("-c", folder)
+    assert status == 0
+    assert [one["check"] for one in found if one["where"].startswith("browser: ")] == []
+    with pytest.raises(ConfigError, match="asks for nothing"):
         CliRunner().invoke(cli.app, ["check", "--url", "http://127.0.0.1:9/", "-c", folder], catch_exceptions=False)
 
 

@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from gateway.analytics.metrics import DIMENSIONS, METRICS
 from gateway.cli import app
 from gateway.destinations import sender
+from gateway.destinations.base import Telling
 from gateway.destinations.outbox import Reason, State
 from gateway.destinations.webhook import Webhook, encode_body
 from gateway.event import Event
@@ -139,7 +140,7 @@ def test_the_example_of_a_webhook_is_what_is_sent(monkeypatch: pytest.MonkeyPatc
     exec(compile(source, "docs/destinations.md", "exec"), receiver)
     purposes, url = ("marketing",), "https://crm.example.org/hooks/gateway"
     config = DestinationConfig(name="crm", kind="webhook", url=url, secret="env:X", purposes=purposes)
-    request = Webhook(config, SECRET).build(sent, "5d1f0c9a7be34426a08e1b7c93f2d650", time.time())
+    request = Webhook(config, SECRET).build([Telling("5d1f0c9a7be34426a08e1b7c93f2d650", sent, "")], time.time())
     with TestClient(receiver["app"]) as client:
         assert client.post("/hooks/gateway", content=request.body, headers=request.headers).status_code == 204
         assert client.post("/hooks/gateway", content=b"{}", headers=request.headers).status_code == 401

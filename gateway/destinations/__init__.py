@@ -31,6 +31,9 @@ def _build(config: DestinationConfig, environment: Mapping[str, str], folder: Pa
     if kind is None:
         wanted = f"is no kind of destination; known: {', '.join(sorted(DESTINATIONS))}"
         raise ConfigError(FILE, f"{config.name}.kind", config.kind, wanted)
+    if config.expire_hours > kind.longest_hours:
+        wanted = f"wanted at most {kind.longest_hours}: what is older is of no use to {config.kind}"
+        raise ConfigError(FILE, f"{config.name}.expire_hours", str(config.expire_hours), wanted)
     return kind(config, read_secret(config, environment, folder))
 
 

@@ -1,12 +1,18 @@
-"""What a destination is: pure functions from an event to a request, and from an answer to a verdict.
+"""What a destination is: pure functions from events to a request, and from an answer to a verdict.
 
 A destination knows its wire format and nothing else. It opens no connection, reads no clock, asks for no
 consent: the outbox does the asking, the sender does the sending. All times are epoch seconds, UTC.
+
+A new kind is a class under `Destination`: `build` and `judge` are its own, the rest has a default. A conversation
+of several requests (find, then delete) goes step by step: `judge` answers with the next request instead of a
+verdict, and reads in `OutgoingRequest.step` and `memo` where it stands.
 """
 
+import hashlib
+import hmac
 from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
-from typing import Protocol
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -14,17 +20,52 @@ from gateway.event import Event
 from gateway.settings import DestinationConfig
 
 RETRY_AFTER_CAP_SECONDS = 24 * 3600.0
-# a wait is lengthened by up to this part of itself, so that what failed together does not return together
-SPREAD = 0.2
+LEAST_WAIT_SECONDS = 1.0
+WISH_SPREAD = 0.1
+MINUTE, HOUR = 60.0, 3600.0
+DAILY: tuple[float, ...] = (
+    0.0,
+    5.0,
+    30.0,
+    *(minutes * MINUTE for minutes in (5, 30)),
+    *(2 * HOUR, 6 * HOUR, 12 * HOUR),
+)
+
+
+class Telling(msgspec.Struct, frozen=True):
+    """One event to be told. `event_id` stays the same over all attempts: the receiver's key for telling a repeat.
+
+    `subject` stands for the consent under which it was recorded, at this destination alone (see `make_subject`).
+    """
+
+    event_id: str
+    event: Event
+    subject: str
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """What a destination is to be told about somebody: that a consent was withdrawn, or that all is to be erased.
+
+    `purposes` are those taken back, of those that the destination needs. `notice_id` stays the same over all attempts.
+    """
+
+    notice_id: str
+    kind: Literal["withdrawal", "erasure"]
+    site: str
+    subject: str
+    purposes: tuple[str, ...]
+    at: float
 
 
 class OutgoingRequest(msgspec.Struct, frozen=True):
-    """One HTTP request, ready to be written."""
+    """One HTTP request, ready to be written. `step` and `memo` are for `judge`; neither is ever sent."""
 
     method: str
     url: str
     headers: dict[str, str]
     body: bytes
+    step: str = ""
+    memo: str = ""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -45,45 +86,112 @@ class Unsent(msgspec.Struct, frozen=True):
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """The receiver accepted the event."""
+    """The receiver accepted it."""
+
+    detail: str = ""
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """Try again. `after`: the seconds that the receiver asked us to wait, or None."""
+    """A passing failure: try again. `after`: the seconds that the receiver asked us to wait, or None."""
 
     reason: str
     after: float | None = None
 
 
+class Throttled(msgspec.Struct, frozen=True):
+    """Too much: the whole destination rests until then (epoch seconds). It costs the delivery no attempt."""
+
+    reason: str
+    until: float
+
+
+class Renew(msgspec.Struct, frozen=True):
+    """The credentials have run out: `renew` them once, by one delivery for all, and try again. Costs no attempt."""
+
+    reason: str
+
+
+class Misconfigured(msgspec.Struct, frozen=True):
+    """Only the operator can mend it: the destination rests until it is resumed, what is queued stays."""
+
+    reason: str
+
+
+class Split(msgspec.Struct, frozen=True):
+    """The receiver refused a batch as a whole: try each of its deliveries by itself. Alone, it is `Dead`."""
+
+    reason: str
+
+
 class Dead(msgspec.Struct, frozen=True):
-    """Never try this delivery again. `disable`: nor any other of this destination, until the next start."""
+    """Never try this delivery again. `disable`: nor any other of this destination, until it is resumed."""
 
     reason: str
     disable: bool = False
 
 
-Verdict = Delivered | Retry | Dead
+Verdict = Delivered | Retry | Throttled | Renew | Misconfigured | Split | Dead
+# for a batch whose receiver tells its events apart: one verdict each, in the order of the batch
+Judgement = Verdict | Sequence[Verdict] | OutgoingRequest
 
 
-class Destination(Protocol):
-    """A receiver of consented events. `schedule`: seconds to wait before each attempt, the first included."""
+class Destination:
+    """A receiver of consented events. `schedule`: seconds to wait before each attempt, the first included.
 
-    config: DestinationConfig
-    schedule: Sequence[float]
+    `batch_size`: the most events in one request. `longest_hours`: older events are of no use there; an
+    `expire_hours` above it does not start. `cannot_undo`: what no request can take back, said in each receipt.
+    """
+
+    schedule: Sequence[float] = DAILY
+    batch_size: ClassVar[int] = 1
+    longest_hours: ClassVar[int] = 24 * 31
+    cannot_undo: ClassVar[str] = ""
 
     def __init__(self, config: DestinationConfig, secret: str) -> None:
         """Raises ConfigError for a URL or secret that must not be used."""
+        self.config = config
 
-    def build(self, event: Event, event_id: str, now: float) -> OutgoingRequest:
-        """The request that tells of this event. Pure. `event_id` stays the same over all attempts.
+    def key_of(self, telling: Telling) -> str:
+        """What the events of one request have in common. Default: whose they are."""
+        return telling.subject
 
-        Raises DestinationError for an event that can never be told in this format.
+    def build(self, batch: Sequence[Telling], now: float) -> OutgoingRequest:
+        """The request that tells of these events: 1 to `batch_size`, one `key_of`, in the order recorded. Pure.
+
+        Raises DestinationError for events that can never be told in this format; of a batch, each is then tried
+        by itself.
         """
-        ...
+        raise NotImplementedError
 
-    def judge(self, reply: Reply, now: float) -> Verdict:
-        """What an answer means. Pure."""
-        ...
+    def judge(self, request: OutgoingRequest, reply: Reply, now: float) -> Judgement:
+        """What an answer means: a verdict for all, one for each, or the next request of the same conversation."""
+        raise NotImplementedError
+
+    def withdraw(self, notice: Notice, now: float) -> OutgoingRequest | None:
+        """What to send when a consent is withdrawn or a subject erased; None where nothing can be asked for.
+
+        Its answers go to `judge`, which tells by `step` that it is no event's. Pure.
+        """
+        return None
+
+    def renew(self, now: float) -> OutgoingRequest | None:
+        """The request for new credentials; None for kinds that need none, or while the present ones are good.
+
+        Called before the first request, and after a `Renew` verdict (with `forget` in between).
+        """
+        return None
+
+    def forget(self) -> None:
+        """The present credentials were refused."""
+
+    def take(self, reply: Reply, now: float) -> Verdict:
+        """Keep the credentials that came: `Delivered`, or what went wrong."""
+        return Misconfigured("no_credentials")
+
+
+def make_subject(key: bytes, destination: str, consent_id: str) -> str:
+    """32 hexadecimal digits that stand for a consent at one destination: the same each time, and no way back."""
+    return hmac.digest(key, f"subject {destination} {consent_id}".encode(), hashlib.sha256).hex()[:32]
 
 
 def parse_retry_after(value: str, now: float) -> float | None:
@@ -101,8 +209,10 @@ def parse_retry_after(value: str, now: float) -> float | None:
 def retry_in(schedule: Sequence[float], attempts: int, after: float | None, chance: float) -> float | None:
     """Seconds until the next attempt when `attempts` have failed, or None when the schedule is spent.
 
-    A receiver's own wish (`after`) lengthens the wait, never shortens it. `chance` is random, in [0, 1).
+    Full jitter: anything up to the scheduled wait, so that what failed together does not return together. A
+    receiver's own wish (`after`) is waited for in full, and spread over a tenth more. `chance` is random, in [0, 1).
     """
     if attempts >= len(schedule):
         return None
-    return max(schedule[attempts], after or 0.0) * (1 + SPREAD * chance)
+    wished = (after or 0.0) * (1 + WISH_SPREAD * chance)
+    return max(schedule[attempts] * chance, min(LEAST_WAIT_SECONDS, schedule[attempts]), wished)

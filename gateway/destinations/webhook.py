@@ -27,11 +27,15 @@ import msgspec
 
 from gateway.destinations.addresses import find_url_fault
 from gateway.destinations.base import (
+    HOUR,
+    MINUTE,
     Dead,
     Delivered,
+    Destination,
     OutgoingRequest,
     Reply,
     Retry,
+    Telling,
     Verdict,
     parse_retry_after,
 )
@@ -45,10 +49,9 @@ SECRET_BYTES = range(24, 65)
 MIN_DIFFERENT_BYTES = 12
 BODY_CAP_BYTES = 20_000
 NOT_IN_TYPE = re.compile(r"[^A-Za-z0-9_.]")
-MINUTE, HOUR = 60.0, 3600.0
 
 
-class Webhook:
+class Webhook(Destination):
     """One endpoint. `secret` is one `whsec_...`, or several, newest first and separated by spaces, while they
     rotate: then each request carries a signature by each."""
 
@@ -62,12 +65,13 @@ class Webhook:
         if fault is not None:
             shown = "…" if "@" in config.url else config.url
             raise ConfigError(FILE, f"{config.name}.url", shown, fault)
-        self.config = config
+        super().__init__(config, secret)
         self._keys = parse_secrets(secret, config.name)
 
-    def build(self, event: Event, event_id: str, now: float) -> OutgoingRequest:
+    def build(self, batch: Sequence[Telling], now: float) -> OutgoingRequest:
         """The signed POST for one event."""
-        body = encode_body(event)
+        [telling] = batch
+        body, event_id = encode_body(telling.event), telling.event_id
         stamp = str(int(now))
         headers = {
             "content-type": "application/json",
@@ -77,7 +81,7 @@ class Webhook:
         }
         return OutgoingRequest("POST", self.config.url, headers, body)
 
-    def judge(self, reply: Reply, now: float) -> Verdict:
+    def judge(self, request: OutgoingRequest, reply: Reply, now: float) -> Verdict:
         """2xx is success whatever the body; see the module's text for the rest."""
         if 200 <= reply.status < 300:
             return Delivered()

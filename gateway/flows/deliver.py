@@ -19,7 +19,17 @@ import msgspec
 from sqlalchemy import Engine
 
 from gateway.database import reading
-from gateway.destinations.base import Dead, Destination, OutgoingRequest, Retry, Unsent, Verdict, retry_in
+from gateway.destinations.base import (
+    Dead,
+    Delivered,
+    Destination,
+    OutgoingRequest,
+    Retry,
+    Telling,
+    Unsent,
+    Verdict,
+    retry_in,
+)
 from gateway.destinations.group_commit import GroupCommit
 from gateway.destinations.outbox import (
     Leased,
@@ -198,7 +208,8 @@ class Deliverer:
         if isinstance(answer, Unsent):
             return Retry(answer.reason)
         try:
-            return lane.destination.judge(answer, self._clock())
+            judged = lane.destination.judge(request, answer, self._clock())
+            return judged if isinstance(judged, Delivered | Retry | Dead) else Retry(FAULT)
         except Exception as error:  # a door: an answer nobody foresaw is no success
             self._log_fault(lane, error)
             return Retry(FAULT)
@@ -207,7 +218,7 @@ class Deliverer:
         """An event that makes a destination's code fail is set aside; it must not stop the others."""
         try:
             event = msgspec.json.decode(started.payload, type=Event)
-            return lane.destination.build(event, started.event_id, self._clock())
+            return lane.destination.build([Telling(started.event_id, event, "")], self._clock())
         except msgspec.DecodeError:
             return Dead(UNREADABLE)
         except DestinationError:

@@ -1,6 +1,7 @@
 """Ready destinations from a configuration, or an error that says what is wrong and shows no secret."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,7 @@ def test_secrets_come_from_environment_and_files(tmp_path: Path) -> None:
     ("changes", "key"),
     [
         ({"kind": "carrier_pigeon"}, "hook.kind"),
+        ({"expire_hours": 24 * 31 + 1}, "hook.expire_hours"),
         ({"secret": "env:MISSING"}, "hook.secret"),
         ({"secret": "env:EMPTY"}, "hook.secret"),
         ({"secret": "env:"}, "hook.secret"),
@@ -37,7 +39,7 @@ def test_secrets_come_from_environment_and_files(tmp_path: Path) -> None:
         ({"url": "https://me:hidden@hooks.example.org/in"}, "hook.url"),
     ],
 )
-def test_a_bad_destination_does_not_start(tmp_path: Path, changes: dict[str, str], key: str) -> None:
+def test_a_bad_destination_does_not_start(tmp_path: Path, changes: dict[str, Any], key: str) -> None:
     """Unknown kinds, missing secrets, secrets in the file itself, bad URLs: the key is named, no secret shown."""
     (tmp_path / "binary.secret").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError) as caught:

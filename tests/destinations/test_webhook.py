@@ -10,13 +10,26 @@ import standardwebhooks
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.destinations.base import Dead, Delivered, Reply, Retry, Verdict, parse_retry_after, retry_in
+from gateway.destinations.base import (
+    Dead,
+    Delivered,
+    OutgoingRequest,
+    Reply,
+    Retry,
+    Telling,
+    Verdict,
+    make_subject,
+    parse_retry_after,
+    retry_in,
+)
 from gateway.destinations.webhook import Webhook, parse_secrets, sign
 from gateway.errors import ConfigError, DestinationError
 from gateway.event import Event
 from tests.destinations.rows import NOW, OTHER_SECRET, SECRET, make_config, make_event
 
 EVENT_ID = "0123456789abcdef0123456789abcdef"
+SUBJECT = make_subject(b"k" * 32, "hook", "c1")
+SENT = OutgoingRequest("POST", "https://hooks.example.org/in", {}, b"{}")
 
 
 def verify(secret: str, headers: dict[str, str], body: bytes) -> None:
@@ -26,7 +39,7 @@ def verify(secret: str, headers: dict[str, str], body: bytes) -> None:
 
 def judge(status: int, headers: dict[str, str] | None = None) -> Verdict:
     """The verdict on an answer with this status."""
-    return Webhook(make_config(), SECRET).judge(Reply(status, headers or {}, b""), NOW)
+    return Webhook(make_config(), SECRET).judge(SENT, Reply(status, headers or {}, b""), NOW)
 
 
 def test_the_published_test_vector() -> None:
@@ -39,7 +52,7 @@ def test_the_published_test_vector() -> None:
 def test_the_library_verifies_a_request() -> None:
     """A built request is a JSON POST that the published library accepts, and refuses when anything is changed."""
     now = time.time()
-    request = Webhook(make_config(), SECRET).build(make_event(), EVENT_ID, now)
+    request = Webhook(make_config(), SECRET).build([Telling(EVENT_ID, make_event(), SUBJECT)], now)
     assert (request.method, request.url) == ("POST", "https://hooks.example.org/in")
     assert request.headers["content-type"] == "application/json"
     assert request.headers["webhook-timestamp"] == str(int(now))
@@ -55,7 +68,9 @@ def test_the_library_verifies_a_request() -> None:
 
 def test_while_secrets_rotate_either_verifies() -> None:
     """With two secrets the request carries two signatures, and receivers with either one accept it."""
-    request = Webhook(make_config(), f"{OTHER_SECRET} {SECRET}").build(make_event(), EVENT_ID, time.time())
+    request = Webhook(make_config(), f"{OTHER_SECRET} {SECRET}").build(
+        [Telling(EVENT_ID, make_event(), SUBJECT)], time.time()
+    )
     verify(SECRET, request.headers, request.body)
     verify(OTHER_SECRET, request.headers, request.body)
 
@@ -63,14 +78,14 @@ def test_while_secrets_rotate_either_verifies() -> None:
 def test_a_secret_without_padding_is_read_as_the_library_reads_it() -> None:
     """Base64 may come without its `=` at the end."""
     bare = "whsec_" + base64.b64encode(bytes(range(25))).decode().rstrip("=")
-    request = Webhook(make_config(), bare).build(make_event(), EVENT_ID, time.time())
+    request = Webhook(make_config(), bare).build([Telling(EVENT_ID, make_event(), SUBJECT)], time.time())
     verify(bare, request.headers, request.body)
 
 
 def test_the_id_stays_and_the_timestamp_is_the_attempts() -> None:
     """A later attempt has the same id and body, and its own timestamp and signature."""
     hook = Webhook(make_config(), SECRET)
-    first, second = (hook.build(make_event(), EVENT_ID, at) for at in (NOW, NOW + 305.9))
+    first, second = (hook.build([Telling(EVENT_ID, make_event(), SUBJECT)], at) for at in (NOW, NOW + 305.9))
     assert first.body == second.body
     assert first.headers["webhook-id"] == second.headers["webhook-id"] == EVENT_ID
     assert second.headers["webhook-timestamp"] == str(int(NOW) + 305)
@@ -79,7 +94,7 @@ def test_the_id_stays_and_the_timestamp_is_the_attempts() -> None:
 
 def test_the_body_tells_the_event() -> None:
     """Type, time in RFC 3339, and the event's fields; the visitor key as hexadecimal text; nothing empty."""
-    request = Webhook(make_config(), SECRET).build(make_event(1_780_000_000.25), EVENT_ID, NOW)
+    request = Webhook(make_config(), SECRET).build([Telling(EVENT_ID, make_event(1_780_000_000.25), SUBJECT)], NOW)
     body = json.loads(request.body)
     assert (body["type"], body["timestamp"]) == ("page_view", "2026-05-28T20:26:40.250Z")
     assert body["data"] == {
@@ -101,7 +116,7 @@ def test_no_text_of_an_event_reaches_a_header(text: str, kind: str) -> None:
     """Whatever an event holds, headers and URL are ours, and the type has no character but the allowed ones."""
     event = make_event(kind=kind, path="/" + text, topic=text, props={text: text})
     try:
-        request = Webhook(make_config(), SECRET).build(event, EVENT_ID, NOW)
+        request = Webhook(make_config(), SECRET).build([Telling(EVENT_ID, event, SUBJECT)], NOW)
     except DestinationError:
         return
     signature = request.headers.pop("webhook-signature")
@@ -131,7 +146,7 @@ def test_no_text_of_an_event_reaches_a_header(text: str, kind: str) -> None:
 def test_an_event_that_cannot_be_told_is_refused(event: Event) -> None:
     """Too large, no Unicode, no possible time: a DestinationError, which makes the delivery dead."""
     with pytest.raises(DestinationError):
-        Webhook(make_config(), SECRET).build(event, EVENT_ID, NOW)
+        Webhook(make_config(), SECRET).build([Telling(EVENT_ID, event, SUBJECT)], NOW)
 
 
 @pytest.mark.parametrize(
@@ -190,8 +205,7 @@ def test_any_retry_after_is_read_or_ignored(text: str) -> None:
 def test_the_schedule_is_the_standards() -> None:
     """Ten attempts: at once, then after 5 s, 5 min, 30 min, 2, 5, 10, 14, 20 and 24 hours."""
     assert list(Webhook.schedule) == [0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400]
-    waits = [retry_in(Webhook.schedule, attempts, None, 0.0) for attempts in range(1, 11)]
-    assert waits == [*Webhook.schedule[1:], None]
+    assert [retry_in(Webhook.schedule, attempts, None, 0.0) for attempts in range(1, 11)] == [1.0] * 9 + [None]
 
 
 @given(
@@ -200,11 +214,18 @@ def test_the_schedule_is_the_standards() -> None:
     chance=st.floats(0, 1, exclude_max=True),
 )
 def test_a_wait_is_spread_and_never_shorter_than_asked(attempts: int, after: float | None, chance: float) -> None:
-    """At least the schedule's wait and the receiver's, at most a fifth more."""
-    least = max(Webhook.schedule[attempts], after or 0)
+    """Full jitter: anything up to the schedule's wait, at least a second, and all of what the receiver wished for."""
     wait = retry_in(Webhook.schedule, attempts, after, chance)
     assert wait is not None
-    assert least <= wait <= least * 1.2
+    assert max(1.0, after or 0) <= wait <= max(Webhook.schedule[attempts], (after or 0) * 1.1)
+
+
+def test_a_subject_says_nothing_and_differs_by_destination() -> None:
+    """What stands for a consent at one destination is the same each time, and another one elsewhere."""
+    made = {make_subject(key, name, one) for key in (b"a" * 32, b"b" * 32) for name in "xy" for one in ("c1", "c2")}
+    assert len(made) == 8
+    assert make_subject(b"a" * 32, "x", "c1") in made
+    assert all(len(subject) == 32 and "c1" not in subject for subject in made)
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,11 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from gateway.database import transaction
-from gateway.destinations.base import Destination, OutgoingRequest
+from gateway.destinations.base import Destination, OutgoingRequest, Telling
 from gateway.destinations.figures import queue_figures
 from gateway.destinations.outbox import Delivery, lease, start, withdraw
 from gateway.destinations.webhook import Webhook
 from gateway.errors import DestinationError
-from gateway.event import Event
 from gateway.flows.deliver import Deliverer
 from tests.destinations.rows import (
     OTHER_SECRET,
@@ -339,13 +338,14 @@ def test_no_more_at_once_than_allowed(engine: Engine) -> None:
 class Moody(Webhook):
     """Refuses some events, and fails over others."""
 
-    def build(self, event: Event, event_id: str, now: float) -> OutgoingRequest:
+    def build(self, batch: Sequence[Telling], now: float) -> OutgoingRequest:
         """As the real one, for most."""
+        event = batch[0].event
         if event.topic == "refused":
             raise DestinationError("cannot be told")
         if event.topic == "poison":
             raise ZeroDivisionError(event.path)
-        return super().build(event, event_id, now)
+        return super().build(batch, now)
 
 
 def test_a_poisoned_event_is_set_aside_alone(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:

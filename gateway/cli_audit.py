@@ -1,5 +1,6 @@
 """`gateway audit`: what a regulator's browser would see of a website, before, after refusing, accepting, withdrawing."""
 
+import os
 import sys
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +16,7 @@ from gateway.cli_init import ResolveOption, check_resolve, show_progress
 from gateway.consent.audit_evidence import Evidence
 from gateway.consent.audit_knowledge import Knowledge, load_knowledge
 from gateway.consent.audit_rules import judge
+from gateway.consent.findings_language import Speaker, choose_findings_language
 from gateway.errors import ConfigError, LookFailed
 from gateway.resources import config_file
 from gateway.survey.audit_report import Report, build_report, write_json, write_page
@@ -25,6 +27,16 @@ from gateway.survey.outside import load_outside
 out = Console(emoji=False)
 COLOURS = {"error": "bold red", "warning": "yellow", "notice": "cyan"}
 VISITS = 6  # about so many times are the pages opened
+
+
+class Lang(StrEnum):
+    """The languages of findings."""
+
+    EN = "en"
+    NL = "nl"
+
+
+LangOption = Annotated[Lang | None, typer.Option(help="Language of the findings; none: the machine's, else English.")]
 
 
 class FailOn(StrEnum):
@@ -40,6 +52,7 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     pages: Annotated[int, typer.Option(min=1, max=20, help="How many pages each visit opens.")] = 3,
     fail_on: Annotated[FailOn, typer.Option(help="The level of finding that makes the exit status 1.")] = FailOn.ERROR,
+    lang: LangOption = None,
     resolve: ResolveOption = None,
 ) -> None:
     """Visit a website four times as a fresh visitor and hold it against the rules of the regulators.
@@ -52,14 +65,16 @@ def audit(
     catalogue = load_outside()
     findings = judge(evidence, catalogue, knowledge.patterns)
     report = build_report(evidence, findings, catalogue, datetime.now().astimezone().isoformat(" ", "minutes"))
+    speaker = Speaker(choose_findings_language(lang and lang.value, os.environ))
     if output is not None:
-        _save(output, report, evidence, knowledge)
+        _save(output, report, write_page(report, evidence, knowledge, speaker))
     if as_json:
         sys.stdout.write(write_json(report).decode())
     else:
-        _print(report, knowledge)
+        _print(report, knowledge, speaker)
         if output is not None:
-            out.print(f"\nThe whole report: {output / 'audit.html'}", highlight=False, soft_wrap=True)
+            said = speaker.say("The whole report")
+            out.print(f"\n{said}: {output / 'audit.html'}", highlight=False, soft_wrap=True)
     raise typer.Exit(1 if report.fails(fail_on.value) else 0)
 
 
@@ -74,36 +89,37 @@ def _visit(url: str, pages: int, knowledge: Knowledge, resolve: list[str]) -> Ev
     return seen
 
 
-def _save(folder: Path, report: Report, evidence: Evidence, knowledge: Knowledge) -> None:
+def _save(folder: Path, report: Report, page: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "audit.html").write_text(write_page(report, evidence, knowledge), "utf-8")
+        (folder / "audit.html").write_text(page, "utf-8")
         (folder / "audit.json").write_bytes(write_json(report))
     except OSError as error:
         raise ConfigError("command line", "--output", str(folder), f"cannot be written ({error.strerror})") from error
 
 
-def _print(report: Report, knowledge: Knowledge) -> None:
+def _print(report: Report, knowledge: Knowledge, speaker: Speaker) -> None:
+    say = speaker.say
     visits = Table(box=None, pad_edge=False)
     for heading in ("visit", "pages", "clicks", "cookies", "storage", "other hosts", "not necessary or unknown"):
-        visits.add_column(heading, justify="left" if heading == "visit" else "right")
+        visits.add_column(say(heading), justify="left" if heading == "visit" else "right")
     for phase in report.phases:
         numbers = (len(phase.pages), phase.clicks, len(phase.cookies), len(phase.storage), len(phase.requests))
         if phase.done:
-            visits.add_row(phase.title, *map(str, numbers), str(phase.optional))
+            visits.add_row(say(phase.title), *map(str, numbers), str(phase.optional))
         else:
-            visits.add_row(phase.title, "could not be done")
+            visits.add_row(say(phase.title), say("could not be done"))
     out.print(visits)
     out.print()
     if report.findings:
         findings = Table(box=None, pad_edge=False)
         for heading in ("level", "rule", "what", "seen"):
-            findings.add_column(heading, overflow="fold", no_wrap=heading in ("level", "rule"))
+            findings.add_column(say(heading), overflow="fold", no_wrap=heading in ("level", "rule"))
         for one in report.findings:
             more = f" (+{len(one.proof) - 1})" if len(one.proof) > 1 else ""
-            seen = Text((one.proof[0][:110] + more) if one.proof else knowledge.rules[one.rule][0])
-            findings.add_row(Text(one.level, COLOURS[one.level]), one.rule, one.what, seen)
+            seen = Text((say(one.proof[0])[:110] + more) if one.proof else say(knowledge.rules[one.rule][0]))
+            findings.add_row(Text(say(one.level), COLOURS[one.level]), one.rule, say(one.what), seen)
         out.print(findings)
         out.print()
-    said = ", ".join(f"{count} {level}{'' if count == 1 else 's'}" for level, count in report.counts.items())
-    out.print(f"{report.url}: {said if report.findings else 'clean'}", highlight=False, soft_wrap=True)
+    said = ", ".join(speaker.count(count, level) for level, count in report.counts.items())
+    out.print(f"{report.url}: {said if report.findings else say('clean')}", highlight=False, soft_wrap=True)

@@ -10,10 +10,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gateway.cli_audit import LangOption
 from gateway.cli_init import ResolveOption, check_resolve, show_progress
 from gateway.cli_ledger import ConfigOption
 from gateway.cli_policy import print_would_hold
 from gateway.config import Config, Site, load_config
+from gateway.consent.findings_language import Speaker, choose_findings_language, translate
 from gateway.consent.measured_rules import judge_measured
 from gateway.consent.rule_findings import LINT_LEVELS, MEASURED, RuleFinding, find
 from gateway.consent.seen import host_of_url
@@ -35,6 +37,7 @@ def check(
         str, typer.Option(help="Measure on this page, where the gateway runs, and not on one of ours.")
     ] = "",
     browser: Annotated[bool, typer.Option(help="Measure in Chromium too, where there is one.")] = True,
+    lang: LangOption = None,
     resolve: ResolveOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -50,9 +53,10 @@ def check(
     if as_json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     else:
-        _print(loaded, found)
+        speaker = Speaker(choose_findings_language(lang and lang.value, os.environ))
+        _print(loaded, translate(found, speaker), speaker)
         if measured is None:
-            out.print("not measured in a browser (--no-browser)", highlight=False)
+            out.print(speaker.say("not measured in a browser (--no-browser)"), highlight=False)
     if any(one.stops for one in found):
         raise typer.Exit(1)
 
@@ -104,27 +108,29 @@ def refuse_to_serve(config: Config) -> None:
         raise typer.Exit(2)
 
 
-def _print(config: Config, found: tuple[RuleFinding, ...]) -> None:
+def _print(config: Config, found: tuple[RuleFinding, ...], speaker: Speaker) -> None:
     for site in config.sites:
         hosts = ", ".join(site.config.hosts) or "every host"
         out.print(f"site {site.id}: {hosts}; policy {site.policy.file.version}", highlight=False)
     out.print(f"data folder: {config.data_folder}", highlight=False)
     print_would_hold(config)
     if found:
-        _print_findings(found)
-    counts = [f"{sum(one.level == level for one in found)} {level}s" for level in LINT_LEVELS]
-    out.print(f"rules: {', '.join(counts)}", highlight=False)
+        _print_findings(found, speaker)
+    counts = [f"{sum(one.level == level for one in found)} {speaker.say(f'{level}s')}" for level in LINT_LEVELS]
+    out.print(f"{speaker.say('rules')}: {', '.join(counts)}", highlight=False)
     if any(one.stops for one in found):
-        out.print("an error keeps the gateway from serving", highlight=False)
+        out.print(speaker.say("an error keeps the gateway from serving"), highlight=False)
     else:
-        out.print("configuration is whole")
+        out.print(speaker.say("configuration is whole"), highlight=False)
 
 
-def _print_findings(found: tuple[RuleFinding, ...]) -> None:
+def _print_findings(found: tuple[RuleFinding, ...], speaker: Speaker) -> None:
     table = Table()
     for head in ("rule", "level", "where", "what is wrong", "what is wanted"):
-        table.add_column(head, overflow="fold")
+        table.add_column(speaker.say(head), overflow="fold")
     for one in found:
-        level = f"{one.level}, accepted: {one.accepted}" if one.accepted else one.level
+        level = speaker.say(one.level)
+        if one.accepted:
+            level += f", {speaker.say('accepted')}: {one.accepted}"
         table.add_row(one.rule, level, f"{one.site}: {one.file}\n{one.where}", one.what, one.wanted)
     out.print(table, markup=False)

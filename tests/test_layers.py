@@ -52,6 +52,7 @@ LAYERS = {
     "toml_text": 0,
     "theme": 0,
     "event": 0,
+    "frozen": 0,
     "ledger": 0,
     "geo": 0,
     "signing": 0,

@@ -23,6 +23,7 @@ import msgspec
 
 from gateway.errors import JournalFull
 from gateway.event import Entry
+from gateway.frozen import Frozen
 from gateway.process_lock import is_held, try_hold
 
 log = logging.getLogger("gateway.journal")
@@ -44,7 +45,7 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Entry)
 
 
-class Segment(msgspec.Struct, frozen=True):
+class Segment(Frozen, frozen=True):
     """One journal file. `closed`: its writer will append no more."""
 
     name: str
@@ -75,8 +76,8 @@ class Journal:
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-        self._thread.start()
+        self._writing = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._writing.start()
 
     def append(self, entry: Entry, done: Done | None = None) -> None:
         """Hand an entry over; one without `done` is on disk within a tenth of a second.
@@ -100,7 +101,7 @@ class Journal:
         with self._wake:
             self._stopping = True
             self._wake.notify()
-        self._thread.join()
+        self._writing.join()
         self._lock_file.close()
         if not any(self._folder.glob(f"{self._writer}-*{SUFFIX}")):
             self._lock_path.unlink(missing_ok=True)  # else whoever removes the last segment does it

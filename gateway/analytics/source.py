@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-import msgspec
+from gateway.frozen import Frozen
 
 # Registrable names as they stand in a referrer's host, matched from the right; the value is the source's name.
 SEARCH = {
@@ -49,7 +49,7 @@ EMAIL = re.compile(r"e[-_ ]?mail|newsletter|nieuwsbrief", re.IGNORECASE)
 DIRECT = "direct"
 
 
-class Source(msgspec.Struct, frozen=True):
+class Source(Frozen, frozen=True):
     """Where a view came from. Empty `channel` means from within the site."""
 
     source: str = ""

@@ -8,8 +8,7 @@ import os
 import re
 from base64 import urlsafe_b64encode
 
-import msgspec
-
+from gateway.frozen import Frozen
 from gateway.signing import TokenSigner
 
 NAME = "gw_visit"
@@ -18,7 +17,7 @@ ID_LETTERS, IDS_AT_ONCE = 22, 64
 _FORM = re.compile(r"1~([a-z0-9_-]{1,32})~([A-Za-z0-9_-]{22})~([0-9]{1,12})~([0-9]{1,12})~([A-Za-z0-9_-]{0,22})\Z")
 
 
-class Visit(msgspec.Struct, frozen=True):
+class Visit(Frozen, frozen=True):
     """A visit's id, start and last activity (epoch seconds, whole).
 
     `pending` is the id of a view that was already counted from the form post by which the visitor accepted; the page

@@ -4,7 +4,7 @@ time, so what can be known is not asked of it."""
 import re
 from functools import lru_cache
 
-import msgspec
+from gateway.frozen import Frozen
 
 # A start and an end with nothing in them that could be read in two ways.
 _START = re.compile(
@@ -15,7 +15,7 @@ _END = re.compile(rb"</body\s*>\s*</html\s*>\s*\Z", re.IGNORECASE)
 _END_BYTES = 200
 
 
-class Frame(msgspec.Struct, frozen=True):
+class Frame(Frozen, frozen=True):
     """A page's frame as it is usual: the language that it says it is in, and its last bytes, from the body's end on."""
 
     language: str

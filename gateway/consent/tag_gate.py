@@ -12,10 +12,11 @@ from gateway.consent.decision import Decision
 from gateway.consent.foreign_marks import MARKS, Marks, find_marks, names_of
 from gateway.consent.script_rules import RULES, make_signature, read_kind, read_rules
 from gateway.consent.tag_addresses import OWN, find_addresses, host_of
+from gateway.frozen import Frozen
 from gateway.policy import NOBODY, Owner, Policy
 
 
-class Held(msgspec.Struct, frozen=True):
+class Held(Frozen, frozen=True):
     """One tag that was (or in observe mode: would be) held back; `detail` is its tag and purpose, for counting.
 
     `service` is empty where no service names the host, or the purpose alone decides.
@@ -36,7 +37,7 @@ class Held(msgspec.Struct, frozen=True):
         msgspec.structs.force_setattr(self, "detail", f"{self.tag} {self.purpose}")
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(Frozen, frozen=True):
     """What becomes of a tag: attributes that are put on it, and names taken off, as often as they stand there. `held` is
     None for one that is let go."""
 

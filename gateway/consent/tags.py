@@ -11,7 +11,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import lolhtml
-import msgspec
 
 from gateway.consent.page_frame import Frame, find_frame
 from gateway.consent.places import SHOWN_BY, Place, find_place
@@ -20,6 +19,7 @@ from gateway.consent.tag_addresses import OWN, find_host, read_data
 from gateway.consent.tag_gate import DEPENDS, NEW, Attributes, Held, TagGate, Verdict, disarm
 from gateway.consent.tags_mounts import Mount, find_mounts, watch_mounts
 from gateway.consent.tags_scout import Scripts, ScriptScout, find_scripts
+from gateway.frozen import Frozen
 from gateway.policy import UNKNOWN
 
 # Stands where our snippet goes. No page can hold it by chance or on purpose: it is made anew in each process.
@@ -33,7 +33,7 @@ PLACE_MARK = b"<!--gw-%s-->" % secrets.token_hex(12).encode()
 MAX_DEPTH = 8  # of pages inside of pages
 
 
-class Rewritten(msgspec.Struct, frozen=True):
+class Rewritten(Frozen, frozen=True):
     """A page rewritten once: what stands before and after the place of our own snippet.
 
     `document` is False for a fragment, which gets no snippet. `topic` and `language` are what the page says of itself,
@@ -187,6 +187,8 @@ class PageRewriter:
     with the page's language and topic; where the page's `frame` is known, whoever knows it puts it in. `place` gives what
     is put before a held element that would have been seen, and before `mounts` (of the gate's those that there may be).
     """
+
+    __deletable__ = ("_rewriter",)  # a compiled class wants to know
 
     def __init__(
         self,

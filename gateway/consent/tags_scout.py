@@ -19,6 +19,8 @@ class ScriptScout:
     inline scripts that may not act. Its own output is thrown away, since to see text is to change it in pages that are
     no UTF-8."""
 
+    __deletable__ = ("_rewriter",)  # a compiled class wants to know
+
     def __init__(self, gate: TagGate) -> None:
         self.refused: Scripts = {}
         self._gate, self._number, self._unheard = gate, -1, 0

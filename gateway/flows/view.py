@@ -14,11 +14,12 @@ from gateway.errors import JournalFull
 from gateway.event import DropReason, Hit
 from gateway.flows.collect import find_reason, record
 from gateway.flows.parts import Parts
+from gateway.frozen import Frozen
 
 PENDING_SECONDS = 60
 
 
-class PageView(msgspec.Struct, frozen=True):
+class PageView(Frozen, frozen=True):
     """An opened view. `visit` is None when nothing is counted; `set_cookie` is the visit's new cookie, or empty."""
 
     id: str

@@ -9,6 +9,7 @@ from gateway.consent.cookies import cut_to, expire_cookies, find_kept, paths_abo
 from gateway.consent.decision import UNDECIDED, Decision
 from gateway.consent.foreign_choices import find_refusal
 from gateway.flows.decide import QUARTER_SECONDS, Decider
+from gateway.frozen import Frozen
 from gateway.policy import UNKNOWN
 from gateway.web.request import VisitorRequest
 
@@ -23,7 +24,7 @@ Header = tuple[bytes, bytes]
 Key = tuple[str, str, float, bool, bytes]
 
 
-class Carried(msgspec.Struct, frozen=True):
+class Carried(Frozen, frozen=True):
     """A header judged. `left` is what the site gets of it; `refused` are the cookies without consent, by name and purpose."""
 
     decision: Decision

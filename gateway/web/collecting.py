@@ -2,49 +2,24 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal
-
-import msgspec
-from msgspec import Meta
+from typing import Any
 
 from gateway.analytics.visit import NAME as VISIT
 from gateway.analytics.visit import Visit, continue_visit, read_visit
 from gateway.config import Site
 from gateway.consent.decision import Decision
 from gateway.errors import BadRequest, JournalFull
-from gateway.event import ENGAGEMENT, PAGE_VIEW, DropReason, Event, Hit
+from gateway.event import ENGAGEMENT, DropReason, Event, Hit
 from gateway.flows.collect import collect
 from gateway.flows.view import visit_cookie
 from gateway.web.body import media_type, read_body
 from gateway.web.reply import acknowledge, reply
+from gateway.web.report_body import Report, decode_report
 from gateway.web.request import VisitorRequest
 from gateway.web.response import Desk
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
-
-ViewId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{16,32}\Z")]
-EventName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_.: -]{0,63}\Z")]
-ShortText = Annotated[str, Meta(max_length=500)]
-RESERVED = (PAGE_VIEW, ENGAGEMENT)
-
-
-class Report(msgspec.Struct, frozen=True):
-    """The script's message. `k` says which fields count; times are milliseconds, `seq` counts up per view."""
-
-    v: Literal[1]
-    k: Literal["page_view", "engagement", "event"]
-    view: ViewId
-    url: Annotated[str, Meta(max_length=4096)]
-    referrer: Annotated[str, Meta(max_length=4096)] = ""
-    topic: ShortText = ""
-    seq: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
-    engaged: Annotated[int, Meta(ge=0, le=2**40)] = 0
-    name: EventName = "event"
-    props: dict[Annotated[str, Meta(max_length=64)], str | int | float | bool] = {}
-
-
-_decoder = msgspec.json.Decoder(Report)
 
 
 class Collecting:
@@ -67,7 +42,7 @@ class Collecting:
             self._parts.counters.add(now, site.id, "dropped", DropReason.NO_CONSENT.value)
             await reply(send, 403, b"no consent for analytics")
             return
-        report = _decode(body)
+        report = decode_report(body)
         name = self._desk.cookie_name(VISIT, request, site)
         visit = self._visit(report, read_visit(request.cookie(name), self._parts.signers.visit), site, now)
         if await self._record(_hit(report, request, site, now), decision, visit, site) and visit is not None:
@@ -97,16 +72,6 @@ class Collecting:
         if fault is not None:
             raise BadRequest(503, "journal_full", "events cannot be stored at the moment") from fault
         return True
-
-
-def _decode(body: bytes) -> Report:
-    try:
-        report = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(400, "malformed", f"the report cannot be read: {error}") from error
-    if report.k == "event" and report.name in RESERVED:
-        raise BadRequest(400, "malformed", f"{report.name!r} is a name of the gateway's own")
-    return report
 
 
 def _hit(report: Report, request: VisitorRequest, site: Site, now: float) -> Hit:

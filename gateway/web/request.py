@@ -6,9 +6,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
-
 from gateway.event import Hit
+from gateway.frozen import Frozen
 
 Scope = Any
 Headers = dict[bytes, bytes]
@@ -19,7 +18,7 @@ MAX_LANGUAGES = 500
 MAX_HOST = 260
 
 
-class VisitorRequest(msgspec.Struct, frozen=True):
+class VisitorRequest(Frozen, frozen=True):
     """One request as the gateway sees it.
 
     `client` is the believed address; `headers` have lower-case names; `path` is percent-decoded, `raw_path` is not.
@@ -141,8 +140,9 @@ def find_cookie(header: bytes, name: str) -> str:
     if header.count(wanted) > 1:
         values = {part.strip()[len(wanted) :] for part in header.split(b";") if part.strip().startswith(wanted)}
         return values.pop().strip().decode("latin-1") if len(values) == 1 else ""
-    if start and header[start - 2 : start] != b"; ":
-        before = header[:start].rstrip(b" \t")
+    before = header[:start]
+    if start and not before.endswith(b"; "):
+        before = before.rstrip(b" \t")
         if before and not before.endswith(b";"):
             return ""  # the end of a longer name, or a part of a value
     end = header.find(b";", start)

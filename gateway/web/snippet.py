@@ -19,6 +19,7 @@ from gateway.consent.banner import purpose_texts
 from gateway.consent.decision import UNDECIDED, Decision
 from gateway.consent.shown_text import ShownText, build_shown_text
 from gateway.consent.wording import load_wording
+from gateway.frozen import Frozen
 from gateway.resources import Asset
 from gateway.web.content_policy import enforces
 from gateway.web.pages import Pages
@@ -31,7 +32,7 @@ MAX_RENDERED = 1024  # snippets: visitors choose among services in many ways
 TOKEN = re.compile(r"%%GW_([A-Z_]+)%%")
 
 
-class View(msgspec.Struct, frozen=True):
+class View(Frozen, frozen=True):
     """The values of one page view that the snippet carries."""
 
     view_id: str

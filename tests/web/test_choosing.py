@@ -287,6 +287,7 @@ def test_a_choice_that_cannot_be_written_sets_no_cookie(
     assert has_banner(browser.get("/"))
 
 
+@pytest.mark.interpreted
 def test_a_choice_stands_when_its_view_cannot_be_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -299,6 +299,7 @@ def fail(*_: object, **__: object) -> Any:
     raise RuntimeError("seeded fault")
 
 
+@pytest.mark.interpreted
 def test_a_fault_of_ours_serves_the_page_closed(
     browser: Browser, pages: Pages, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,43 @@
+"""What the script reports to <prefix>collect: its fields, their limits, and how they are read."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from gateway.errors import BadRequest
+from gateway.event import ENGAGEMENT, PAGE_VIEW
+
+ViewId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{16,32}\Z")]
+EventName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_.: -]{0,63}\Z")]
+ShortText = Annotated[str, Meta(max_length=500)]
+RESERVED = (PAGE_VIEW, ENGAGEMENT)
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The script's message. `k` says which fields count; times are milliseconds, `seq` counts up per view."""
+
+    v: Literal[1]
+    k: Literal["page_view", "engagement", "event"]
+    view: ViewId
+    url: Annotated[str, Meta(max_length=4096)]
+    referrer: Annotated[str, Meta(max_length=4096)] = ""
+    topic: ShortText = ""
+    seq: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    engaged: Annotated[int, Meta(ge=0, le=2**40)] = 0
+    name: EventName = "event"
+    props: dict[Annotated[str, Meta(max_length=64)], str | int | float | bool] = {}
+
+
+_decoder = msgspec.json.Decoder(Report)
+
+
+def decode_report(body: bytes) -> Report:
+    """The report in a body; raises BadRequest 400 for what is none."""
+    try:
+        report = _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(400, "malformed", f"the report cannot be read: {error}") from error
+    if report.k == "event" and report.name in RESERVED:
+        raise BadRequest(400, "malformed", f"{report.name!r} is a name of the gateway's own")
+    return report

@@ -134,7 +134,7 @@ class AcceptedFinding(Section, frozen=True):
     rule: Annotated[str, Meta(pattern=r"^R([1-9]|1[0-9]|2[0-4])\Z")]
     where: Annotated[str, Meta(min_length=1)]
     reason: str
-    site: Name | Literal[""] = ""
+    site: str = ""
 
 
 class Settings(Section, frozen=True):

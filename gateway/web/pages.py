@@ -8,6 +8,7 @@ from markupsafe import Markup
 from gateway.consent.foreign_text import ForeignText
 from gateway.resources import template_folder
 from gateway.web.labels import name_countries
+from gateway.web.labels_periods import name_period
 
 
 def _say_language(value: object) -> object:
@@ -32,6 +33,7 @@ class Pages:
             finalize=_say_language,
         )
         self._environment.filters["country"] = name_countries
+        self._environment.filters["period"] = name_period
         self._environment.filters["plain"] = str  # inside an attribute nothing can be marked
 
     def render(self, name: str, /, **context: object) -> str:

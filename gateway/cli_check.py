@@ -26,6 +26,7 @@ from gateway.keys import load_keys
 from gateway.survey.eyes import load_browser, require_chromium
 from gateway.survey.first_look import check_url
 from gateway.web.lint import lint
+from gateway.web.measured_before import keep_measured
 
 MEASURED_STEPS = 7  # about so many are told of one site
 out = Console(emoji=False)  # paths hold ":id"
@@ -87,7 +88,10 @@ def measure(config: Config, url: str, resolve: list[str]) -> tuple[RuleFinding, 
                 pairs = list(driver.measure_own(program, config, tell))
     except BrowserMissing as error:
         return tuple(find("not_measured", site.id, "banner", MEASURED, str(error)) for site in sites)
-    return tuple(one for site, measured in pairs for one in judge_measured(site, measured))
+    found = tuple(one for site, measured in pairs for one in judge_measured(site, measured))
+    if not url:  # a live page has more to it than the configuration
+        keep_measured(config, found)
+    return found
 
 
 def check_config(config: Config) -> None:

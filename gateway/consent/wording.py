@@ -37,6 +37,11 @@ def has_own_words(config: Config) -> bool:
     return bool(_own_files(config))
 
 
+def own_texts(config: Config) -> dict[str, str]:
+    """What the operator's own files of words hold, by language."""
+    return {file.stem: file.read_text("utf-8") for file in _own_files(config)}
+
+
 def check_languages(config: Config) -> None:
     """Whether the operator's texts can be read, and there are some in a language of each policy. Raises ConfigError."""
     words = load_wording(config)

@@ -13,6 +13,7 @@ from gateway.consent.policy_rules import judge_configuration
 from gateway.consent.rule_findings import RuleFinding, apply_accepted, find
 from gateway.consent.wording import find_drafts, has_own_words, load_wording
 from gateway.resources import config_file, load_assets
+from gateway.web.measured_before import read_measured
 from gateway.web.pages import Pages
 from gateway.web.snippet import Snippets
 
@@ -23,8 +24,11 @@ GATEWAY = "gateway.toml"
 def lint(config: Config, *, render: bool, measured: tuple[RuleFinding, ...] | None = None) -> tuple[RuleFinding, ...]:
     """Every finding, the gravest first, with the reasons for those that the configuration accepts. Without `render` this
     takes milliseconds, but where the operator has words of their own, which the banner is made for; an acceptance that fits
-    nothing is only said when everything was looked at. `measured` is what a browser found; None: there was none."""
+    nothing is only said when everything was looked at. `measured` is what a browser found just now; None: what one found
+    of this very configuration before, if one did."""
     accepted, drafts = config.settings.accepted_findings, find_drafts(config)
+    if measured is None:
+        measured = read_measured(config)
 
     @lru_cache(maxsize=1)
     def catalogue() -> Catalogue:
@@ -34,8 +38,9 @@ def lint(config: Config, *, render: bool, measured: tuple[RuleFinding, ...] | No
     found += [
         find("draft", site, GATEWAY, "signed_off", f"nobody has read the draft in {one!r}") for site, one in drafts
     ]
+    found += measured or ()
     if render or has_own_words(config):
-        found += [*_judge_rendered(config), *(measured or ())]
+        found += _judge_rendered(config)
         looked = measured is not None and all(one.check != "not_measured" for one in measured)
         return apply_accepted(found, accepted, measured=looked)
     return tuple(one for one in apply_accepted(found, accepted) if one.check != "unused")

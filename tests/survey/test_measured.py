@@ -10,11 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway import ConsentMiddleware, cli
+from gateway.config import load_config
 from gateway.consent.measured import Look, Measured, MeasuredButton, Visit
 from gateway.consent.measured_rules import judge_measured
 from gateway.consent.rule_findings import CHECKS
 from gateway.demo.loopback import LoopbackServer
 from gateway.errors import ConfigError
+from gateway.web.lint import lint
+from gateway.web.measured_before import keep_measured, read_measured
 from tests.example_site import POLICY_TOML, write_site
 from tests.web.gated_site import HTML, Answer, ready_config
 
@@ -170,6 +173,33 @@ def test_the_configured_site_is_measured_on_a_page_of_ours(tmp_path: Path) -> No
     assert [one for one in found if one["where"].startswith("browser: ")] == []
     assert status == 0
     assert not (tmp_path / "data/gateway.db").exists()
+    assert read_measured(load_config(tmp_path, {})) == ()
+
+
+def test_what_was_measured_holds_for_that_configuration_alone(tmp_path: Path) -> None:
+    """An error that a browser found keeps `serve` from starting, unless it is accepted, until something is changed."""
+    folder = write(tmp_path)
+    config = load_config(folder, {})
+    config.data_folder.mkdir()
+    keep_measured(config, list(judge_measured(config.sites[0], at("button", look="x|z"))))
+    (found,) = (one for one in lint(config, render=False) if one.stops)
+    assert (found.check, found.where) == ("unequal", "browser: nl")
+    refused = CliRunner().invoke(cli.app, ["serve", "-c", folder])
+    assert refused.exit_code == 2 and "R4 error: banner, browser: nl (site main)" in refused.stderr
+    accepted = '[[accepted_findings]]\nrule = "R4"\nwhere = "browser: nl"\nreason = "zo gewild door de raad"\n'
+    accepting = load_config(write(tmp_path, SETTINGS + accepted), {})
+    assert [one.accepted for one in lint(accepting, render=True) if one.check == "unequal"] == [
+        "zo gewild door de raad"
+    ]
+    for changed in ("[[sites]]\n[sites.theme]\nradius = 3\n", 'prefix = "/anders/"\n'):
+        other = load_config(write(tmp_path, changed), {})
+        assert read_measured(other) is None
+        assert not any(one.stops for one in lint(other, render=False))
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts/nl.toml").write_text('[banner]\ntitle = "Mag het?"\n', "utf-8")
+    assert read_measured(load_config(write(tmp_path), {})) is None
+    (config.data_folder / "measured.json").write_text("{}", "utf-8")
+    assert read_measured(config) is None
 
 
 SPOILT = b"""<!doctype html><html lang="nl" style="overflow:hidden"><head><title>Voorbeeld</title><script src="/spoil.js" defer>

@@ -19,6 +19,7 @@ from gateway.consent.consent_cookie import NAME as CONSENT
 from gateway.consent.consent_cookie import build_set_cookie, encode_choice
 from gateway.consent.cookies import cut_to, expire_cookies, paths_above
 from gateway.consent.decision import Choice, Decision, decide
+from gateway.consent.foreign_text import ForeignText
 from gateway.consent.shown_text import ShownText
 from gateway.consent.wanted import PLAIN, takes_back
 from gateway.errors import BadRequest, JournalFull
@@ -223,9 +224,10 @@ class Choosing:
 
     def _summary(self, chosen: Chosen, request: VisitorRequest, site: Site, now: float) -> bytes:
         granted = decide(chosen.choice, site.id, site.policy, now, gpc=request.objects(site.config.signals))
-        words = self._desk.snippets.texts[self._language(request, site)]
+        language = self._language(request, site)
+        words = self._desk.snippets.texts[language]
         key = "saved" if chosen.outcome == "partly" else chosen.outcome
-        message = str(words["reply"][key]).format(settings=words["settings"]["label"])
+        message = words["reply"][key].format(settings=words["settings"]["label"])
         return msgspec.json.encode(
             {
                 "ok": True,
@@ -233,7 +235,8 @@ class Choosing:
                 "granted": sorted(chosen.granted),
                 "services": sorted(granted.find_services()),
                 "withdrawn": bool(chosen.withdrawn or chosen.withdrawn_services),
-                "message": message,
+                "message": str(message),
+                "language": message.language if isinstance(message, ForeignText) else language,
             }
         )
 

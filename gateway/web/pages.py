@@ -35,6 +35,7 @@ class Pages:
         self._environment.filters["country"] = name_countries
         self._environment.filters["period"] = name_period
         self._environment.filters["plain"] = str  # inside an attribute nothing can be marked
+        self._environment.tests["lent"] = lambda text: isinstance(text, ForeignText)
 
     def render(self, name: str, /, **context: object) -> str:
         """The HTML of template `name` ("banner.html", "console/overview.html")."""

@@ -115,9 +115,10 @@ function focusPage(last) {
 }
 
 /** Say it where assistive technology listens. */
-function announce(message) {
+function announce({ message, language }) {
   const status = document.getElementById("gw-status");
   if (!status) return;
+  status.lang = language;
   status.textContent = message;
   if (status.tabIndex === -1) status.focus(); // the preferences page shows it and leads there
 }
@@ -157,7 +158,7 @@ function readChoice(form, button) {
   return fields;
 }
 
-/** The server's reply {ok, chosen, granted, services, withdrawn, message}, or undefined when it did not take the choice. */
+/** The server's reply {ok, chosen, granted, services, withdrawn, message, language}, or undefined when it did not take the choice. */
 async function postChoice(url, fields) {
   try {
     const response = await fetch(url, {
@@ -200,14 +201,14 @@ function settle(reply, form) {
     apply(reply);
     if (!held(reply).length) takeLeave();
     // Later than the banner's end, or screen readers lose it among the changes.
-    setTimeout(announce, 100, reply.message);
+    setTimeout(announce, 100, reply);
     return;
   }
   // The preferences page runs nothing that would have to stop: it shows the new state and stays.
   take(reply);
   takeLeave();
   tellPage([]);
-  announce(reply.message);
+  announce(reply);
 }
 
 function onClick(event) {

@@ -21,6 +21,7 @@ function build(page) {
   close.type = "button";
   close.className = "gw-close";
   close.textContent = form.dataset.gwClose;
+  close.lang = form.dataset.gwCloseLang || dialog.lang;
   close.onclick = () => dialog.close();
   for (const id of ["gw-status", "gw-not-kept"]) page.getElementById(id).remove();
   form.removeAttribute("id"); // by it the settings page is known

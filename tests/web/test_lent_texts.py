@@ -17,6 +17,7 @@ from gateway.resources import load_assets
 from gateway.web.pages import Pages
 from gateway.web.snippet import Snippets
 from tests.example_site import POLICY_TOML, write_site
+from tests.web.gated_site import visiting
 
 FRISIAN = '[language]\nname = "Frysk"\n[banner]\naccept_all = "Alles tastean"\n'
 POLICY = (
@@ -97,6 +98,20 @@ def test_what_is_lent_says_its_language(snippets: Snippets) -> None:
         assert said.get("Reclame", "nl") == "nl"
     layer = read_layer(next(pages_of(snippets)))
     assert "Reject all" in {control.text for control in layer.seen.controls}
+
+
+def test_names_and_answers_say_their_language_too(tmp_path: Path) -> None:
+    """A switch whose label is lent, the dialog's button, and the sentence after a choice: each with the language it is in."""
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts/fy.toml").write_text(FRISIAN, "utf-8")
+    with visiting(tmp_path, policy=POLICY) as browser:
+        page = browser.get("/_gw/preferences", headers={"accept-language": "fy"}).text
+        asked = {"accept": "application/json", "accept-language": "fy"}
+        lent, own = (browser.choose("save", headers={**asked, "accept-language": one}).json() for one in ("fy", "nl"))
+    assert page.count('aria-label="Allow: ') == page.count(' lang="en">') > 2
+    assert 'data-gw-close="Close" data-gw-close-lang="en"' in page
+    assert (lent["language"], lent["message"][:12]) == ("en", "You rejected")
+    assert (own["language"], own["message"][:6]) == ("nl", "U hebt")
 
 
 def test_a_text_keeps_its_language_when_it_is_filled_in() -> None:

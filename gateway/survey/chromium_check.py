@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -28,7 +28,7 @@ SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 BANNER, DIALOG = "#gw-banner", "#gw-dialog"
 SIZES = {"banner": ((320, 640), (390, 844), (1280, 800)), "settings": ((390, 844), (1280, 800))}
 PHONE: ViewportSize = {"width": 390, "height": 844}
-WAIT_MS = 5_000
+WAIT_MS, FOCUS_MS = 5_000, 1_000
 TABS, FIRST_TABS = 25, 8
 JUST_TRIED = "blockedbyclient"
 
@@ -233,7 +233,9 @@ class Meter:
     def _goto(self, page: Page, url: str) -> None:
         with _trouble(url):
             page.goto(url)
-            page.wait_for_selector(f"{BANNER}:focus", timeout=WAIT_MS)
+            page.wait_for_selector(BANNER, timeout=WAIT_MS)
+        with suppress(Error):  # where the keyboard begins, unless the page has a field of its own that goes first
+            page.wait_for_selector(f"{BANNER}:focus", timeout=FOCUS_MS)
 
     @property
     def _root(self) -> str:

@@ -203,7 +203,7 @@ def test_what_was_measured_holds_for_that_configuration_alone(tmp_path: Path) ->
 
 
 SPOILT = b"""<!doctype html><html lang="nl" style="overflow:hidden"><head><title>Voorbeeld</title><script src="/spoil.js" defer>
-</script></head><body><main><h1>Voorbeeld</h1><a href="/a">een</a></main></body></html>"""
+</script></head><body><main><h1>Voorbeeld</h1><input autofocus aria-label="zoek"><a href="/a">een</a></main></body></html>"""
 SPOIL = b"""addEventListener("load", () => setTimeout(() => document.cookie = "_ads=1; max-age=3600", 60));
 for (const one of document.querySelectorAll("[value=reject_all]")) one.style.setProperty("background", "#ddd", "important");"""
 

@@ -87,6 +87,7 @@ OUTBOX = Table(
     METADATA,
     Column("id", BigKey, primary_key=True, autoincrement=True),
     Column("event_id", String(64), nullable=False),
+    Column("kind", String(12), nullable=False, server_default="event"),
     Column("destination", String(32), nullable=False),
     Column("site", String(32), nullable=False),
     Column("state", String(12), nullable=False),
@@ -107,7 +108,8 @@ OUTBOX = Table(
     Index("outbox_by_consent", "consent_id"),
 )
 
-# Settled deliveries whose rows have been pruned, and the last failure, for each destination.
+# For each destination: settled deliveries whose rows have been pruned, the last failure, and when an operator paused and
+# resumed it.
 OUTBOX_TOTALS = Table(
     "outbox_totals",
     METADATA,
@@ -118,6 +120,8 @@ OUTBOX_TOTALS = Table(
     Column("expired", BigInteger, nullable=False, default=0),
     Column("last_error", String(64), nullable=False, default=""),
     Column("last_error_at", Float),
+    Column("paused_at", Float),
+    Column("resumed_at", Float),
 )
 
 # How far each journal segment has been read into the outbox.

@@ -40,6 +40,7 @@ from gateway.flows.inventory import prune_sights
 from gateway.flows.report import ReportParts, report
 from gateway.flows.seal import seal
 from gateway.keeper_process import LOCK_NAME
+from gateway.keys import load_subject_key
 from gateway.process_lock import try_hold
 from gateway.resources import load_assets
 from gateway.rollout import Rollout
@@ -104,6 +105,7 @@ class Keeper:
             owner=sha256(f"{socket.gethostname()}:{config.data_folder}".encode()).hexdigest()[:32],
             clock=time.time,
             chance=random.random,
+            subject_key=load_subject_key(config),
         )
 
     async def run(self) -> None:

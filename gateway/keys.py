@@ -9,6 +9,7 @@ from gateway.errors import ConfigError
 from gateway.signing import MIN_KEY_BYTES
 
 FILE = "keys.txt"
+SUBJECT_FILE = "subjects.key"
 
 
 def new_key() -> str:
@@ -30,6 +31,15 @@ def load_keys(config: Config) -> list[bytes]:
     if not keys or any(len(key) < MIN_KEY_BYTES for key in keys):
         raise ConfigError(str(path), "keys", None, f"each line has to be a key of {MIN_KEY_BYTES} bytes or more")
     return [key.encode() for key in keys]
+
+
+def load_subject_key(config: Config) -> bytes:
+    """What makes the names under which destinations know their subjects; made once, and never changed: a withdrawal has to
+    name somebody as the events before it did."""
+    path = config.data_folder / SUBJECT_FILE
+    if not path.exists():
+        write_whole(path, new_key().encode("ascii"))
+    return path.read_bytes()
 
 
 def rotate_keys(config: Config, keep: int = 2) -> None:

@@ -21,7 +21,7 @@ from gateway.destinations.base import Telling
 from gateway.destinations.outbox import Reason, State
 from gateway.destinations.webhook import Webhook, encode_body
 from gateway.event import Event
-from gateway.flows import deliver
+from gateway.flows import lane
 from gateway.policy import parse_policy
 from gateway.settings import DestinationConfig, Settings
 from tests.test_documented import fields_of
@@ -106,7 +106,7 @@ def test_states_and_reasons_of_deliveries_are_explained() -> None:
     assert {quoted(row[0])[0] for row in rows(page, "state")} == {state.value for state in State}
     words = {word for row in rows(page, "reason") for word in quoted(row[0])}
     unsent = {sender.TIMEOUT, sender.DNS, sender.TLS, sender.ADDRESS_REFUSED, sender.NOT_CONNECTED, sender.NO_ANSWER}
-    own = {deliver.UNREADABLE, deliver.UNBUILDABLE, deliver.FAULT}
+    own = {lane.UNREADABLE, lane.UNBUILDABLE, lane.FAULT}
     assert words == {reason.value for reason in Reason} | unsent | own | {"http_503"}
 
 

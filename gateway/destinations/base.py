@@ -138,12 +138,14 @@ Judgement = Verdict | Sequence[Verdict] | OutgoingRequest
 class Destination:
     """A receiver of consented events. `schedule`: seconds to wait before each attempt, the first included.
 
-    `batch_size`: the most events in one request. `longest_hours`: older events are of no use there; an
-    `expire_hours` above it does not start. `cannot_undo`: what no request can take back, said in each receipt.
+    `batch_size`: the most events in one request; `mixed`: also of several subjects. `longest_hours`: older events
+    are of no use there; an `expire_hours` above it does not start.
+    `cannot_undo`: what no request can take back, said in each receipt.
     """
 
     schedule: Sequence[float] = DAILY
     batch_size: ClassVar[int] = 1
+    mixed: ClassVar[bool] = False
     longest_hours: ClassVar[int] = 24 * 31
     cannot_undo: ClassVar[str] = ""
 

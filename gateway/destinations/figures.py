@@ -65,6 +65,33 @@ def _figures(config: DestinationConfig, live: dict[tuple[str, str], tuple[int, f
     )
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """What an operator has said of a destination, and when."""
+
+    paused_at: float | None = None
+    resumed_at: float | None = None
+
+    @property
+    def paused(self) -> bool:
+        """Whether it is paused now."""
+        return self.paused_at is not None and (self.resumed_at is None or self.resumed_at < self.paused_at)
+
+
+def get_standing(connection: Connection, destination: str) -> Standing:
+    """What was said last."""
+    query = select(OUTBOX_TOTALS.c.paused_at, OUTBOX_TOTALS.c.resumed_at).where(
+        OUTBOX_TOTALS.c.destination == destination
+    )
+    row = connection.execute(query).first()
+    return Standing(row.paused_at, row.resumed_at) if row else Standing()
+
+
+def set_paused(connection: Connection, destination: str, now: float, *, paused: bool) -> None:
+    """Pause a destination, or resume it: also one that has stopped by itself."""
+    change = {"paused_at" if paused else "resumed_at": now}
+    _upsert(connection, {"destination": destination, **change}, change)
+
+
 def add_totals(connection: Connection, destination: str, added: dict[str, int]) -> None:
     """Count settled rows, by state, that are about to be deleted."""
     changes = {state: OUTBOX_TOTALS.c[state] + count for state, count in added.items()}

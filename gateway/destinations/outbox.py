@@ -14,7 +14,8 @@ the start.
   outbox row never waits for another (leases skip what is locked).
 - A delivery is made at least once. Where a worker dies with a row started, the row returns to the queue when
   the lease ends, and its next start asks for consent again.
-- A settled row has neither consent id nor payload.
+- A settled row has neither consent id nor payload. A dead letter keeps both until it expires, so that it can be
+  sent again, which asks for consent anew; a withdrawal cancels it like what is queued.
 
 Every function works within the caller's transaction. Times are epoch seconds and come in as `now`.
 """
@@ -24,17 +25,16 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, case, func, insert, literal, null, select, update
+from sqlalchemy import Connection, case, func, insert, literal, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.database import CONSENTS, OUTBOX, OUTBOX_OFFSETS
-from gateway.destinations.base import Dead, Delivered, Retry, Verdict
-from gateway.destinations.figures import note_error
+from gateway.destinations.base import Notice
 
 INSERT_ROWS = 500
-
-Grants = dict[str, tuple[str, int]]
-_grants = msgspec.json.Decoder(Grants)
+CROWDED_SECONDS = 0.2  # until the earlier row of the same subject is looked at again
+NOTICE_SECONDS = 90 * 86_400.0
+EVENT, WITHDRAWAL, ERASURE = "event", "withdrawal", "erasure"
 C = OUTBOX.c
 
 
@@ -59,6 +59,9 @@ class Reason(StrEnum):
     GRANTED_LATER = "granted_later"
     EXPIRED = "expired"
     ATTEMPTS_SPENT = "attempts_spent"
+    ERASED = "erased"
+    BEHIND = "behind_another"
+    QUEUE_FULL = "queue_full"
     ON_THE_WIRE = "withdrawn_on_the_wire"
 
 
@@ -80,11 +83,15 @@ class Leased(msgspec.Struct, frozen=True):
 
     id: int
     site: str
+    consent_id: str
 
 
 class Started(msgspec.Struct, frozen=True):
-    """A row that may be sent now. `attempts` counts this one."""
+    """A row that may be sent now. `attempts` counts this one; `kind` is EVENT, or that of a notice."""
 
+    id: int
+    kind: str
+    consent_id: str
     event_id: str
     payload: bytes
     attempts: int
@@ -96,6 +103,7 @@ class NotStarted(msgspec.Struct, frozen=True):
     reason: str
 
 
+OPEN = (State.QUEUED, State.LEASED, State.STARTED)
 LOST = NotStarted("lease_lost")
 FREE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
 CLOSED: Mapping[str, Any] = {**FREE, "consent_id": None, "payload": None}
@@ -104,7 +112,7 @@ CLOSED: Mapping[str, Any] = {**FREE, "consent_id": None, "payload": None}
 def add_deliveries(connection: Connection, deliveries: Sequence[Delivery], now: float) -> None:
     """Queue deliveries; those that are there already, in whatever state, are left alone."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    fresh = {"state": State.QUEUED, "reason": "", "next_at": now, "attempts": 0}
+    fresh = {"state": State.QUEUED, "reason": "", "next_at": now, "attempts": 0, "kind": EVENT}
     rows = [msgspec.structs.asdict(delivery) | fresh for delivery in deliveries]
     statement = dialect.insert(OUTBOX).on_conflict_do_nothing(index_elements=["event_id", "destination"])
     for first in range(0, len(rows), INSERT_ROWS):
@@ -114,16 +122,36 @@ def add_deliveries(connection: Connection, deliveries: Sequence[Delivery], now: 
 def lease(
     connection: Connection, destination: str, owner: str, limit: int, now: float, lease_seconds: float
 ) -> list[Leased]:
-    """Take at most `limit` due rows, longest due first; rows whose lease has ended are due again."""
+    """Take at most `limit` due rows, longest due first; rows whose lease has ended are due again.
+
+    Never one whose subject has an earlier row under way or waiting for its next attempt: what happened first is
+    told first.
+    """
     lost = (C.destination == destination, C.state.in_((State.LEASED, State.STARTED)), C.lease_until <= now)
     _return_to_queue(connection, lock_ids(connection, lost, limit), now)
     due = (C.destination == destination, C.state == State.QUEUED, C.next_at <= now)
-    query = select(C.id, C.site).where(*due).order_by(C.next_at, C.id).limit(limit)
-    found = [Leased(row.id, row.site) for row in connection.execute(query.with_for_update(skip_locked=True))]
+    query = select(C.id, C.site, C.consent_id).where(*due).order_by(C.next_at, C.id).limit(limit)
+    rows = connection.execute(query.with_for_update(skip_locked=True)).all()
+    found = {row.id: Leased(row.id, row.site, row.consent_id) for row in rows}
+    for row_id, next_at in _find_blocked(connection, list(found), now):
+        connection.execute(update(OUTBOX).where(C.id == row_id).values(next_at=next_at))
+        del found[row_id]
     if found:
         values = {"state": State.LEASED, "lease_owner": owner, "lease_until": now + lease_seconds}
-        connection.execute(update(OUTBOX).where(C.id.in_([row.id for row in found])).values(**values))
-    return found
+        connection.execute(update(OUTBOX).where(C.id.in_(list(found))).values(**values))
+    return sorted(found.values(), key=lambda leased: leased.id)
+
+
+def _find_blocked(connection: Connection, ids: list[int], now: float) -> list[tuple[int, float]]:
+    """Those that an earlier row of the same subject keeps back, with the time at which to look again."""
+    if not ids:
+        return []
+    earlier = OUTBOX.alias().c
+    again = case((earlier.state == State.QUEUED, earlier.next_at), else_=literal(0.0))
+    same = (earlier.destination == C.destination, earlier.consent_id == C.consent_id, earlier.id < C.id)
+    waits = (earlier.state.in_(OPEN), earlier.id.not_in(ids))
+    query = select(C.id, func.max(again).label("at")).where(C.id.in_(ids), *same, *waits).group_by(C.id)
+    return [(row.id, max(row.at, now + CROWDED_SECONDS)) for row in connection.execute(query)]
 
 
 def find_next_due(connection: Connection, destination: str) -> float | None:
@@ -135,136 +163,51 @@ def find_next_due(connection: Connection, destination: str) -> float | None:
     return min((at for at in times if at is not None), default=None)
 
 
-def start(
-    connection: Connection,
-    row_id: int,
-    owner: str,
-    purposes: Collection[str],
-    scopes: Mapping[str, str],
-    max_attempts: int,
-    now: float,
-) -> Started | NotStarted:
-    """Ask for consent and mark the row started, or settle it with the reason why not.
-
-    `scopes` are the present scope hashes of the row's site by purpose. Once the transaction is committed, the
-    request may be written; before that, it must not.
-    """
-    row = connection.execute(select(OUTBOX).where(C.id == row_id)).one_or_none()
-    if row is None or row.state != State.LEASED or row.lease_owner != owner or row.lease_until <= now:
-        return LOST
-    outcome: Started | NotStarted
-    refusal = _find_refusal(connection, row, purposes, scopes, max_attempts, now)
-    if refusal is None:
-        outcome = Started(row.event_id, row.payload, row.attempts + 1)
-        values = {"state": State.STARTED, "reason": "", "started_at": now, "attempts": row.attempts + 1}
-    else:
-        outcome = NotStarted(refusal[1])
-        values = {**CLOSED, "state": refusal[0], "reason": refusal[1], "settled_at": now}
-    # The row was read without a lock; whoever has changed it since wins here.
-    still_ours = (C.id == row_id, C.state == State.LEASED, C.lease_owner == owner)
-    marked = connection.execute(update(OUTBOX).where(*still_ours).values(**values))
-    return outcome if marked.rowcount == 1 else LOST
-
-
-def _find_refusal(
-    connection: Connection,
-    row: Row[Any],
-    purposes: Collection[str],
-    scopes: Mapping[str, str],
-    max_attempts: int,
-    now: float,
-) -> tuple[State, str] | None:
-    if row.expires_at <= now:
-        return State.EXPIRED, Reason.EXPIRED
-    if row.attempts >= max_attempts:
-        return State.DEAD, Reason.ATTEMPTS_SPENT
-    query = select(CONSENTS.c.grants).where(CONSENTS.c.consent_id == row.consent_id, CONSENTS.c.site == row.site)
-    grants = connection.execute(query.with_for_update(read=True)).scalar()
-    reason = find_gap(grants, purposes, scopes, row.revision)
-    return (State.CANCELLED, reason) if reason is not None else None
-
-
-def find_gap(grants: str | None, purposes: Collection[str], scopes: Mapping[str, str], revision: int) -> Reason | None:
-    """Why a consent's grants do not cover an event recorded under `revision`; None when they cover every
-    purpose.
-
-    `grants` is the JSON of the consents table. Whatever is missing, malformed or unknown is not covered.
-    """
-    try:
-        granted = _grants.decode(grants) if grants is not None else {}
-    except msgspec.DecodeError:
-        return Reason.NO_CONSENT
-    if grants is None or not purposes:
-        return Reason.NO_CONSENT
-    if any(purpose not in granted for purpose in purposes):
-        return Reason.WITHDRAWN
-    if any(granted[purpose][0] != scopes.get(purpose) for purpose in purposes):
-        return Reason.SCOPE_CHANGED
-    later = any(granted[purpose][1] > revision for purpose in purposes)
-    return Reason.GRANTED_LATER if later else None
-
-
-def settle(
-    connection: Connection, row_id: int, owner: str, verdict: Verdict, retry_in: float | None, now: float
-) -> bool:
-    """Write down how an attempt ended. `retry_in`: seconds until the next attempt, None when there is none.
-
-    False when the row is not ours any more; whoever holds it now will settle it.
-    """
-    row = connection.execute(select(OUTBOX).where(C.id == row_id).with_for_update()).one_or_none()
-    if row is None or row.state != State.STARTED or row.lease_owner != owner:
-        return False
-    values = _settled(row, verdict, retry_in, now)
-    connection.execute(update(OUTBOX).where(C.id == row_id).values(**values))
-    if not isinstance(verdict, Delivered):
-        note_error(connection, row.destination, verdict.reason, now)
-    return True
-
-
-def _settled(row: Row[Any], verdict: Verdict, retry_in: float | None, now: float) -> dict[str, Any]:
-    withdrawn = row.reason == Reason.WITHDRAWN
-    if isinstance(verdict, Delivered):
-        end = State.DELIVERED, Reason.ON_THE_WIRE if withdrawn else ""
-    elif isinstance(verdict, Retry) and withdrawn:
-        end = State.CANCELLED, Reason.WITHDRAWN
-    elif isinstance(verdict, Dead) or retry_in is None:
-        end = State.DEAD, verdict.reason
-    elif now + retry_in >= row.expires_at:
-        end = State.EXPIRED, verdict.reason
-    else:
-        return {**FREE, "state": State.QUEUED, "reason": verdict.reason, "next_at": now + retry_in}
-    return {**CLOSED, "state": end[0], "reason": end[1], "settled_at": now}
-
-
-def withdraw(connection: Connection, consent_id: str, destinations: Collection[str], now: float) -> int:
-    """Cancel every delivery of this consent to these destinations that has not started; returns how many.
+def withdraw(
+    connection: Connection, consent_id: str, destinations: Collection[str], now: float, kind: str = WITHDRAWAL
+) -> int:
+    """Cancel every delivery of this consent to these destinations that has not started, dead letters too; how many.
 
     Belongs into the transaction that changes the consent's row. A delivery that is on the wire is finished,
-    but never tried again.
+    but never tried again. Notices stay: they tell of the withdrawal. An erasure's reason is its own.
     """
     if not destinations:
         return 0
     # The consent first, whatever the caller has locked: see the lock order above.
     connection.execute(select(CONSENTS.c.consent_id).where(CONSENTS.c.consent_id == consent_id).with_for_update())
-    theirs = (C.consent_id == consent_id, C.destination.in_(list(destinations)))
+    theirs = (C.consent_id == consent_id, C.destination.in_(list(destinations)), C.kind == EVENT)
     on_the_wire = C.state == State.STARTED
     # One statement for both, so that a row that moves meanwhile is seen where it went.
     values = {name: case((on_the_wire, C[name]), else_=null()) for name in CLOSED}
     values["state"] = case((on_the_wire, C.state), else_=literal(State.CANCELLED.value))
     values["settled_at"] = case((on_the_wire, C.settled_at), else_=literal(now))
-    open_states = (State.QUEUED, State.LEASED, State.STARTED)
-    statement = update(OUTBOX).where(*theirs, C.state.in_(open_states)).values(values)
-    touched = connection.execute(statement.values(reason=Reason.WITHDRAWN)).rowcount
+    statement = update(OUTBOX).where(*theirs, C.state.in_((*OPEN, State.DEAD))).values(values)
+    reason = Reason.ERASED if kind == ERASURE else Reason.WITHDRAWN
+    touched = connection.execute(statement.values(reason=reason)).rowcount
     started = select(func.count()).select_from(OUTBOX).where(*theirs, on_the_wire)
     return touched - connection.execute(started).scalar_one()
 
 
-def release(connection: Connection, owner: str, now: float) -> int:
+def pass_on(connection: Connection, notice: Notice, consent_id: str, destination: str, now: float) -> None:
+    """Queue what a destination is to be told of a withdrawal or an erasure, behind all else of this consent.
+
+    It asks for no consent and does not expire: telling is a duty.
+    """
+    fresh = {"state": State.QUEUED, "reason": "", "next_at": now, "attempts": 0, "revision": 0, "kind": notice.kind}
+    row = {"event_id": notice.notice_id, "destination": destination, "site": notice.site, "consent_id": consent_id}
+    times = {"recorded_at": now, "expires_at": now + NOTICE_SECONDS}
+    connection.execute(insert(OUTBOX).values(**row, **fresh, **times, payload=msgspec.json.encode(notice)))
+
+
+def release(connection: Connection, owner: str, now: float, destination: str = "") -> int:
     """Return all that this owner holds to the queue, started rows included; returns how many rows.
 
-    For an owner that ends, or begins again after a crash: nobody else may be using its name.
+    For an owner that ends, or begins again after a crash: nobody else may be using its name. Of one destination,
+    only what has not started: the rest is on the wire.
     """
-    held = (C.lease_owner == owner, C.state.in_((State.LEASED, State.STARTED)))
+    held: tuple[Any, ...] = (C.lease_owner == owner, C.state.in_((State.LEASED, State.STARTED)))
+    if destination:
+        held = (C.lease_owner == owner, C.state == State.LEASED, C.destination == destination)
     ids = lock_ids(connection, held)
     _return_to_queue(connection, ids, now)
     return len(ids)

@@ -33,6 +33,15 @@ def expire_overdue(engine: Engine, now: float) -> int:
     return _some_at_a_time(engine, overdue, expire)
 
 
+def strip_dead(engine: Engine, now: float) -> int:
+    """Take event and consent from dead letters past their time, which nothing could send again; returns how many."""
+
+    def strip(connection: Connection, ids: list[int]) -> None:
+        connection.execute(update(OUTBOX).where(C.id.in_(ids)).values(**CLOSED))
+
+    return _some_at_a_time(engine, (C.state == State.DEAD, C.expires_at <= now, C.payload.is_not(None)), strip)
+
+
 def prune_settled(engine: Engine, before: float) -> int:
     """Delete rows settled before that time and add them to the totals; returns how many went."""
     return _some_at_a_time(engine, (C.state.in_(SETTLED), C.settled_at < before), _prune)

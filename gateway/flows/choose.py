@@ -10,6 +10,7 @@ import secrets
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
+from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,7 @@ from gateway.consent.tombstones import add_tombstone, ring
 from gateway.consent.wanted import Wanted, build_wanted, name_grants, read_grants, read_switches
 from gateway.database import CONSENTS, is_sqlite, transaction
 from gateway.destinations import outbox
+from gateway.destinations.base import Notice
 from gateway.policy import ANALYTICS, OWN_STATISTICS, Policy
 from gateway.process_lock import try_hold
 
@@ -133,7 +135,7 @@ def _commit(
             _store_grants(connection, consent_id, site.id, revision, grants, now, is_new=not live)
         if ended or lost:
             add_tombstone(connection, consent_id, revision, now)
-            outbox.withdraw(connection, consent_id, _destinations_of(config, ended), now)
+            _tell_destinations(connection, config, site.id, consent_id, revision, ended, now)
         choice = _choice(said, wanted, before, consent_id, revision, site, now)
         chosen = Chosen(choice, wanted, _outcome(wanted, old, policy), withdrawn, lost)
         _append(connection, said, chosen, consent_id, revision, site, now)
@@ -252,8 +254,24 @@ def _choice(
     return Choice(site.id, answers, at, consent_id, revision, said.gpc, services)
 
 
-def _destinations_of(config: Config, ended: tuple[str, ...]) -> list[str]:
-    return [d.name for d in config.destinations if set(d.purposes) & set(ended)]
+def _tell_destinations(
+    connection: Connection,
+    config: Config,
+    site: str,
+    consent_id: str,
+    revision: int,
+    ended: tuple[str, ...],
+    now: float,
+) -> None:
+    """Cancel what is queued for those concerned, and queue the notice of it behind what is on the wire."""
+    concerned = {d.name: tuple(p for p in d.purposes if p in ended) for d in config.destinations}
+    outbox.withdraw(connection, consent_id, [name for name, theirs in concerned.items() if theirs], now)
+    for name, theirs in concerned.items():
+        if theirs:
+            key = f"{consent_id}:{revision}:{name}".encode()
+            notice_id = blake2b(key, digest_size=16).hexdigest()
+            notice = Notice(notice_id, "withdrawal", site, "", theirs, now)
+            outbox.pass_on(connection, notice, consent_id, name, now)
 
 
 def make_reserve(data_folder: Path, size: int) -> bool:

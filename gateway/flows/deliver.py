@@ -1,50 +1,40 @@
 """The outbox's rows to their destinations: lease, start (consent asked again), build, send, judge, settle.
 
 Each destination has a lane of its own with its own connections, so that a slow or failing one delays no
-other. Within a lane rows are taken in the order in which they are due, and some are on the wire at once:
-the order of one visitor's events is mostly kept, not promised, and never where an attempt has failed in
-between.
+other. Within a lane some requests are on the wire at once, but one subject's are one behind the other: they arrive
+in the order in which they were queued, and where one has to be tried again, the later ones wait for it.
 
 Nothing about a visitor is logged: only destination names, counts, and words out of closed lists.
 """
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
-import msgspec
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from gateway.database import reading
-from gateway.destinations.base import (
-    Dead,
-    Delivered,
-    Destination,
-    OutgoingRequest,
-    Retry,
-    Telling,
-    Unsent,
-    Verdict,
-    retry_in,
-)
+from gateway.destinations.attempts import Ending, Rules, settle, start
+from gateway.destinations.base import Delivered, Destination, OutgoingRequest, Retry, Verdict
+from gateway.destinations.figures import Standing, get_standing
 from gateway.destinations.group_commit import GroupCommit
-from gateway.destinations.outbox import (
-    Leased,
-    NotStarted,
-    Started,
-    find_next_due,
-    lease,
-    release,
-    settle,
-    start,
-)
+from gateway.destinations.outbox import Leased, NotStarted, Reason, Started, find_next_due, lease, release
 from gateway.destinations.sender import Sender
-from gateway.destinations.upkeep import expire_overdue
-from gateway.errors import DestinationError
-from gateway.event import Event
+from gateway.destinations.upkeep import expire_overdue, strip_dead
+from gateway.flows.lane import (
+    FAULT,
+    Lane,
+    Parcel,
+    build_parcels,
+    converse,
+    decide_ending,
+    get_credentials,
+    note_health,
+    note_refused_credentials,
+    spread,
+)
 
 log = logging.getLogger("gateway.deliver")
 
@@ -52,27 +42,13 @@ CONCURRENCY = 8
 ROUNDS_AHEAD = 4  # how many rows are leased at once, for each place on the wire
 LEASE_SLACK_SECONDS = 30.0  # beyond the timeouts of those rounds, for the database before and after
 IDLE_SECONDS = 5.0  # how often a lane looks for rows that nobody woke it for
-CROWDED_SECONDS = 0.2  # due rows, all of them locked by others
+CROWDED_SECONDS = 0.2  # due rows, all of them locked by others or behind one that is under way
 FAULT_SECONDS = 5.0
 EXPIRE_SECONDS = 60.0
 GRACE_SECONDS = 5.0
-
-# Reasons of deliveries that can never be made, beside a destination's own.
-UNREADABLE, UNBUILDABLE, FAULT = "unreadable", "unbuildable", "fault"
+MOST_IN_BATCH = 25  # rows leased for one place in a batch, so that a lease holds no crowd
 
 Scopes = Mapping[str, Mapping[str, str]]
-
-
-@dataclass
-class Lane:
-    """One destination at work. `changed`: there may be something to do; `disabled`: why it has stopped."""
-
-    destination: Destination
-    sender: Sender
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-    leased: deque[Leased] = field(default_factory=deque)
-    running: set[asyncio.Task[None]] = field(default_factory=set)
-    disabled: str = ""
 
 
 class Deliverer:
@@ -80,7 +56,7 @@ class Deliverer:
 
     `scopes` are each site's present scope hashes by purpose. `owner` names this node in the outbox: the same
     after a restart (what the dead process held is taken back at once), and nobody else's. `clock` gives epoch
-    seconds, `chance` random numbers in [0, 1).
+    seconds, `chance` random numbers in [0, 1). Subjects are told under names made with `subject_key`.
     """
 
     def __init__(
@@ -92,11 +68,12 @@ class Deliverer:
         owner: str,
         clock: Callable[[], float],
         chance: Callable[[], float],
+        subject_key: bytes,
         concurrency: int = CONCURRENCY,
     ) -> None:
         self._engine, self._destinations, self._scopes = engine, destinations, scopes
         self._owner, self._clock, self._chance = owner, clock, chance
-        self._concurrency = concurrency
+        self._concurrency, self._subject_key = concurrency, subject_key
         self._commits = GroupCommit(engine)
         self._lanes: list[Lane] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -107,6 +84,7 @@ class Deliverer:
         for destination in self._destinations:
             private = destination.config.allow_private
             lane = Lane(destination, Sender(allow_private=private, connections=self._concurrency))
+            lane.start, lane.settle = partial(self._start_rows, lane), partial(self._settle_rows)
             self._lanes.append(lane)
             self._tasks.append(asyncio.create_task(self._serve(lane)))
         self._tasks.append(asyncio.create_task(self._expire()))
@@ -136,7 +114,7 @@ class Deliverer:
             log.info("deliver: %d deliveries given back to the queue", returned)
 
     async def _serve(self, lane: Lane) -> None:
-        while not lane.disabled:
+        while True:
             lane.changed.clear()
             try:
                 pause = await self._turn(lane)
@@ -147,101 +125,124 @@ class Deliverer:
                 await _wait(lane.changed, pause)
 
     async def _turn(self, lane: Lane) -> float:
-        """Begin as many deliveries as there is room for; returns how long to rest unless woken."""
+        """Begin as many attempts as there is room for; returns how long to rest unless woken."""
         if len(lane.running) >= self._concurrency:
             return IDLE_SECONDS
-        if not lane.leased:
-            pause = await self._lease(lane)
+        wait = 0.0 if lane.rests else lane.health.may_begin(self._clock())
+        if wait > 0:
+            return min(wait, IDLE_SECONDS)
+        if lane.rests or not lane.is_ready():
+            pause = await self._look(lane)
             if pause > 0:
                 return pause
-        while lane.leased and len(lane.running) < self._concurrency:
-            task = asyncio.create_task(self._deliver(lane, lane.leased.popleft()))
+        while lane.is_ready() and len(lane.running) < self._concurrency:
+            if lane.rests or lane.health.may_begin(self._clock()) > 0:
+                break
+            probe = lane.health.begun()
+            task = asyncio.create_task(self._deliver(lane, lane.take_load(), probe))
             lane.running.add(task)
             task.add_done_callback(partial(_leave, lane))
         return 0.0
 
-    async def _lease(self, lane: Lane) -> float:
+    async def _look(self, lane: Lane) -> float:
         """Fetch what is due, some rounds ahead; returns how long to rest when there is nothing."""
-        name, now = lane.destination.config.name, self._clock()
-        due = await asyncio.to_thread(self._find_next_due, name)
+        now = self._clock()
+        due, standing = await asyncio.to_thread(self._find_next_due, lane.name)
+        await self._obey(lane, standing)
+        if lane.rests:
+            return IDLE_SECONDS
         if due is None or due > now:
             return IDLE_SECONDS if due is None else min(due - now, IDLE_SECONDS)
         seconds = lane.destination.config.timeout_seconds * (ROUNDS_AHEAD + 1) + LEASE_SLACK_SECONDS
-        limit = self._concurrency * ROUNDS_AHEAD
-        take = partial(lease, destination=name, owner=self._owner, limit=limit, now=now, lease_seconds=seconds)
-        lane.leased.extend(await self._commits.run(take))
-        return 0.0 if lane.leased else CROWDED_SECONDS
+        limit = self._concurrency * ROUNDS_AHEAD * min(lane.destination.batch_size, MOST_IN_BATCH)
+        take = partial(lease, destination=lane.name, owner=self._owner, limit=limit, now=now, lease_seconds=seconds)
+        lane.hold(await self._commits.run(take))
+        return 0.0 if lane.is_ready() else CROWDED_SECONDS
 
-    def _find_next_due(self, name: str) -> float | None:
+    def _find_next_due(self, name: str) -> tuple[float | None, Standing]:
         with reading(self._engine) as connection:
-            return find_next_due(connection, name)
+            return find_next_due(connection, name), get_standing(connection, name)
 
-    async def _deliver(self, lane: Lane, row: Leased) -> None:
+    async def _obey(self, lane: Lane, standing: Standing) -> None:
+        """Pause and resume as the operator says; what a resting lane holds goes back to the queue."""
+        lane.paused = standing.paused
+        if lane.disabled and (standing.resumed_at or 0.0) > lane.disabled_at:
+            lane.disabled = ""
+        if lane.rests and lane.waiting:
+            lane.waiting.clear()
+            give_back = partial(release, owner=self._owner, now=self._clock(), destination=lane.name)
+            await self._commits.run(give_back)
+
+    async def _deliver(self, lane: Lane, load: list[Leased], probe: bool) -> None:
         try:
-            started = await self._start(lane.destination, row)
-            if isinstance(started, NotStarted):
-                log.debug("deliver: %s: not started: %s", lane.destination.config.name, started.reason)
-                return
-            verdict = await self._attempt(lane, started)
-            await self._settle(lane, row, started, verdict)
-        except Exception as error:  # a door: the row returns to the queue when its lease ends
+            # What may take its time comes first: between the start and the request lies nothing.
+            ready = await get_credentials(lane, self._clock())
+            outcomes = await self._commits.join(lane.start, [row.id for row in load])
+            started = [outcome for outcome in outcomes if isinstance(outcome, Started)]
+            for refusal in (outcome for outcome in outcomes if isinstance(outcome, NotStarted)):
+                log.debug("deliver: %s: not started: %s", lane.name, refusal.reason)
+            parcels, faults = build_parcels(lane.destination, started, self._subject_key, self._clock())
+            for fault in faults:
+                self._log_fault(lane, fault)
+            held_back: set[str] = set()
+            for parcel in parcels:
+                if held_back.intersection(row.consent_id for row in parcel.rows):
+                    waits = Retry(Reason.BEHIND)
+                    await self._commits.join(lane.settle, [Ending(r.id, waits, 0.0, costs=False) for r in parcel.rows])
+                else:
+                    held_back |= await self._attempt(lane, parcel, ready)
+        except Exception as error:  # a door: the rows return to the queue when their lease ends
             self._log_fault(lane, error)
+        finally:
+            lane.leave(load)
+            lane.health.left(probe=probe)
 
-    async def _start(self, destination: Destination, row: Leased) -> Started | NotStarted:
-        work = partial(
-            start,
-            row_id=row.id,
-            owner=self._owner,
-            purposes=destination.config.purposes,
-            scopes=self._scopes.get(row.site, {}),
-            max_attempts=len(destination.schedule),
-            now=self._clock(),
-        )
-        return await self._commits.run(work)
+    async def _attempt(self, lane: Lane, parcel: Parcel, ready: Verdict) -> set[str]:
+        """One request and what came of it; returns the subjects of whom something has to be tried again."""
+        judged: Verdict | Sequence[Verdict]
+        if not isinstance(parcel.request, OutgoingRequest):
+            judged = parcel.request
+        elif not isinstance(ready, Delivered):
+            judged = ready
+        else:
+            judged = await self._send(lane, parcel.request)
+            note_health(lane, judged, self._clock(), self._chance())
+        pairs = spread(parcel, judged)
+        now, together = self._clock(), len(pairs)
+        note_refused_credentials(lane, [verdict for _, verdict in pairs], now)
+        endings = [decide_ending(lane, row, verdict, together, now, self._chance()) for row, verdict in pairs]
+        again = {row.consent_id for (row, _), e in zip(pairs, endings, strict=True) if isinstance(e.verdict, Retry)}
+        for subject in again:
+            lane.drop(subject)
+        await self._commits.join(lane.settle, endings)
+        if lane.disabled:
+            log.error("deliver: %s has stopped: %s", lane.name, lane.disabled)
+        return again
 
-    async def _attempt(self, lane: Lane, started: Started) -> Verdict:
-        """One request and what came of it."""
-        request = self._build(lane, started)
-        if isinstance(request, Dead):
-            return request
-        answer = await lane.sender.send(request, lane.destination.config.timeout_seconds)
-        if isinstance(answer, Unsent):
-            return Retry(answer.reason)
+    async def _send(self, lane: Lane, request: OutgoingRequest) -> Verdict | Sequence[Verdict]:
         try:
-            judged = lane.destination.judge(request, answer, self._clock())
-            return judged if isinstance(judged, Delivered | Retry | Dead) else Retry(FAULT)
+            return await converse(lane, request, self._clock())
         except Exception as error:  # a door: an answer nobody foresaw is no success
             self._log_fault(lane, error)
             return Retry(FAULT)
 
-    def _build(self, lane: Lane, started: Started) -> OutgoingRequest | Dead:
-        """An event that makes a destination's code fail is set aside; it must not stop the others."""
-        try:
-            event = msgspec.json.decode(started.payload, type=Event)
-            return lane.destination.build([Telling(started.event_id, event, "")], self._clock())
-        except msgspec.DecodeError:
-            return Dead(UNREADABLE)
-        except DestinationError:
-            return Dead(UNBUILDABLE)
-        except Exception as error:  # a door: see above
-            self._log_fault(lane, error)
-            return Dead(FAULT)
+    def _start_rows(self, lane: Lane, connection: Connection, loads: Sequence[list[int]]) -> list[Any]:
+        config = lane.destination.config
+        rules = Rules(config.purposes, self._scopes, len(lane.destination.schedule))
+        ids = [row_id for load in loads for row_id in load]
+        outcomes = iter(start(connection, ids, self._owner, rules, self._clock()))
+        return [[next(outcomes) for _ in load] for load in loads]
 
-    async def _settle(self, lane: Lane, row: Leased, started: Started, verdict: Verdict) -> None:
-        wait: float | None = None
-        if isinstance(verdict, Retry):
-            wait = retry_in(lane.destination.schedule, started.attempts, verdict.after, self._chance())
-        work = partial(settle, row_id=row.id, owner=self._owner, verdict=verdict, retry_in=wait, now=self._clock())
-        await self._commits.run(work)
-        if isinstance(verdict, Dead) and verdict.disable:
-            lane.disabled = verdict.reason
-            log.error("deliver: %s has stopped: %s", lane.destination.config.name, verdict.reason)
+    def _settle_rows(self, connection: Connection, endings: Sequence[list[Ending]]) -> list[None]:
+        settle(connection, [ending for group in endings for ending in group], self._owner, self._clock())
+        return [None] * len(endings)
 
     async def _expire(self) -> None:
         """Settle what is past its time, of all destinations, those no longer configured included."""
         while True:
             try:
                 await asyncio.to_thread(expire_overdue, self._engine, self._clock())
+                await asyncio.to_thread(strip_dead, self._engine, self._clock())
             except Exception as error:  # a door: the next round will do
                 log.error("deliver: could not expire: %s", type(error).__name__)
             await asyncio.sleep(EXPIRE_SECONDS)

@@ -1,13 +1,16 @@
 """What the destination tests work with: events, configurations, consents, and a look into the outbox."""
 
 import base64
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Engine, select, update
 
 from gateway.database import CONSENTS, OUTBOX, reading, transaction
-from gateway.destinations.outbox import Delivery, add_deliveries
+from gateway.destinations import attempts
+from gateway.destinations.base import Dead, Delivered, Retry
+from gateway.destinations.outbox import Delivery, NotStarted, Started, add_deliveries
 from gateway.event import Event
 from gateway.settings import DestinationConfig
 
@@ -60,6 +63,33 @@ def queue(engine: Engine, *deliveries: Delivery, now: float = NOW) -> None:
     """Put deliveries into the outbox."""
     with transaction(engine) as connection:
         add_deliveries(connection, deliveries, now)
+
+
+def start(
+    connection: Connection,
+    row_id: int,
+    owner: str,
+    purposes: Collection[str],
+    scopes: Mapping[str, str],
+    max_attempts: int,
+    now: float,
+) -> Started | NotStarted:
+    """Start one row of the site."""
+    rules = attempts.Rules(purposes, {SITE: scopes}, max_attempts)
+    [outcome] = attempts.start(connection, [row_id], owner, rules, now)
+    return outcome
+
+
+def settle(
+    connection: Connection,
+    row_id: int,
+    owner: str,
+    verdict: Delivered | Retry | Dead,
+    retry_in: float | None,
+    now: float,
+) -> bool:
+    """Settle one row; whether it was still ours."""
+    return attempts.settle(connection, [attempts.Ending(row_id, verdict, retry_in)], owner, now) == 1
 
 
 def look(engine: Engine) -> list[Any]:

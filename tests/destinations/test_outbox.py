@@ -6,24 +6,24 @@ import pytest
 from sqlalchemy import Engine, text
 
 from gateway.database import transaction
-from gateway.destinations.base import Dead, Delivered, Retry, Verdict
+from gateway.destinations.attempts import find_gap
+from gateway.destinations.base import Dead, Delivered, Retry
+from gateway.destinations.dead_letters import count_dead, redrive, trace
 from gateway.destinations.outbox import (
     LOST,
     NotStarted,
     Started,
     State,
-    find_gap,
     find_next_due,
     forget_offset,
     get_offset,
     lease,
     release,
     set_offset,
-    settle,
-    start,
     withdraw,
 )
-from tests.destinations.rows import NOW, SCOPES, grant, look, make_delivery, put_consent, queue
+from gateway.destinations.upkeep import strip_dead
+from tests.destinations.rows import NOW, SCOPES, grant, look, make_delivery, put_consent, queue, settle, start
 
 LEASE = 60.0
 COVERED = '{"marketing": ["bbbbbbbbbbbb", 2]}'
@@ -42,7 +42,9 @@ def begin(engine: Engine, row_id: int, now: float = NOW, **changes: Any) -> Star
         return start(connection, row_id, now=now, **(values | changes))
 
 
-def end(engine: Engine, row_id: int, verdict: Verdict, retry_in: float | None = None, now: float = NOW) -> bool:
+def end(
+    engine: Engine, row_id: int, verdict: Delivered | Retry | Dead, retry_in: float | None = None, now: float = NOW
+) -> bool:
     """Settle a row for owner `a`."""
     with transaction(engine) as connection:
         return settle(connection, row_id, "a", verdict, retry_in, now)
@@ -89,7 +91,8 @@ def test_the_same_event_is_queued_once(engine: Engine) -> None:
 def test_a_leased_row_is_nobody_elses(engine: Engine) -> None:
     """Within the lease another owner gets other rows; what it does with mine is refused."""
     grant(engine)
-    queue(engine, make_delivery("e1"), make_delivery("e2"))
+    grant(engine, "c2")
+    queue(engine, make_delivery("e1"), make_delivery("e2", "c2"))
     [mine] = take(engine, "a", limit=1)
     [other] = take(engine, "b")
     assert mine != other
@@ -221,7 +224,7 @@ def test_withdrawal_cancels_all_that_has_not_started(engine: Engine) -> None:
     ],
 )
 def test_what_was_on_the_wire_is_finished_and_never_tried_again(
-    engine: Engine, verdict: Verdict, state: str, reason: str
+    engine: Engine, verdict: Delivered | Retry | Dead, state: str, reason: str
 ) -> None:
     """A request begun before the withdrawal ends as it ends, is marked as such, and has no second attempt."""
     grant(engine)
@@ -261,7 +264,7 @@ def test_a_failed_attempt_waits_and_the_last_one_is_dead(engine: Engine) -> None
     begin(engine, row_id, NOW + 30)
     end(engine, row_id, Retry("timeout"), retry_in=None, now=NOW + 31)
     [row] = look(engine)
-    assert (row.state, row.reason, row.consent_id, row.payload) == ("dead", "timeout", None, None)
+    assert (row.state, row.reason, row.consent_id, row.lease_owner) == ("dead", "timeout", "c1", None)
 
 
 def test_a_row_that_takes_its_worker_down_does_not_do_so_for_ever(engine: Engine) -> None:
@@ -281,7 +284,7 @@ def test_a_row_that_takes_its_worker_down_does_not_do_so_for_ever(engine: Engine
 def test_nothing_is_sent_or_tried_again_after_its_time(engine: Engine) -> None:
     """A row past its time does not start; a retry that would come too late ends as expired at once."""
     grant(engine)
-    queue(engine, make_delivery("e1", expires_at=NOW + 10), make_delivery("e2", expires_at=NOW + 10))
+    queue(engine, make_delivery("e1", expires_at=NOW + 10), make_delivery("e2", "c2", expires_at=NOW + 10))
     first, second = take(engine)
     begin(engine, first)
     end(engine, first, Retry("http_500"), retry_in=11)
@@ -295,7 +298,7 @@ def test_nothing_is_sent_or_tried_again_after_its_time(engine: Engine) -> None:
 def test_release_gives_back_what_one_owner_holds(engine: Engine) -> None:
     """An owner that ends or begins again returns its leased and started rows, and nobody else's."""
     grant(engine)
-    queue(engine, *(make_delivery(f"e{n}") for n in range(3)))
+    queue(engine, *(make_delivery(f"e{n}", f"c{max(1, n)}") for n in range(3)))
     [started, _leased] = take(engine, limit=2)
     begin(engine, started)
     take(engine, "b")
@@ -314,9 +317,10 @@ def test_the_next_due_time(engine: Engine) -> None:
     with transaction(engine) as connection:
         assert find_next_due(connection, "hook") is None
     queue(engine, make_delivery("e1"), now=NOW + 100)
-    queue(engine, make_delivery("e2"))
+    queue(engine, make_delivery("e2", "c2"))
     with transaction(engine) as connection:
         assert find_next_due(connection, "hook") == NOW
+    grant(engine, "c2")
     [row_id] = take(engine)
     with transaction(engine) as connection:
         assert find_next_due(connection, "hook") == NOW + LEASE
@@ -330,12 +334,67 @@ def test_the_next_due_time(engine: Engine) -> None:
 def test_the_longest_due_row_is_first(engine: Engine) -> None:
     """Rows are leased by the time at which they are due, equal ones in the order in which they came."""
     for name, at in (("late", 3), ("first", 1), ("second", 1), ("not yet", 9)):
-        queue(engine, make_delivery(name), now=NOW + at)
+        queue(engine, make_delivery(name, f"c-{name}"), now=NOW + at)
     with transaction(engine) as connection:
-        rows = lease(connection, "hook", "a", 10, NOW + 5, LEASE)
+        rows = lease(connection, "hook", "a", 2, NOW + 5, LEASE)
+        rows += lease(connection, "hook", "a", 2, NOW + 5, LEASE)
     names = {row.id: row.event_id for row in look(engine)}
-    assert sorted(names[row.id] for row in rows[:2]) == ["first", "second"]
     assert [names[row.id] for row in rows] == ["first", "second", "late"]
+
+
+def test_what_happened_first_is_told_first(engine: Engine) -> None:
+    """I6: a row waits while an earlier one of its subject is under way or waits for its next attempt; others do not."""
+    grant(engine)
+    grant(engine, "c2")
+    queue(engine, make_delivery("e1"), make_delivery("e2"), make_delivery("x1", "c2"))
+    first, second, other = take(engine)
+    begin(engine, first)
+    queue(engine, make_delivery("e3"))
+    assert take(engine) == []
+    end(engine, first, Retry("http_503"), retry_in=30)
+    assert begin(engine, second) == LOST
+    assert isinstance(begin(engine, other), Started)
+    end(engine, other, Delivered())
+    assert take(engine, now=NOW + 29) == []
+    again = take(engine, now=NOW + 31)
+    assert [row.event_id for row in look(engine) if row.id in again] == ["e1", "e2", "e3"]
+
+
+def test_a_dead_letter_is_sent_again_only_with_consent(engine: Engine) -> None:
+    """Redriven, it asks for consent as any other; taken back meanwhile, it is cancelled and nothing is left to redrive."""
+    grant(engine)
+    grant(engine, "c2")
+    queue(engine, make_delivery("e1"), make_delivery("e2", "c2"))
+    for row_id in take(engine):
+        begin(engine, row_id)
+        end(engine, row_id, Dead("http_400"))
+    [counted] = count_dead(engine)
+    assert (counted.reason, counted.count, counted.again) == ("http_400", 2, 2)
+    assert take_back(engine) == 1
+    with transaction(engine) as connection:
+        assert redrive(connection, "hook", NOW, "other_reason") == 0
+        assert redrive(connection, "hook", NOW) == 1
+    [again] = take(engine)
+    assert isinstance(begin(engine, again), Started)
+    assert [(t.state, t.consent_id) for name in ("e1", "e2") for t in trace(engine, name)] == [
+        ("cancelled", None),
+        ("started", "c2"),
+    ]
+
+
+def test_a_dead_letter_past_its_time_names_nobody(engine: Engine) -> None:
+    """When nothing could send it any more, event and consent go, and it is redriven no more."""
+    grant(engine)
+    queue(engine, make_delivery("e1", expires_at=NOW + 10))
+    [row_id] = take(engine)
+    begin(engine, row_id)
+    end(engine, row_id, Dead("http_400"))
+    assert strip_dead(engine, NOW + 9) == 0
+    assert strip_dead(engine, NOW + 10) == 1
+    with transaction(engine) as connection:
+        assert redrive(connection, "hook", NOW + 5) == 0
+    [row] = look(engine)
+    assert (row.state, row.reason, row.consent_id, row.payload) == ("dead", "http_400", None, None)
 
 
 def test_offsets_are_kept_for_each_segment(engine: Engine) -> None:

@@ -9,9 +9,9 @@ from sqlalchemy import Engine
 
 from gateway.database import transaction
 from gateway.destinations.base import Delivered, Retry
-from gateway.destinations.outbox import Started, lease, settle, start, withdraw
+from gateway.destinations.outbox import Started, lease, withdraw
 from tests.conftest import empty_tables
-from tests.destinations.rows import NOW, SCOPES, grant, look, make_delivery, put_consent, queue
+from tests.destinations.rows import NOW, SCOPES, grant, look, make_delivery, put_consent, queue, settle, start
 
 ROUNDS = 12
 ROWS = 12
@@ -118,8 +118,7 @@ def test_a_row_that_comes_in_after_the_withdrawal_is_not_started(engine: Engine)
 
 def test_one_row_is_started_by_one_worker(engine: Engine) -> None:
     """Workers that lease at the same moment get different rows, and together all of them."""
-    grant(engine)
-    queue(engine, *(make_delivery(f"e{n}") for n in range(40)))
+    queue(engine, *(make_delivery(f"e{n}", f"c{n}") for n in range(40)))
     leased: list[int] = []
 
     def work(owner: str) -> None:

@@ -14,7 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import Engine
 
 from gateway.database import transaction
-from gateway.destinations.base import Dead, Delivered, Retry, Verdict
+from gateway.destinations.base import Dead, Delivered, Retry
+from gateway.destinations.dead_letters import redrive
 from gateway.destinations.figures import SETTLED, queue_figures
 from gateway.destinations.outbox import (
     Started,
@@ -22,13 +23,11 @@ from gateway.destinations.outbox import (
     add_deliveries,
     lease,
     release,
-    settle,
-    start,
     withdraw,
 )
-from gateway.destinations.upkeep import expire_overdue, prune_settled
+from gateway.destinations.upkeep import expire_overdue, prune_settled, strip_dead
 from tests.conftest import empty_tables
-from tests.destinations.rows import NOW, look, make_config, make_delivery, put_consent
+from tests.destinations.rows import NOW, look, make_config, make_delivery, put_consent, settle, start
 
 DESTINATIONS = {"ads": ("marketing",), "both": ("analytics", "marketing")}
 CONFIGS = [make_config(name, purposes=purposes) for name, purposes in DESTINATIONS.items()]
@@ -36,6 +35,7 @@ VISITORS = ("c0", "c1", "c2")
 PURPOSES = ("analytics", "marketing")
 LEASE, LIFE, MAX_ATTEMPTS = 60.0, 400.0, 4
 
+Ended = Delivered | Retry | Dead
 visitors = st.sampled_from(VISITORS)
 purposes = st.sampled_from(PURPOSES)
 owners = st.sampled_from(("a", "b"))
@@ -123,9 +123,14 @@ class OutboxMachine(RuleBasedStateMachine):
             return
         person.revision += 1
         concerned = [destination for destination, needs in DESTINATIONS.items() if purpose in needs]
+        for row in look(self.engine):
+            if row.consent_id == name and row.state == State.DEAD and row.destination in concerned:
+                self.tallied[row.destination, "dead"] -= 1
         with transaction(self.engine) as connection:
             put_consent(connection, name, person.grants, person.revision)
             withdraw(connection, name, concerned, self.now)
+        left = [row for row in look(self.engine) if row.consent_id == name and row.state == State.DEAD]
+        assert not [row for row in left if row.destination in concerned]
         waiting = [row for row in look(self.engine) if row.state in (State.QUEUED, State.LEASED)]
         assert not [row for row in waiting if row.consent_id == name and row.destination in concerned]
 
@@ -173,7 +178,7 @@ class OutboxMachine(RuleBasedStateMachine):
         kept=st.integers(0, 2),
         ends=st.lists(verdicts, max_size=4),
     )
-    def work(self, owner: str, limit: int, kept: int, ends: list[Verdict]) -> None:
+    def work(self, owner: str, limit: int, kept: int, ends: list[Ended]) -> None:
         """Lease some, start what is held but for some kept for later, and settle some of what is on the wire."""
         for destination in DESTINATIONS if limit else ():
             self.lease(owner, destination, limit)
@@ -185,6 +190,11 @@ class OutboxMachine(RuleBasedStateMachine):
     def lease(self, owner: str, destination: str, limit: int) -> None:
         with transaction(self.engine) as connection:
             rows = lease(connection, destination, owner, limit, self.now, LEASE)
+        # I6: nothing is taken up while something earlier of the same subject is in other hands or waits.
+        taken = {row.id for row in rows}
+        for row in look(self.engine):
+            if row.destination == destination and row.state in (State.QUEUED, State.LEASED, State.STARTED):
+                assert row.id in taken or not any(row.id < r.id and row.consent_id == r.consent_id for r in rows)
         self.held[owner] += [Held(row.id, destination) for row in rows]
 
     def start(self, owner: str, held: Held) -> None:
@@ -218,7 +228,7 @@ class OutboxMachine(RuleBasedStateMachine):
             for purpose in DESTINATIONS[destination]
         )
 
-    def settle(self, owner: str, held: Held, verdict: Verdict) -> None:
+    def settle(self, owner: str, held: Held, verdict: Ended) -> None:
         wait = verdict.after or 5.0 if isinstance(verdict, Retry) else None
         with transaction(self.engine) as connection:
             ours = settle(connection, held.row_id, owner, verdict, wait, self.now)
@@ -229,6 +239,12 @@ class OutboxMachine(RuleBasedStateMachine):
         row = next(row for row in look(self.engine) if row.id == held.row_id)
         if row.state in SETTLED:
             self.tallied[held.destination, row.state] += 1
+
+    @rule(destination=st.sampled_from(sorted(DESTINATIONS)))
+    def press_redrive(self, destination: str) -> None:
+        """An operator sends the dead letters again."""
+        with transaction(self.engine) as connection:
+            self.tallied[destination, "dead"] -= redrive(connection, destination, self.now)
 
     @rule(owner=owners, returns=st.booleans(), new_policy=st.booleans())
     def disturb(self, owner: str, returns: bool, new_policy: bool) -> None:
@@ -250,6 +266,7 @@ class OutboxMachine(RuleBasedStateMachine):
         if not upkeep:
             return
         expire_overdue(self.engine, self.now)
+        strip_dead(self.engine, self.now)
         assert not [row for row in look(self.engine) if row.state == "queued" and row.expires_at <= self.now]
         # The journal is drained for good before its rows are pruned; see the offsets in `flows/drain`.
         self.drain(lost=False)
@@ -273,7 +290,9 @@ class OutboxMachine(RuleBasedStateMachine):
     def settled_rows_name_nobody(self) -> None:
         for row in look(self.engine):
             settled = row.state in SETTLED
-            assert settled == (row.consent_id is None) == (row.payload is None) == (row.settled_at is not None)
+            again = row.state == State.DEAD and row.payload is not None  # may be sent again, until its time is over
+            assert (settled and not again) == (row.consent_id is None) == (row.payload is None)
+            assert settled == (row.settled_at is not None)
             assert (row.lease_owner is not None) == (row.state in (State.LEASED, State.STARTED))
 
 

@@ -3,14 +3,14 @@
 from sqlalchemy import Engine
 
 from gateway.database import transaction
-from gateway.destinations.base import Dead, Delivered, Retry, Verdict
+from gateway.destinations.base import Dead, Delivered, Retry
 from gateway.destinations.figures import QueueFigures, queue_figures
-from gateway.destinations.outbox import lease, settle, start
+from gateway.destinations.outbox import lease
 from gateway.destinations.upkeep import expire_overdue, prune_settled
-from tests.destinations.rows import NOW, SCOPES, grant, look, make_config, make_delivery, queue
+from tests.destinations.rows import NOW, SCOPES, grant, look, make_config, make_delivery, queue, settle, start
 
 
-def attempt(engine: Engine, verdict: Verdict, retry_in: float | None, now: float = NOW) -> None:
+def attempt(engine: Engine, verdict: Delivered | Retry | Dead, retry_in: float | None, now: float = NOW) -> None:
     """Lease, start and settle the first row that is due."""
     with transaction(engine) as connection:
         [row] = lease(connection, "hook", "a", 1, now, 60)
@@ -20,9 +20,10 @@ def attempt(engine: Engine, verdict: Verdict, retry_in: float | None, now: float
 
 def fill(engine: Engine) -> None:
     """Two delivered, one dead, one cancelled, one to be tried again, one on the wire, one waiting."""
-    grant(engine)
     ids = ("e0", "e1", "e2", "e3", "e4", "e5")
-    queue(engine, *(make_delivery(name, recorded_at=NOW + n) for n, name in enumerate(ids)))
+    for name in ids:
+        grant(engine, f"of-{name}")
+    queue(engine, *(make_delivery(name, f"of-{name}", recorded_at=NOW + n) for n, name in enumerate(ids)))
     attempt(engine, Delivered(), None)
     attempt(engine, Delivered(), None)
     attempt(engine, Dead("unbuildable"), None, NOW + 1)

@@ -19,6 +19,7 @@ from gateway.config import Config
 from gateway.consent.decision import Choice, decide
 from gateway.consent.tombstones import open_tombstones
 from gateway.database import CONSENTS, LEDGER, OUTBOX, TOMBSTONES, reading, transaction
+from gateway.destinations.base import Notice
 from gateway.destinations.outbox import Delivery, add_deliveries
 from gateway.flows import choose as choose_module
 from gateway.flows.choose import RESERVE_FILE, Chosen, Said, choose, make_reserve
@@ -214,8 +215,17 @@ def test_withdrawing_cancels_what_has_not_started(engine: Engine, config: Config
         add_deliveries(connection, rows, NOW)
     press(config, engine, yes.choice, "save", "analytics")
     with reading(engine) as connection:
-        states = {row.destination: row.state for row in connection.execute(select(OUTBOX))}
+        rows_now = connection.execute(select(OUTBOX)).all()
+    states = {row.destination: row.state for row in rows_now if row.kind == "event"}
     assert states == {"crm": "cancelled", "both": "cancelled", "cijfers": "queued"}
+    # and those concerned are to be told, in the same transaction
+    notices = {
+        row.destination: msgspec.json.decode(row.payload, type=Notice) for row in rows_now if row.kind != "event"
+    }
+    assert {name: (n.kind, n.purposes) for name, n in notices.items()} == {
+        "crm": ("withdrawal", ("marketing",)),
+        "both": ("withdrawal", ("marketing",)),
+    }
 
 
 def test_what_fails_leaves_nothing(engine: Engine, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,8 @@ from sqlalchemy.exc import OperationalError
 
 from gateway.database import transaction
 from gateway.destinations.base import Destination, OutgoingRequest, Telling
-from gateway.destinations.figures import queue_figures
-from gateway.destinations.outbox import Delivery, lease, start, withdraw
+from gateway.destinations.figures import Standing, queue_figures
+from gateway.destinations.outbox import Delivery, lease, withdraw
 from gateway.destinations.webhook import Webhook
 from gateway.errors import DestinationError
 from gateway.flows.deliver import Deliverer
@@ -35,6 +35,7 @@ from tests.destinations.rows import (
     make_event,
     put_consent,
     queue,
+    start,
 )
 from tests.receiver import Received, Receiver, receiving
 
@@ -57,9 +58,11 @@ def fresh(event_id: str, consent_id: str = "c1", **changes: Any) -> Delivery:
 
 
 def fill(engine: Engine, count: int, **changes: Any) -> list[str]:
-    """Queue deliveries under one consent; returns their ids."""
+    """Queue deliveries, each of a visitor of its own who agreed; returns their ids."""
     ids = [f"{changes.get('destination', 'hook')}-{number}" for number in range(count)]
-    queue(engine, *(fresh(event_id, **changes) for event_id in ids), now=time.time())
+    for event_id in ids:
+        grant(engine, f"of-{event_id}")
+    queue(engine, *(fresh(event_id, f"of-{event_id}", **changes) for event_id in ids), now=time.time())
     return ids
 
 
@@ -72,6 +75,7 @@ def make_deliverer(engine: Engine, *destinations: Destination, concurrency: int 
         owner="node",
         clock=time.time,
         chance=random.random,
+        subject_key=b"k" * 32,
         concurrency=concurrency,
     )
 
@@ -103,6 +107,13 @@ def settled(engine: Engine) -> bool:
 def states(engine: Engine) -> dict[str, tuple[str, str]]:
     """State and reason of each row by its event id."""
     return {row.event_id: (row.state, row.reason) for row in look(engine)}
+
+
+@pytest.fixture(autouse=True)
+def short_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The breaker's rests are short here; their length is health's own test."""
+    monkeypatch.setattr("gateway.destinations.health.FIRST_REST_SECONDS", 0.02)
+    monkeypatch.setattr("gateway.destinations.health.LONGEST_REST_SECONDS", 0.1)
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
@@ -466,7 +477,7 @@ def test_a_lost_connection_to_the_database_is_got_over(engine: Engine, monkeypat
         async with receiving(Receiver(SECRET)) as receiver, delivering(engine, hook(receiver.url)) as deliverer:
             real = deliverer._find_next_due
 
-            def failing(name: str) -> float | None:
+            def failing(name: str) -> tuple[float | None, Standing]:
                 if next(failures, None) is not None:
                     raise OperationalError("SELECT", {}, Exception("gone"))
                 return real(name)

@@ -84,7 +84,9 @@ def assert_choices_recorded(cluster: Cluster, crowd: Crowd) -> None:
     """The chain is whole and holds at least as many choices of each kind as were acknowledged."""
     engine = open_database(cluster.config.database_url)
     assert ledger.verify(engine) >= len(crowd.said.choices)
-    recorded = Counter(str(msgspec.json.decode(entry.body)["choice"]) for entry in ledger.entries(engine))
+    recorded = Counter(
+        str(msgspec.json.decode(entry.body)["choice"]) for entry in ledger.entries(engine) if entry.kind == "choice"
+    )
     acknowledged = Counter(choice for choice, _ in crowd.said.choices)
     assert all(recorded[choice] >= count for choice, count in acknowledged.items())
 
@@ -97,7 +99,9 @@ def assert_nothing_started_after_withdrawal(cluster: Cluster, crowd: Crowd) -> N
     assert cluster.receiver.refused == []
     assert cluster.receiver.log, "nothing was delivered"
     late = []
-    for delivery in cluster.receiver.log:
+    events = [delivery for delivery in cluster.receiver.log if "path" in delivery.data]
+    assert events, "nobody was told of an event"
+    for delivery in events:
         visitor = str(delivery.data["path"]).split("/")[2]
         confirmed = crowd.said.withdrawn.get(visitor)
         if confirmed is not None and started[delivery.id] > confirmed:

@@ -1,0 +1,195 @@
+"""The two ends of an attempt: `start` asks for consent, `settle` writes down what came. Many rows in one statement.
+
+`start` is the last moment at which consent counts: each row's own consent is read under a lock in the transaction
+that marks the row started. What is not covered is settled with the reason, and nothing of it is sent.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, case, literal, or_, select, update
+
+from gateway import ledger
+from gateway.database import CONSENTS, OUTBOX
+from gateway.destinations.base import Dead, Delivered, Retry
+from gateway.destinations.figures import note_error
+from gateway.destinations.outbox import CLOSED, EVENT, FREE, LOST, NotStarted, Reason, Started, State
+
+RECEIPT = "passed_on"
+Grants = dict[str, tuple[str, int]]
+_grants = msgspec.json.Decoder(Grants)
+C = OUTBOX.c
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What a destination's deliveries are judged by. `scopes`: each site's present scope hashes by purpose."""
+
+    purposes: Collection[str]
+    scopes: Mapping[str, Mapping[str, str]]
+    max_attempts: int
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """How an attempt ended. `retry_in`: seconds until the next one, None when there is none. `costs`: counts as one."""
+
+    row_id: int
+    verdict: Delivered | Retry | Dead
+    retry_in: float | None = None
+    costs: bool = True
+    asked: str = ""
+    cannot_undo: str = ""
+
+
+def start(
+    connection: Connection, ids: Sequence[int], owner: str, rules: Rules, now: float
+) -> list[Started | NotStarted]:
+    """Ask for each row's consent and mark it started, or settle it with the reason why not; in the order of `ids`.
+
+    Once the transaction is committed, the requests may be written; before that, they must not.
+    """
+    ours = (C.state == State.LEASED, C.lease_owner == owner, C.lease_until > now)
+    rows = {row.id: row for row in connection.execute(select(OUTBOX).where(C.id.in_(list(ids)), *ours))}
+    grants = _lock_consents(connection, {row.consent_id for row in rows.values()})
+    outcomes: dict[int, Started | NotStarted] = {}
+    refused: dict[tuple[State, str], list[int]] = defaultdict(list)
+    for row in rows.values():
+        refusal = _find_refusal(row, grants, rules, now)
+        if refusal is None:
+            outcomes[row.id] = Started(row.id, row.kind, row.consent_id, row.event_id, row.payload, row.attempts + 1)
+        else:
+            outcomes[row.id] = NotStarted(refusal[1])
+            refused[refusal].append(row.id)
+    begun = [row_id for row_id, outcome in outcomes.items() if isinstance(outcome, Started)]
+    values = {"state": State.STARTED, "reason": "", "started_at": now, "attempts": C.attempts + 1}
+    marked = _mark(connection, begun, ours, values)
+    for (state, reason), those in refused.items():
+        marked |= _mark(connection, those, ours, _closing(state, reason, now))
+    # The rows were read without a lock; whoever has changed one since wins here.
+    return [outcomes[row_id] if row_id in marked else LOST for row_id in ids]
+
+
+def _mark(connection: Connection, ids: list[int], ours: tuple[Any, ...], values: dict[str, Any]) -> set[int]:
+    if not ids:
+        return set()
+    statement = update(OUTBOX).where(C.id.in_(ids), *ours).values(**values).returning(C.id)
+    return set(connection.execute(statement).scalars())
+
+
+def _lock_consents(connection: Connection, ids: Iterable[str]) -> dict[tuple[str, str], str]:
+    """The grants of these consents by id and site; a withdrawal waits until our transaction ends."""
+    query = select(CONSENTS).where(CONSENTS.c.consent_id.in_(list(ids))).order_by(CONSENTS.c.consent_id)
+    found = connection.execute(query.with_for_update(read=True))
+    return {(row.consent_id, row.site): row.grants for row in found}
+
+
+def _find_refusal(
+    row: Row[Any], grants: Mapping[tuple[str, str], str], rules: Rules, now: float
+) -> tuple[State, str] | None:
+    if row.kind != EVENT:
+        return None
+    if row.expires_at <= now:
+        return State.EXPIRED, Reason.EXPIRED
+    if row.attempts >= rules.max_attempts:
+        return State.DEAD, Reason.ATTEMPTS_SPENT
+    granted = grants.get((row.consent_id, row.site))
+    reason = find_gap(granted, rules.purposes, rules.scopes.get(row.site, {}), row.revision)
+    return (State.CANCELLED, reason) if reason is not None else None
+
+
+def find_gap(grants: str | None, purposes: Collection[str], scopes: Mapping[str, str], revision: int) -> Reason | None:
+    """Why a consent's grants do not cover an event recorded under `revision`; None when they cover every
+    purpose.
+
+    `grants` is the JSON of the consents table. Whatever is missing, malformed or unknown is not covered.
+    """
+    try:
+        granted = _grants.decode(grants) if grants is not None else {}
+    except msgspec.DecodeError:
+        return Reason.NO_CONSENT
+    if grants is None or not purposes:
+        return Reason.NO_CONSENT
+    if any(purpose not in granted for purpose in purposes):
+        return Reason.WITHDRAWN
+    if any(granted[purpose][0] != scopes.get(purpose) for purpose in purposes):
+        return Reason.SCOPE_CHANGED
+    later = any(granted[purpose][1] > revision for purpose in purposes)
+    return Reason.GRANTED_LATER if later else None
+
+
+def settle(connection: Connection, endings: Sequence[Ending], owner: str, now: float) -> int:
+    """Write down how attempts ended; returns how many were still ours. Who holds the others will settle them."""
+    ids = [ending.row_id for ending in endings]
+    ours = (C.state == State.STARTED, C.lease_owner == owner)
+    if connection.dialect.name == "postgresql":  # the consents first: see the lock order in outbox
+        held = connection.execute(select(C.consent_id).where(C.id.in_(ids), *ours)).scalars()
+        _lock_consents(connection, {consent_id for consent_id in held if consent_id})
+    plain = [e.row_id for e in endings if isinstance(e.verdict, Delivered)]
+    late = C.reason.in_((Reason.WITHDRAWN, Reason.ERASED))
+    values = _closing(State.DELIVERED, "", now)
+    values["reason"] = case((late, literal(Reason.ON_THE_WIRE.value)), else_=literal(""))
+    events = _mark(connection, plain, (*ours, C.kind == EVENT), values)
+    rest = {ending.row_id: ending for ending in endings if ending.row_id not in events}
+    query = select(OUTBOX).where(C.id.in_(list(rest)), *ours).order_by(C.id).with_for_update()
+    rows = connection.execute(query).all() if rest else []
+    for row in rows:
+        _settle_one(connection, row, rest[row.id], now)
+    return len(events) + len(rows)
+
+
+def _settle_one(connection: Connection, row: Row[Any], ending: Ending, now: float) -> None:
+    values = _settled(row, ending, now)
+    connection.execute(update(OUTBOX).where(C.id == row.id).values(**values))
+    if values["state"] == State.QUEUED:
+        _hold_back(connection, row, values["next_at"])
+    elif row.kind != EVENT:
+        _write_receipt(connection, row, ending, now)
+    if not isinstance(ending.verdict, Delivered) and ending.verdict.reason != Reason.BEHIND:
+        note_error(connection, row.destination, ending.verdict.reason, now)
+
+
+def _settled(row: Row[Any], ending: Ending, now: float) -> dict[str, Any]:
+    verdict, retry_in = ending.verdict, ending.retry_in
+    if isinstance(verdict, Delivered):
+        return _closing(State.DELIVERED, "", now)
+    withdrawn = row.reason in (Reason.WITHDRAWN, Reason.ERASED)
+    if isinstance(verdict, Retry) and withdrawn:
+        return _closing(State.CANCELLED, row.reason, now)
+    if isinstance(verdict, Dead) or retry_in is None:
+        return {**_closing(State.DEAD, verdict.reason, now), **(CLOSED if withdrawn else FREE)}
+    if now + retry_in >= row.expires_at:
+        return _closing(State.EXPIRED, verdict.reason, now)
+    attempts = row.attempts if ending.costs else row.attempts - 1
+    waiting = {"reason": verdict.reason, "next_at": now + retry_in, "attempts": attempts}
+    return {**FREE, "state": State.QUEUED, **waiting}
+
+
+def _closing(state: State, reason: str, now: float) -> dict[str, Any]:
+    """What a settled row keeps: dead letters all, so that they can be sent again; others neither event nor consent."""
+    kept = FREE if state == State.DEAD else CLOSED
+    return {**kept, "state": state, "reason": reason, "settled_at": now}
+
+
+def _hold_back(connection: Connection, row: Row[Any], until: float) -> None:
+    """Later rows of the same subject wait for this one, those too that its holder was about to start."""
+    same = (C.destination == row.destination, C.consent_id == row.consent_id, C.id > row.id)
+    waits = or_(C.state == State.QUEUED, (C.state == State.LEASED) & (C.lease_owner == row.lease_owner))
+    later = case((C.next_at < until, until), else_=C.next_at)
+    values = {**FREE, "state": State.QUEUED, "next_at": later}
+    connection.execute(update(OUTBOX).where(*same, waits).values(**values))
+
+
+def _write_receipt(connection: Connection, row: Row[Any], ending: Ending, now: float) -> None:
+    """The ledger says what was asked of whom, when, what came back, and what cannot be undone."""
+    answer = "accepted" if isinstance(ending.verdict, Delivered) else ending.verdict.reason
+    body: dict[str, object] = {
+        "destination": row.destination,
+        "about": row.kind,
+        "asked": ending.asked,
+        "asked_at": row.started_at,
+        "answer": answer,
+        "attempts": row.attempts,
+        "cannot_undo": ending.cannot_undo,
+    }
+    ledger.append(connection, at=now, site=row.site, kind=RECEIPT, consent_id=row.consent_id, body=body)

@@ -1,0 +1,255 @@
+"""One destination's lane: what it holds, whose turn is next, and how an attempt's answer is taken.
+
+Rows of one subject are one behind the other; different subjects go side by side. What goes together in one
+request is taken together (a load), as far as the kind of destination allows.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import Connection
+
+from gateway.destinations.attempts import Ending
+from gateway.destinations.base import (
+    Dead,
+    Delivered,
+    Destination,
+    Misconfigured,
+    Notice,
+    OutgoingRequest,
+    Renew,
+    Retry,
+    Split,
+    Telling,
+    Throttled,
+    Unsent,
+    Verdict,
+    make_subject,
+    retry_in,
+)
+from gateway.destinations.health import Health
+from gateway.destinations.outbox import EVENT, Leased, NotStarted, Started
+from gateway.destinations.sender import Sender
+from gateway.errors import DestinationError
+from gateway.event import Event
+
+# Reasons of deliveries that can never be made, beside a destination's own.
+UNREADABLE, UNBUILDABLE, FAULT = "unreadable", "unbuildable", "fault"
+MOST_STEPS = 8  # requests in one conversation
+MOST_RENEWALS = 2  # credentials refused so often in a row: new ones do not help
+NOTHING_TO_ASK = "nothing"
+
+
+@dataclass
+class Lane:
+    """One destination at work. `changed`: there may be something to do; `disabled`: why it has stopped, and since when."""
+
+    destination: Destination
+    sender: Sender
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    health: Health = field(default_factory=Health)
+    running: set[asyncio.Task[None]] = field(default_factory=set)
+    disabled: str = ""
+    disabled_at: float = 0.0
+    paused: bool = False
+    renewing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    renewals: int = 0
+    alone: set[int] = field(default_factory=set)
+    waiting: dict[str, deque[Leased]] = field(default_factory=dict)
+    busy: set[str] = field(default_factory=set)
+    start: Callable[[Connection, Sequence[list[int]]], list[list[Started | NotStarted]]] = field(init=False)
+    settle: Callable[[Connection, Sequence[list[Ending]]], list[None]] = field(init=False)
+
+    @property
+    def name(self) -> str:
+        """The destination's name."""
+        return self.destination.config.name
+
+    @property
+    def rests(self) -> bool:
+        """Whether nothing may be begun until somebody says so."""
+        return bool(self.disabled) or self.paused
+
+    def hold(self, rows: Iterable[Leased]) -> None:
+        """Take leased rows up, each behind the others of its subject."""
+        for row in rows:
+            self.waiting.setdefault(row.consent_id, deque()).append(row)
+
+    def is_ready(self) -> bool:
+        """Whether some subject has a row and no attempt under way."""
+        return any(subject not in self.busy for subject in self.waiting)
+
+    def take_load(self) -> list[Leased]:
+        """What goes in the next request; its subjects are busy until `leave`."""
+        load: list[Leased] = []
+        for subject in [subject for subject in self.waiting if subject not in self.busy]:
+            rows = self.waiting[subject]
+            while rows and len(load) < self.destination.batch_size and not (load and rows[0].id in self.alone):
+                load.append(rows.popleft())
+                self.busy.add(subject)
+                if load[-1].id in self.alone:
+                    return self._taken(subject, load)
+            self._taken(subject, load)
+            if len(load) >= self.destination.batch_size or not self.destination.mixed:
+                break
+        return load
+
+    def _taken(self, subject: str, load: list[Leased]) -> list[Leased]:
+        if not self.waiting[subject]:
+            del self.waiting[subject]
+        return load
+
+    def leave(self, load: Sequence[Leased]) -> None:
+        """These have ended; their subjects may go on."""
+        self.busy -= {row.consent_id for row in load}
+        self.alone -= {row.id for row in load if len(load) == 1}
+
+    def drop(self, subject: str) -> None:
+        """What else is held of this subject is in the queue again."""
+        self.waiting.pop(subject, None)
+
+    def disable(self, reason: str, now: float) -> None:
+        """Stop until an operator resumes."""
+        self.disabled, self.disabled_at = reason, now
+
+
+class Parcel(NamedTuple):
+    """Started rows that share one request, and the request; or why there is none."""
+
+    rows: list[Started]
+    request: OutgoingRequest | Verdict
+
+
+def build_parcels(
+    destination: Destination, started: Sequence[Started], key: bytes, now: float
+) -> tuple[list[Parcel], list[Exception]]:
+    """The requests for these rows, in their order, and faults of the destination's own code.
+
+    An event that makes that code fail is set aside; it must not stop the others.
+    """
+    parcels: list[Parcel] = []
+    tellings: list[tuple[Started, Telling]] = []
+    faults: list[Exception] = []
+    for row in started:
+        subject = make_subject(key, destination.config.name, row.consent_id)
+        try:
+            if row.kind == EVENT:
+                event = msgspec.json.decode(row.payload, type=Event)
+                tellings.append((row, Telling(row.event_id, event, subject)))
+            else:
+                notice = msgspec.json.decode(row.payload, type=Notice)
+                notice = msgspec.structs.replace(notice, subject=subject)
+                request = destination.withdraw(notice, now)
+                parcels.append(Parcel([row], request if request is not None else Delivered(NOTHING_TO_ASK)))
+        except msgspec.DecodeError:
+            parcels.append(Parcel([row], Dead(UNREADABLE)))
+        except Exception as error:  # a door: see above
+            faults.append(error)
+            parcels.append(Parcel([row], Dead(FAULT)))
+    for _, group in groupby(tellings, key=lambda pair: destination.key_of(pair[1])):
+        pairs = list(group)
+        built = _build(destination, [telling for _, telling in pairs], now, faults)
+        parcels.append(Parcel([row for row, _ in pairs], built))
+    return parcels, faults
+
+
+def _build(
+    destination: Destination, batch: list[Telling], now: float, faults: list[Exception]
+) -> OutgoingRequest | Verdict:
+    try:
+        return destination.build(batch, now)
+    except DestinationError:
+        return Split(UNBUILDABLE)
+    except Exception as error:  # a door: see above
+        faults.append(error)
+        return Split(FAULT)
+
+
+async def converse(lane: Lane, request: OutgoingRequest, now: float) -> Verdict | Sequence[Verdict]:
+    """Send, and whatever the answers ask for next, until there is a verdict."""
+    timeout = lane.destination.config.timeout_seconds
+    for _ in range(MOST_STEPS):
+        answer = await lane.sender.send(request, timeout)
+        if isinstance(answer, Unsent):
+            return Retry(answer.reason)
+        judged = lane.destination.judge(request, answer, now)
+        if not isinstance(judged, OutgoingRequest):
+            return judged
+        request = judged
+    return Dead(FAULT)
+
+
+async def get_credentials(lane: Lane, now: float) -> Verdict:
+    """`Delivered` when the destination has what it needs; one at a time for the whole lane."""
+    async with lane.renewing:
+        request = lane.destination.renew(now)
+        if request is None:
+            return Delivered()
+        answer = await lane.sender.send(request, lane.destination.config.timeout_seconds)
+        return Retry(answer.reason) if isinstance(answer, Unsent) else lane.destination.take(answer, now)
+
+
+def spread(parcel: Parcel, judged: Verdict | Sequence[Verdict]) -> list[tuple[Started, Verdict]]:
+    """One verdict for each row; where a receiver's count does not fit, each is tried by itself."""
+    if isinstance(judged, Verdict):
+        return [(row, judged) for row in parcel.rows]
+    if len(judged) != len(parcel.rows):
+        return [(row, Split(FAULT)) for row in parcel.rows]
+    return list(zip(parcel.rows, judged, strict=True))
+
+
+def note_health(lane: Lane, judged: Verdict | Sequence[Verdict], now: float, chance: float) -> None:
+    """What an answer says of the receiver: ill when all is to be tried again, well when something was accepted or refused."""
+    verdicts = [judged] if isinstance(judged, Verdict) else list(judged)
+    if any(isinstance(verdict, Delivered) for verdict in verdicts):
+        lane.renewals = 0
+    if any(isinstance(verdict, Delivered | Dead | Split) for verdict in verdicts):
+        lane.health.ended(well=True, now=now, chance=chance)
+    elif all(isinstance(verdict, Retry) for verdict in verdicts):
+        lane.health.ended(well=False, now=now, chance=chance)
+
+
+def decide_ending(lane: Lane, row: Started, verdict: Verdict, together: int, now: float, chance: float) -> Ending:
+    """What becomes of a row by its verdict; what concerns the whole destination is noted in the lane."""
+    if isinstance(verdict, Split) and together == 1:
+        verdict = Dead(verdict.reason)
+    if isinstance(verdict, Delivered | Dead | Retry):
+        return _end(lane, row, verdict, now, chance)
+    wait = 0.0
+    if isinstance(verdict, Split):
+        lane.alone.add(row.id)
+    elif isinstance(verdict, Throttled):
+        lane.health.rest_until(verdict.until, now)
+        wait = max(0.0, verdict.until - now)
+    elif isinstance(verdict, Misconfigured):
+        lane.disable(verdict.reason, now)
+    return Ending(row.id, Retry(verdict.reason), wait, costs=False)
+
+
+def _end(lane: Lane, row: Started, verdict: Delivered | Dead | Retry, now: float, chance: float) -> Ending:
+    wait: float | None = None
+    if isinstance(verdict, Retry):
+        wait = retry_in(lane.destination.schedule, row.attempts, verdict.after, chance)
+    elif isinstance(verdict, Dead) and verdict.disable:
+        lane.disable(verdict.reason, now)
+    if row.kind == EVENT:
+        return Ending(row.id, verdict, wait)
+    asked = NOTHING_TO_ASK if isinstance(verdict, Delivered) and verdict.detail == NOTHING_TO_ASK else row.kind
+    return Ending(row.id, verdict, wait, asked=asked, cannot_undo=lane.destination.cannot_undo)
+
+
+def note_refused_credentials(lane: Lane, verdicts: Iterable[Verdict], now: float) -> None:
+    """Forget credentials that were refused; refused again and again, they are the operator's to mend."""
+    refused = next((verdict for verdict in verdicts if isinstance(verdict, Renew)), None)
+    if refused is None:
+        return
+    lane.renewals += 1
+    lane.destination.forget()
+    if lane.renewals > MOST_RENEWALS:
+        lane.renewals = 0
+        lane.disable(refused.reason, now)

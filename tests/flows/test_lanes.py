@@ -1,0 +1,224 @@
+"""What a lane makes of a destination's verdicts: batches, order, throttling, credentials, configuration, notices."""
+
+import asyncio
+import time
+
+import msgspec
+from sqlalchemy import Engine
+
+from gateway import ledger
+from gateway.database import transaction
+from gateway.destinations.base import Notice
+from gateway.destinations.dead_letters import redrive
+from gateway.destinations.figures import set_paused
+from gateway.destinations.outbox import ERASURE, WITHDRAWAL, pass_on, withdraw
+from tests.destinations.rows import SITE, grant, look, put_consent, queue
+from tests.flows.scripted import Desk, Scripted, at_desk
+from tests.flows.test_deliver import delivering, fresh, run, settled, short_rests, states, until
+
+__all__ = ["short_rests"]
+
+
+def fill_one(engine: Engine, count: int, consent_id: str = "c1") -> list[str]:
+    """Queue events of one visitor; returns their ids in order."""
+    grant(engine, consent_id)
+    ids = [f"{consent_id}-{number}" for number in range(count)]
+    queue(engine, *(fresh(event_id, consent_id) for event_id in ids), now=time.time())
+    return ids
+
+
+def test_batches_hold_one_subject_in_order(engine: Engine) -> None:
+    """At most four events go together, never of two people, in the order in which they were queued."""
+
+    async def test() -> None:
+        ids = fill_one(engine, 10) + fill_one(engine, 3, "c2")
+        async with at_desk(Desk()) as desk, delivering(engine, Scripted(desk.url)):
+            await until(lambda: settled(engine))
+        told = sorted(desk.told)
+        assert told == [ids[0:4], ids[4:8], ids[8:10], ids[10:13]]
+
+    run(test())
+
+
+def test_a_failed_batch_holds_back_what_came_later(engine: Engine) -> None:
+    """F12: while the first of a subject's events has to be tried again, none behind it is sent."""
+
+    async def test() -> None:
+        ids = fill_one(engine, 10)
+        desk = Desk(lambda desk: 503 if len(desk.bodies) < 3 else 200)
+        async with at_desk(desk), delivering(engine, Scripted(desk.url)):
+            await until(lambda: settled(engine))
+        assert [batch[0] for batch in desk.told[:3]] == [ids[0]] * 3
+        assert [event for batch in desk.told[2:] for event in batch] == ids
+
+    run(test())
+
+
+def test_one_bad_event_is_found_in_its_batch(engine: Engine) -> None:
+    """F7, F19: a batch refused as a whole is tried one by one; judged one by one, each has its own end."""
+
+    async def test() -> None:
+        ids = fill_one(engine, 4)
+        desk = Desk(lambda desk: 413 if ids[1] in desk.bodies[-1]["events"] else 200)
+        async with at_desk(desk), delivering(engine, Scripted(desk.url)):
+            await until(lambda: settled(engine))
+        assert desk.told == [ids, *[[event] for event in ids]]
+        assert states(engine) == {
+            event: ("dead", "http_413") if event == ids[1] else ("delivered", "") for event in ids
+        }
+        others = fill_one(engine, 4, "c2")
+        async with at_desk(Desk(lambda desk: 207)) as partly, delivering(engine, Scripted(partly.url)):
+            await until(lambda: settled(engine))
+        assert [states(engine)[event][0] for event in others] == ["delivered", "dead"] * 2
+
+    run(test())
+
+
+def test_a_throttled_destination_rests_and_loses_no_attempt(engine: Engine) -> None:
+    """F18: `Throttled` rests the whole destination until then; attempts are not used up by it."""
+
+    async def test() -> None:
+        for number in range(6):
+            fill_one(engine, 1, f"c{number}")
+        desk = Desk(lambda desk: 429 if len(desk.bodies) <= 8 else 200)
+        began = time.monotonic()
+        async with at_desk(desk), delivering(engine, Scripted(desk.url), concurrency=6):
+            await until(lambda: settled(engine))
+        assert time.monotonic() - began > 0.35
+        assert {row.state for row in look(engine)} == {"delivered"}
+        assert {row.attempts for row in look(engine)} == {1}
+
+    run(test())
+
+
+def test_refused_credentials_are_renewed_once_for_all(engine: Engine) -> None:
+    """F17: one request for a new token, whatever waits; a token that is refused again and again stops the destination."""
+
+    async def test() -> None:
+        for number in range(6):
+            fill_one(engine, 1, f"c{number}")
+        desk = Desk(lambda desk: 401 if desk.bodies[-1]["token"] == "t1" else 200)
+        async with at_desk(desk):
+            destination = Scripted(desk.url)
+            destination.wants_token = True
+            async with delivering(engine, destination, concurrency=1):
+                await until(lambda: settled(engine))
+            assert [body["step"] for body in desk.bodies].count("token") == 2
+            fill_one(engine, 1, "late")
+            desk.answer = lambda desk: 401 if desk.bodies[-1]["step"] == "events" else 200
+            async with delivering(engine, destination) as deliverer:
+                await until(lambda: deliverer.disabled == {"hook": "http_401"})
+        [late] = [row for row in look(engine) if row.event_id == "late-0"]
+        assert (late.state, late.attempts) == ("queued", 0)
+
+    run(test())
+
+
+def test_a_misconfigured_destination_waits_for_the_operator(engine: Engine) -> None:
+    """Nothing is lost by it: what is queued stays, and is sent when an operator resumes."""
+
+    async def test() -> None:
+        fill_one(engine, 3)
+        desk = Desk(lambda desk: 403)
+        async with at_desk(desk), delivering(engine, Scripted(desk.url)) as deliverer:
+            await until(lambda: deliverer.disabled == {"hook": "http_403"})
+            desk.answer = lambda desk: 200
+            with transaction(engine) as connection:
+                set_paused(connection, "hook", time.time(), paused=False)
+            deliverer.wake()
+            await until(lambda: settled(engine))
+        assert len(desk.told) == 2
+
+    run(test())
+
+
+def test_a_paused_destination_sends_nothing(engine: Engine) -> None:
+    """An operator's pause holds over a restart, until it is resumed; another destination goes on."""
+
+    async def test() -> None:
+        with transaction(engine) as connection:
+            set_paused(connection, "hook", time.time(), paused=True)
+        ids = fill_one(engine, 3)
+        queue(engine, fresh("elsewhere", "c1", destination="other"), now=time.time())
+        async with at_desk(Desk()) as desk, at_desk(Desk()) as second:
+            async with delivering(engine, Scripted(desk.url), Scripted(second.url, "other")):
+                await until(lambda: second.told == [["elsewhere"]])
+                await asyncio.sleep(0.2)
+            assert desk.bodies == []
+            with transaction(engine) as connection:
+                set_paused(connection, "hook", time.time(), paused=False)
+            async with delivering(engine, Scripted(desk.url)):
+                await until(lambda: settled(engine))
+        assert desk.told == [ids]
+
+    run(test())
+
+
+def test_a_conversation_of_several_requests_is_one_attempt(engine: Engine) -> None:
+    """An answer may ask for the next request; the last one's verdict counts."""
+
+    async def test() -> None:
+        fill_one(engine, 1)
+        desk = Desk(lambda desk: 300 if len(desk.bodies) == 1 else 200)
+        async with at_desk(desk), delivering(engine, Scripted(desk.url)):
+            await until(lambda: settled(engine))
+        assert [body["step"] for body in desk.bodies] == ["events", "second"]
+
+    run(test())
+
+
+def notice(kind: str, notice_id: str) -> Notice:
+    """Of marketing, at the site."""
+    return Notice(notice_id, "withdrawal" if kind == WITHDRAWAL else "erasure", SITE, "", ("marketing",), time.time())
+
+
+def test_a_withdrawal_is_passed_on_with_a_receipt(engine: Engine) -> None:
+    """Told although nothing is granted, also after failures; the ledger says what was asked, when, what came back and
+    what cannot be undone."""
+
+    async def test() -> None:
+        fill_one(engine, 3)
+        with transaction(engine) as connection:
+            put_consent(connection, "c1", {}, 2)
+            withdraw(connection, "c1", ["hook"], time.time())
+            pass_on(connection, notice(WITHDRAWAL, "n1"), "c1", "hook", time.time())
+            pass_on(connection, notice(ERASURE, "n2"), "c1", "hook", time.time())
+        desk = Desk(lambda desk: 503 if len(desk.bodies) < 3 else 200)
+        async with at_desk(desk), delivering(engine, Scripted(desk.url)):
+            await until(lambda: settled(engine))
+        assert [body["step"] for body in desk.bodies] == ["withdrawal"] * 3
+        assert len({body["about"] for body in desk.bodies}) == 1
+        assert "c1" not in str(desk.bodies)
+        assert desk.told == []
+        first, second = (msgspec.json.decode(entry.body) for entry in ledger.find_by_consent(engine, "c1"))
+        assert (first["about"], first["asked"]) == ("withdrawal", "withdrawal")
+        assert (first["answer"], first["attempts"]) == ("accepted", 3)
+        assert (second["about"], second["asked"], second["cannot_undo"]) == (
+            "erasure",
+            "nothing",
+            "reports that were printed",
+        )
+        assert ledger.verify(engine) >= 2
+        assert {row.consent_id for row in look(engine)} == {None}
+
+    run(test())
+
+
+def test_a_notice_that_is_refused_says_so_and_can_be_sent_again(engine: Engine) -> None:
+    """A dead notice has its receipt with the reason, and another one when it was sent again."""
+
+    async def test() -> None:
+        with transaction(engine) as connection:
+            pass_on(connection, notice(WITHDRAWAL, "n1"), "c1", "hook", time.time())
+        desk = Desk(lambda desk: 413)
+        async with at_desk(desk), delivering(engine, Scripted(desk.url)) as deliverer:
+            await until(lambda: states(engine) == {"n1": ("dead", "http_413")})
+            desk.answer = lambda desk: 200
+            with transaction(engine) as connection:
+                assert redrive(connection, "hook", time.time()) == 1
+            deliverer.wake()
+            await until(lambda: states(engine) == {"n1": ("delivered", "")})
+        answers = [msgspec.json.decode(entry.body)["answer"] for entry in ledger.find_by_consent(engine, "c1")]
+        assert answers == ["http_413", "accepted"]
+
+    run(test())

@@ -21,6 +21,7 @@ from gateway.analytics.consent_results import ConsentReport
 from gateway.cli_audit import audit
 from gateway.cli_check import check, check_config, refuse_to_serve
 from gateway.cli_csp import csp
+from gateway.cli_destinations import destinations_app
 from gateway.cli_init import init
 from gateway.cli_ledger import ledger_app, receipt_app
 from gateway.cli_policy import mode, policy_app
@@ -56,6 +57,7 @@ app.command(rich_help_panel=RULES)(mode)
 app.add_typer(policy_app, name="policy", rich_help_panel=RULES)
 app.command(rich_help_panel=RULES)(audit)
 app.command(rich_help_panel=RULES)(csp)
+app.add_typer(destinations_app, name="destinations", rich_help_panel=TOLD)
 app.command(rich_help_panel=TOLD)(receivers)
 app.add_typer(ledger_app, name="ledger", rich_help_panel=PROOF)
 app.add_typer(receipt_app, name="receipt", rich_help_panel=PROOF)

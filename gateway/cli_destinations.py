@@ -1,0 +1,146 @@
+"""`gateway destinations`: how deliveries stand, and what an operator can do about them.
+
+All of it works on the database; a keeper at work sees a change within seconds.
+"""
+
+import os
+import secrets
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gateway.config import Config, load_config
+from gateway.database import open_database, reading, transaction
+from gateway.destinations import build_destinations
+from gateway.destinations.base import Delivered
+from gateway.destinations.dead_letters import Trace, count_dead, redrive, trace
+from gateway.destinations.figures import QueueFigures, get_standing, queue_figures, set_paused
+from gateway.errors import ConfigError
+from gateway.flows.send_test import send_test
+
+destinations_app = typer.Typer(help="Who is told of events: state, pause, resume, dead letters.", no_args_is_help=True)
+out = Console(emoji=False, highlight=False, soft_wrap=True)
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="gateway.toml, or the folder that holds it.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="As in destinations.toml.")]
+Which = Annotated[str, typer.Option("--reason", help="Only those that are dead for this reason.")]
+
+SENT = {
+    "delivered": "sent: the receiver accepted it",
+    "queued": "not sent yet: it waits",
+    "leased": "not sent yet: it is next",
+    "started": "on the wire",
+    "dead": "not sent: given up",
+    "cancelled": "not sent: the consent does not cover it",
+    "expired": "not sent: too old",
+}
+
+
+@destinations_app.command("list")
+def show(config: ConfigOption = None) -> None:
+    """State and counts of each destination; received = delivered + dead + cancelled + expired + queued + on the wire."""
+    loaded = load_config(config)
+    engine = open_database(loaded.database_url)
+    with reading(engine) as connection:
+        paused = {d.name for d in loaded.destinations if get_standing(connection, d.name).paused}
+    columns = ("received", "delivered", "dead", "cancelled", "expired", "queued", "on the wire")
+    table = Table("destination", "state", *columns, "oldest", "last error")
+    for figures in queue_figures(engine, loaded.destinations):
+        table.add_row(figures.destination, "paused" if figures.destination in paused else "on", *_cells(figures))
+    out.print(table)
+    for letters in count_dead(engine):
+        again = f"{letters.again} can be sent again" if letters.again else "none can be sent again"
+        out.print(f"{letters.destination}: {letters.count} dead: {letters.reason}; {again}", markup=False)
+
+
+def _cells(figures: QueueFigures) -> list[str]:
+    counts = (figures.received, figures.delivered, figures.dead, figures.cancelled, figures.expired)
+    error = f"{figures.last_error} {_moment(figures.last_error_at)}".strip()
+    return [*map(str, counts), str(figures.queued), str(figures.started), _moment(figures.oldest_at), error]
+
+
+def _moment(at: float | None) -> str:
+    return "" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+@destinations_app.command("pause")
+def pause(name: Name, config: ConfigOption = None) -> None:
+    """Send nothing there until it is resumed; what is queued stays, and a withdrawal cancels it as ever."""
+    _set_paused(load_config(config), name, paused=True)
+    out.print(f"{name} is paused.", markup=False)
+
+
+@destinations_app.command("resume")
+def resume(name: Name, config: ConfigOption = None) -> None:
+    """Go on, after a pause or after it has stopped by itself."""
+    _set_paused(load_config(config), name, paused=False)
+    out.print(f"{name} goes on.", markup=False)
+
+
+def _set_paused(config: Config, name: str, *, paused: bool) -> None:
+    _check_name(config, name)
+    with transaction(open_database(config.database_url)) as connection:
+        set_paused(connection, name, time.time(), paused=paused)
+
+
+def _check_name(config: Config, name: str) -> None:
+    known = [destination.name for destination in config.destinations]
+    if name not in known:
+        wanted = f"is no destination of this configuration; known: {', '.join(known) or 'none'}"
+        raise ConfigError("command line", "NAME", name, wanted)
+
+
+@destinations_app.command("redrive")
+def send_again(name: Name, reason: Which = "", config: ConfigOption = None) -> None:
+    """Queue dead letters again; consent is asked anew before each is sent."""
+    loaded = load_config(config)
+    _check_name(loaded, name)
+    with transaction(open_database(loaded.database_url)) as connection:
+        count = redrive(connection, name, time.time(), reason)
+    out.print(f"{count} queued again.", markup=False)
+
+
+@destinations_app.command("test")
+def test(name: Name, config: ConfigOption = None) -> None:
+    """Send an invented event of nobody, and say what came back; exit 1 when it was not accepted."""
+    loaded = load_config(config)
+    _check_name(loaded, name)
+    chosen = [destination for destination in loaded.destinations if destination.name == name]
+    [destination] = build_destinations(chosen, os.environ, Path(loaded.folder))
+    verdict = send_test(destination, loaded.sites[0].id, f"test-{secrets.token_hex(8)}", time.time())
+    if isinstance(verdict, Delivered):
+        out.print(f"{name} accepted a test event.", markup=False)
+        return
+    out.print(f"{name} did not accept a test event: {verdict.reason} ({type(verdict).__name__.lower()})", markup=False)
+    raise typer.Exit(1)
+
+
+@destinations_app.command("why")
+def why(
+    event_id: Annotated[str, typer.Argument(metavar="ID", help="An event's id: `webhook-id` and its like.")],
+    config: ConfigOption = None,
+) -> None:
+    """Why an event was sent or not, to each destination, and under which consent while the row still names it."""
+    found = trace(open_database(load_config(config).database_url), event_id)
+    for row in found:
+        out.print(explain(row), markup=False)
+    if not found:
+        out.print("No delivery has this id; rows of what has ended are kept for 30 days.", markup=False)
+        raise typer.Exit(1)
+
+
+def explain(row: Trace) -> str:
+    """One delivery, in a sentence or two."""
+    parts = [f"{row.destination}: {SENT[row.state]}" + (f" ({row.reason})" if row.reason else "")]
+    parts.append(f"recorded {_moment(row.recorded_at)} under revision {row.revision}")
+    if row.started_at is not None:
+        parts.append(f"consent asked and granted {_moment(row.started_at)}, attempt {row.attempts}")
+    if row.settled_at is not None:
+        parts.append(f"ended {_moment(row.settled_at)}")
+    parts.append(f"consent {row.consent_id}" if row.consent_id else "its consent id was dropped when it ended")
+    return "; ".join(parts)

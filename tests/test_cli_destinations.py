@@ -1,0 +1,115 @@
+"""`gateway destinations`: what an operator reads and does, on a configuration that runs against the receivers."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+from typer.testing import CliRunner
+
+from gateway.cli import app
+from gateway.database import open_database, transaction
+from gateway.demo.loopback import LoopbackServer
+from gateway.destinations.base import Dead, Delivered
+from gateway.destinations.figures import get_standing
+from gateway.destinations.outbox import lease
+from gateway.errors import ConfigError
+from gateway.receivers.rehearsal import SECRETS, Rehearsal
+from tests.destinations.rows import SCOPES, grant, make_delivery, queue, settle, start
+from tests.example_site import POLICY_TOML
+
+TABLE = """
+[[destinations]]
+name = "hook"
+kind = "webhook"
+url = "{url}"
+secret = "env:CRM_WEBHOOK_SECRET"
+purposes = ["marketing"]
+allow_private = true
+"""
+
+
+@pytest.fixture
+def rehearsal() -> Iterator[tuple[Rehearsal, str]]:
+    """The strict receivers, and the address at which webhooks are taken."""
+    receivers = Rehearsal({})
+    server = LoopbackServer(receivers.app(), 0)
+    server.start()
+    yield receivers, f"http://127.0.0.1:{server.port}{receivers.hooks.prefix}/in"
+    server.stop()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, rehearsal: tuple[Rehearsal, str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration whose only destination is the receiver."""
+    monkeypatch.setenv("CRM_WEBHOOK_SECRET", SECRETS["CRM_WEBHOOK_SECRET"])
+    (tmp_path / "policy.toml").write_text(POLICY_TOML)
+    (tmp_path / "destinations.toml").write_text(TABLE.format(url=rehearsal[1]))
+    (tmp_path / "gateway.toml").write_text('[[sites]]\nid = "main"\nhosts = ["www.example.org"]\n')
+    return tmp_path
+
+
+def say(folder: Path, *words: str) -> tuple[int, str]:
+    """Exit status and output of `gateway destinations ...`."""
+    found = CliRunner().invoke(app, ["destinations", *words, "--config", str(folder)], env={"COLUMNS": "250"})
+    if isinstance(found.exception, ConfigError):
+        raise found.exception
+    return found.exit_code, found.output
+
+
+def outbox_of(folder: Path) -> Engine:
+    """The database that the commands use."""
+    return open_database(f"sqlite:///{folder / 'data' / 'gateway.db'}")
+
+
+def test_an_operator_follows_a_delivery_from_refused_to_sent_again(folder: Path) -> None:
+    """The list reconciles and names reasons, `why` names the consent while the row has one, and redrive queues again."""
+    engine, now = outbox_of(folder), time.time()
+    for name in ("c1", "c2"):
+        grant(engine, name)
+    times = {"recorded_at": now, "expires_at": now + 3600}
+    queue(engine, *(make_delivery(f"e{n}", f"c{n}", **times) for n in (1, 2, 3)), now=now)
+    with transaction(engine) as connection:
+        rows = lease(connection, "hook", "a", 9, now, 60)
+        verdicts: list[Delivered | Dead] = [Delivered(), Dead("http_400"), Delivered()]
+        for row, verdict in zip(rows, verdicts, strict=True):
+            start(connection, row.id, "a", ("marketing",), SCOPES, 9, now)
+            settle(connection, row.id, "a", verdict, None, now)
+    _, listed = say(folder, "list")
+    assert [cell.strip() for cell in listed.splitlines()[3].split("│")[2:9]] == ["on", "3", "1", "1", "1", "0", "0"]
+    assert "hook: 1 dead: http_400; 1 can be sent again" in listed
+    assert "given up (http_400)" in say(folder, "why", "e2")[1]
+    assert "consent c2" in say(folder, "why", "e2")[1]
+    assert "its consent id was dropped" in say(folder, "why", "e1")[1]
+    assert "the consent does not cover it (no_consent)" in say(folder, "why", "e3")[1]
+    assert say(folder, "why", "nothing")[0] == 1
+    assert "0 queued again" in say(folder, "redrive", "hook", "--reason", "other")[1]
+    assert "1 queued again" in say(folder, "redrive", "hook")[1]
+    assert "it waits" in say(folder, "why", "e2")[1]
+
+
+def test_pause_and_resume_are_kept(folder: Path) -> None:
+    """A pause stands in the database until it is resumed; an unknown name is answered with the known ones."""
+    say(folder, "pause", "hook")
+    assert "paused" in say(folder, "list")[1]
+    say(folder, "resume", "hook")
+    assert "paused" not in say(folder, "list")[1]
+    with transaction(outbox_of(folder)) as connection:
+        assert not get_standing(connection, "hook").paused
+    with pytest.raises(ConfigError, match="known: hook"):
+        say(folder, "pause", "hok")
+
+
+def test_a_test_event_is_judged_by_the_strict_receiver(
+    folder: Path, rehearsal: tuple[Rehearsal, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Accepted with the right secret; with another the receiver's refusal is shown, and the secret is not."""
+    assert say(folder, "test", "hook") == (0, "hook accepted a test event.\n")
+    assert [arrival.fault for arrival in rehearsal[0].log] == [False]
+    wrong = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="
+    monkeypatch.setenv("CRM_WEBHOOK_SECRET", wrong)
+    status, said = say(folder, "test", "hook")
+    assert status == 1
+    assert "http_401" in said
+    assert wrong[6:] not in said

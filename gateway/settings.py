@@ -126,6 +126,7 @@ class DestinationConfig(Section, frozen=True):
     timeout_seconds: Seconds = 15
     expire_hours: PositiveInt = 72
     never_forward: tuple[str, ...] = ()
+    queue_limit: PositiveInt = 1_000_000
 
 
 class AcceptedFinding(Section, frozen=True):

@@ -21,7 +21,8 @@ from sqlalchemy import Engine
 from gateway.analytics.journal import Segment, find_segments, read_segment, remove_segment
 from gateway.analytics.store import Batch, Store
 from gateway.database import transaction
-from gateway.destinations.outbox import Delivery, add_deliveries, forget_offset, get_offset, set_offset
+from gateway.destinations.admission import admit_deliveries
+from gateway.destinations.outbox import Delivery, forget_offset, get_offset, set_offset
 from gateway.event import Entry, Event, Recorded
 from gateway.flows.inventory import add_sights, read_sights
 from gateway.settings import DestinationConfig
@@ -113,7 +114,8 @@ def _forward(
     with transaction(engine) as connection:
         had = get_offset(connection, segment)
         add_sights(connection, [(site, row) for number, site, row in sights if number > had])
-        add_deliveries(connection, [delivery for number, delivery in deliveries if number > had], now)
+        limits = {destination.name: destination.queue_limit for destination in destinations}
+        admit_deliveries(connection, [delivery for number, delivery in deliveries if number > had], limits, now)
         set_offset(connection, segment, max(had, batch[-1][0]))
 
 

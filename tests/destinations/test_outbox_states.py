@@ -4,8 +4,12 @@ What is modelled: visitors who grant and withdraw, a policy whose scope changes,
 late and twice, two workers that lease, start, settle, crash and overstay their leases, expiry and pruning.
 """
 
+import os
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import hypothesis.strategies as st
 import pytest
@@ -31,6 +35,7 @@ from tests.destinations.rows import NOW, look, make_config, make_delivery, put_c
 
 DESTINATIONS = {"ads": ("marketing",), "both": ("analytics", "marketing")}
 CONFIGS = [make_config(name, purposes=purposes) for name, purposes in DESTINATIONS.items()]
+EXAMPLES = int(os.environ.get("OUTBOX_EXAMPLES", "50"))  # of 40 steps each
 VISITORS = ("c0", "c1", "c2")
 PURPOSES = ("analytics", "marketing")
 LEASE, LIFE, MAX_ATTEMPTS = 60.0, 400.0, 4
@@ -70,12 +75,51 @@ class Held:
     event_id: str = ""
 
 
+class Wire:
+    """A real receiver: what it is told goes by HTTP, and what came is in its own log."""
+
+    def __init__(self) -> None:
+        self.came: Counter[str] = Counter()
+        wire = self
+
+        class Handler(BaseHTTPRequestHandler):
+            """Notes the path of each post."""
+
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                """One event."""
+                wire.came[self.path] += 1
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Nothing is printed."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self._line = HTTPConnection("127.0.0.1", int(self.server.server_address[1]))
+
+    def send(self, path: str) -> None:
+        """Post, and wait for the answer."""
+        self._line.request("POST", path, b"")
+        self._line.getresponse().read()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._line.close()
+        self.server.shutdown()
+        self.server.server_close()
+
+
 class OutboxMachine(RuleBasedStateMachine):
     """Does anything in any order, and compares."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, wire: Wire) -> None:
         super().__init__()
-        self.engine = engine
+        self.engine, self.wire = engine, wire
+        self.wire.came.clear()
+        self.again: Counter[str] = Counter()
         empty_tables(engine)
         self.now = NOW
         self.scopes = dict.fromkeys(PURPOSES, "0")
@@ -204,6 +248,11 @@ class OutboxMachine(RuleBasedStateMachine):
         if isinstance(outcome, Started):
             self.check_start(outcome.event_id, held.destination)
             held.event_id = outcome.event_id
+            path = f"/{held.destination}/{held.event_id}"
+            # Whoever has overstayed the lease may have told it already.
+            others = [other for owned in self.flying.values() for other in owned if other.row_id == held.row_id]
+            self.again[path] += len(others)
+            self.wire.send(path)
             self.flying[owner].append(held)
         elif outcome.reason != "lease_lost":
             row = next(row for row in look(self.engine) if row.id == held.row_id)
@@ -233,9 +282,12 @@ class OutboxMachine(RuleBasedStateMachine):
         with transaction(self.engine) as connection:
             ours = settle(connection, held.row_id, owner, verdict, wait, self.now)
         if not ours:
+            self.again[f"/{held.destination}/{held.event_id}"] += 1
             return
         if isinstance(verdict, Delivered):
             self.done.add((held.event_id, held.destination))
+        else:
+            self.again[f"/{held.destination}/{held.event_id}"] += 1
         row = next(row for row in look(self.engine) if row.id == held.row_id)
         if row.state in SETTLED:
             self.tallied[held.destination, row.state] += 1
@@ -252,6 +304,7 @@ class OutboxMachine(RuleBasedStateMachine):
         if new_policy:
             self.scopes["marketing"] = str(int(self.scopes["marketing"]) + 1)
             return
+        self.again.update(f"/{held.destination}/{held.event_id}" for held in self.flying[owner])
         self.held[owner].clear()
         self.flying[owner].clear()
         if returns:
@@ -287,6 +340,14 @@ class OutboxMachine(RuleBasedStateMachine):
             assert figures.dead == self.tallied[figures.destination, "dead"]
 
     @invariant()
+    def the_receiver_has_it_once_but_for_what_failed(self) -> None:
+        """I5, by the receiver's own log."""
+        for event_id, destination in self.done:
+            assert self.wire.came[f"/{destination}/{event_id}"] >= 1
+        for path, count in self.wire.came.items():
+            assert count <= 1 + self.again[path]
+
+    @invariant()
     def settled_rows_name_nobody(self) -> None:
         for row in look(self.engine):
             settled = row.state in SETTLED
@@ -296,17 +357,20 @@ class OutboxMachine(RuleBasedStateMachine):
             assert (row.lease_owner is not None) == (row.state in (State.LEASED, State.STARTED))
 
 
-@pytest.mark.timeout(600)  # a failing example is made small first, which takes its time
+@pytest.mark.slow
+@pytest.mark.timeout(600 + EXAMPLES * 5)  # a failing example is made small first, which takes its time
 def test_invariants_hold_in_any_order(engine: Engine) -> None:
     """No start without a covering consent, each delivery in exactly one state, and figures that reconcile."""
 
+    wire = Wire()
+
     class Machine(OutboxMachine):
         def __init__(self) -> None:
-            super().__init__(engine)
+            super().__init__(engine, wire)
 
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-        ),
-    )
+    quiet = [HealthCheck.too_slow]
+    rounds = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None, suppress_health_check=quiet)
+    try:
+        run_state_machine_as_test(Machine, settings=rounds)
+    finally:
+        wire.close()

@@ -48,8 +48,8 @@ A database of your own can be named in gateway.toml instead.
 COMPILED = (
     "analytics/journal", "analytics/masking", "analytics/screen", "analytics/source", "analytics/visit",
     "analytics/visitor",
-    "consent/cookies", "consent/links", "consent/page_frame", "consent/rare_tags", "consent/tag_gate", "consent/tags",
-    "consent/tags_mounts", "consent/tags_scout",
+    "consent/cookies", "consent/links", "consent/page_frame", "consent/plain_page", "consent/rare_tags", "consent/tag_gate",
+    "consent/tag_scan", "consent/tags", "consent/tags_mounts", "consent/tags_scout", "consent/whole_page",
     "flows/collect", "flows/count_consent", "flows/count_held", "flows/counters", "flows/decide", "flows/sightings",
     "flows/view",
     "geo",

@@ -13,7 +13,8 @@ from bench.servers import decided
 from bench.table import Line, at_most_ratio
 from gateway.consent.decision import UNDECIDED
 from gateway.consent.tag_gate import TagGate
-from gateway.consent.tags import PageRewriter, rewrite_page
+from gateway.consent.tags import PageRewriter
+from gateway.consent.whole_page import rewrite_page
 from gateway.web.page_cache import PageCache
 
 ROUNDS = 9

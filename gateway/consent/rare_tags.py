@@ -23,7 +23,8 @@ NONE: frozenset[str] = frozenset()
 
 
 # The first letters of each tag but the commonest, `<p>`: a page has a handful of different ones, whatever its length.
-_BEGINNINGS = re.compile(rb"<([^/!][^>\s].)", re.DOTALL)
+# Looked ahead at, since a `<` that begins no tag may stand right before one that does.
+_BEGINNINGS = re.compile(rb"<(?=([^/!][^>\s].))", re.DOTALL)
 _TAGS = tuple(tag for tag in RARE if tag not in _ATTRIBUTES)
 _SUSPECTS = frozenset((tag + end)[:3].encode() for tag in _TAGS for end in " />\t\n\f\r")
 _RARE_TAG = re.compile(f"<({'|'.join(_TAGS)})".encode())
@@ -34,10 +35,16 @@ def find_rare(lowered: bytes) -> frozenset[str]:
     rare = NONE
     if not _SUSPECTS.isdisjoint(_BEGINNINGS.findall(lowered)):
         rare = frozenset([tag.decode() for tag in _RARE_TAG.findall(lowered)])
+    return rare | find_rare_attributes(lowered)
+
+
+def find_rare_attributes(lowered: bytes) -> frozenset[str]:
+    """The same for what any tag may have."""
+    found = NONE
     for name, (word, pattern) in _ATTRIBUTES.items():
         if lowered.rfind(word) >= 0 and pattern.search(lowered):  # from behind it is found twice as fast
-            rare |= {name}
-    return rare
+            found |= {name}
+    return found
 
 
 @lru_cache(maxsize=256)

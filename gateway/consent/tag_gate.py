@@ -46,6 +46,14 @@ class Verdict(Frozen, frozen=True):
     taken: tuple[str, ...]
 
 
+class Piece(Frozen, frozen=True):
+    """What became of one tag. `text` is what stands in its place, None where it stays; `topic` is what a meta tag says."""
+
+    text: bytes | None
+    held: Held | None = None
+    topic: str = ""
+
+
 Attributes = Sequence[tuple[str, str]]
 Refused = dict[Owner, str]  # what has to be granted before, and a host (or "inline") for whose sake
 NO_SERVICE = "-"  # stands in data-gw-service where a purpose alone decides
@@ -66,6 +74,7 @@ class TagGate:
         self.head = head  # what goes first into the head of a page
         self._policy, self._decision, self._own = policy, decision, own_hosts
         self.known: dict[Key, Verdict | None] = {}  # what was said of a tag
+        self.pieces: dict[bytes, Piece] = {}  # what became of it, by its bytes
         self._passed: set[str] = set()
         refused = [(text, owner) for text, owner in policy.inline if not decision.allows_service(owner[1], owner[0])]
         self._signatures = tuple(make_signature(text, owner) for text, owner in refused)

@@ -12,14 +12,13 @@ from typing import Any
 
 import lolhtml
 
-from gateway.consent.page_frame import Frame, find_frame
+from gateway.consent.page_frame import Frame
 from gateway.consent.places import SHOWN_BY, Place, find_place
 from gateway.consent.rare_tags import RARE, find_rare, selectors_of
 from gateway.consent.tag_addresses import OWN, find_host, read_data
 from gateway.consent.tag_gate import DEPENDS, NEW, Attributes, Held, TagGate, Verdict, disarm
-from gateway.consent.tags_mounts import Mount, find_mounts, watch_mounts
+from gateway.consent.tags_mounts import Mount, watch_mounts
 from gateway.consent.tags_scout import Scripts, ScriptScout, find_scripts
-from gateway.frozen import Frozen
 from gateway.policy import UNKNOWN
 
 # Stands where our snippet goes. No page can hold it by chance or on purpose: it is made anew in each process.
@@ -28,26 +27,7 @@ _MARK_BYTES = MARK.encode()
 EVERYWHERE = "script, img, head, "
 _OF_THE_PAGE = frozenset(("html", "head", "body", "meta"))
 _FRAMES = {"iframe": "src", "frame": "src", "embed": "src", "object": "data"}
-# Stands where a placeholder goes in a remembered page.
-PLACE_MARK = b"<!--gw-%s-->" % secrets.token_hex(12).encode()
 MAX_DEPTH = 8  # of pages inside of pages
-
-
-class Rewritten(Frozen, frozen=True):
-    """A page rewritten once: what stands before and after the place of our own snippet.
-
-    `document` is False for a fragment, which gets no snippet. `topic` and `language` are what the page says of itself,
-    `counted` is what was held, as it is counted: host and detail; `places` are those of the PLACE_MARKs, in order.
-    """
-
-    before: bytes
-    after: bytes
-    document: bool
-    language: str
-    topic: str
-    held: tuple[Held, ...]
-    counted: tuple[tuple[str, str], ...]
-    places: tuple[Place, ...] = ()
 
 
 class TagHolder:
@@ -325,47 +305,6 @@ class PageRewriter:
         if not self._body_seen:
             self._body_seen = True
             element.append(MARK, lolhtml.ContentType.HTML)
-
-
-def rewrite_page(body: bytes, gate: TagGate, *, enforce: bool) -> Rewritten:
-    """Rewrite a whole page for the cache: the snippet's place is left open between `before` and `after`."""
-    scripts = find_scripts(body, gate) if gate.may_know(body) else None
-    page, depends = _rewrite_page(body, gate, scripts or {}, enforce=enforce)
-    if depends and scripts is None and (scripts := find_scripts(body, gate)):
-        page, _ = _rewrite_page(body, gate, scripts, enforce=enforce)
-    return page
-
-
-def _rewrite_page(body: bytes, gate: TagGate, scripts: Scripts, *, enforce: bool) -> tuple[Rewritten, bool]:
-    """The page, and whether it has scripts of which the text decides."""
-    lowered = body.lower()
-    rare, frame = find_rare(lowered), None if gate.head else find_frame(body, lowered)
-    rewriter = PageRewriter(
-        gate,
-        lambda _: _MARK_BYTES,
-        enforce=enforce,
-        rare=rare,
-        scripts=scripts,
-        frame=frame,
-        place=lambda _rewriter, _place: PLACE_MARK.decode(),
-        mounts=find_mounts(gate.mounts, lowered),
-    )
-    try:
-        text = rewriter.feed(body) + rewriter.finish()
-    finally:
-        rewriter.close()
-    before, document, after = text, False, b""
-    if frame is not None:
-        start, end, rest = text.rpartition(frame.end)
-        before, document, after = (start, True, end + rest) if end else (text, True, b"")
-    elif rewriter.document:
-        before, mark, after = text.rpartition(_MARK_BYTES)
-        document = bool(mark)
-    held = tuple(rewriter.held)
-    counted = tuple([(one.host, one.detail) for one in held])
-    places = tuple(rewriter.places)
-    page = Rewritten(before, after, document, rewriter.language, rewriter.topic, held, counted, places)
-    return page, rewriter.depends
 
 
 def rewrite_part(

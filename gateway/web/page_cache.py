@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 
-from gateway.consent.tags import Rewritten
+from gateway.consent.whole_page import Rewritten
 
 Key = tuple[bytes, str, str, str]
 

@@ -12,7 +12,8 @@ from gateway.config import Config, Site
 from gateway.consent.asked import state_asked
 from gateway.consent.banner import choose_language, offered_languages
 from gateway.consent.places import Place
-from gateway.consent.tags import PLACE_MARK, PageRewriter, Rewritten
+from gateway.consent.tags import PageRewriter
+from gateway.consent.whole_page import PLACE_MARK, Rewritten
 from gateway.policy import Service
 from gateway.web.pages import Pages
 from gateway.web.request import VisitorRequest

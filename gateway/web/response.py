@@ -18,7 +18,8 @@ from gateway.consent.cookies import find_refused
 from gateway.consent.decision import Decision
 from gateway.consent.links import LEADING, hold_links
 from gateway.consent.tag_gate import Held, TagGate
-from gateway.consent.tags import PageRewriter, Rewritten, rewrite_page
+from gateway.consent.tags import PageRewriter
+from gateway.consent.whole_page import Rewritten, rewrite_page
 from gateway.flows.count_consent import count_shown
 from gateway.flows.count_held import count_held
 from gateway.flows.parts import Parts
@@ -38,8 +39,7 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 NO_BODY = (204, 304)
-MAX_GATES = 256
-MAX_CHUNKS = 64  # of a page that streams by, kept for the inventory
+MAX_GATES, MAX_CHUNKS = 256, 64  # the second: of a page that streams by, kept for the inventory
 NO_VIEW = PageView("")
 WHOLE_BYTES = 262_144  # up to this announced length a streamed page is gathered, so that it can be remembered
 

@@ -7,7 +7,7 @@ import pytest
 from gateway.consent.decision import decide
 from gateway.consent.foreign_marks import names_of, plain
 from gateway.consent.tag_gate import TagGate
-from gateway.consent.tags import rewrite_page
+from gateway.consent.whole_page import rewrite_page
 from tests.example_site import NOW, POLICY_TOML, make_choice, read_policy
 
 POLICY = read_policy(POLICY_TOML)

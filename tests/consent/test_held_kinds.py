@@ -11,7 +11,8 @@ import pytest
 from gateway.consent.decision import UNDECIDED, decide
 from gateway.consent.tag_addresses import contacts, find_host, read_refresh, read_srcset
 from gateway.consent.tag_gate import TagGate
-from gateway.consent.tags import PLACE_MARK, PageRewriter, rewrite_page, rewrite_part
+from gateway.consent.tags import PageRewriter, rewrite_part
+from gateway.consent.whole_page import PLACE_MARK, rewrite_page
 from tests.example_site import NOW, make_choice, read_policy
 
 POLICY = read_policy()

@@ -4,7 +4,8 @@ import pytest
 
 from gateway.consent.decision import UNDECIDED
 from gateway.consent.tag_gate import TagGate
-from gateway.consent.tags import PageRewriter, rewrite_page
+from gateway.consent.tags import PageRewriter
+from gateway.consent.whole_page import rewrite_page
 from tests.example_site import read_policy
 
 HEAD = '<script src="/_gw/assets/head-1.js"></script>'

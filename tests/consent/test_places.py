@@ -7,7 +7,8 @@ import pytest
 from gateway.consent.decision import UNDECIDED, decide
 from gateway.consent.places import Place
 from gateway.consent.tag_gate import TagGate
-from gateway.consent.tags import PLACE_MARK, PageRewriter, rewrite_page
+from gateway.consent.tags import PageRewriter
+from gateway.consent.whole_page import PLACE_MARK, rewrite_page
 from gateway.errors import ConfigError
 from gateway.policy import parse_policy
 from tests.example_site import NOW, POLICY_TOML, make_choice, make_decision, read_policy, write_site

@@ -8,7 +8,8 @@ import pytest
 from gateway.consent.decision import UNDECIDED, decide
 from gateway.consent.script_rules import make_signature
 from gateway.consent.tag_gate import TagGate
-from gateway.consent.tags import PageRewriter, rewrite_page
+from gateway.consent.tags import PageRewriter
+from gateway.consent.whole_page import rewrite_page
 from tests.example_site import NOW, POLICY_TOML, make_choice, read_policy
 
 SIGNED = POLICY_TOML.replace(

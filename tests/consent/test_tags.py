@@ -8,7 +8,8 @@ import pytest
 from gateway.consent.decision import UNDECIDED, Decision, decide
 from gateway.consent.tag_addresses import OWN, find_host
 from gateway.consent.tag_gate import TagGate
-from gateway.consent.tags import PageRewriter, rewrite_page
+from gateway.consent.tags import PageRewriter
+from gateway.consent.whole_page import rewrite_page
 from tests.example_site import NOW, make_choice, read_policy
 
 POLICY = read_policy()

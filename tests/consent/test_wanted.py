@@ -10,8 +10,8 @@ from gateway.consent.consent_cookie import MAX_LENGTH, encode_choice, read_choic
 from gateway.consent.cookies import find_kept, find_refused
 from gateway.consent.decision import UNDECIDED, Choice, Decision, decide
 from gateway.consent.tag_gate import TagGate
-from gateway.consent.tags import rewrite_page
 from gateway.consent.wanted import Wanted, build_wanted, name_grants, read_grants, read_switches, takes_back
+from gateway.consent.whole_page import rewrite_page
 from gateway.policy import Policy
 from gateway.signing import TokenSigner
 from tests.example_site import CONSENT_ID, NOW, make_choice, read_policy

@@ -2,7 +2,7 @@
 
 import threading
 
-from gateway.consent.tags import Rewritten
+from gateway.consent.whole_page import Rewritten
 from gateway.web.page_cache import PageCache
 
 

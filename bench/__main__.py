@@ -6,12 +6,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import collecting, footprint, pages, proxying, rewriting
+from bench import collecting, deliveries, footprint, pages, proxying, rewriting
 from bench.table import Line, show
 
 RUNS: dict[str, Callable[[Path], list[Line]]] = {
     "page": pages.run,
     "collect": collecting.run,
+    "deliveries": deliveries.run,
     "proxy": proxying.run,
     "size": footprint.run,
     "rewrite": rewriting.run,

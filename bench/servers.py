@@ -1,5 +1,6 @@
 """The applications that are measured, each beside its baseline. Run by uvicorn as `bench.servers:NAME` (factories)."""
 
+import asyncio
 import os
 import secrets
 import time
@@ -104,6 +105,23 @@ def bare_collect() -> Any:
             return
         _decoder.decode((await receive())["body"])
         await send({"type": "http.response.start", "status": 202, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    return app
+
+
+def hook_sink() -> Any:
+    """A receiver that reads and answers 204; under /slow after ten seconds."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await live(receive, send)
+            return
+        while (await receive()).get("more_body"):
+            continue
+        if scope["path"] == "/slow":
+            await asyncio.sleep(10)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
     return app

@@ -39,7 +39,7 @@ from gateway.flows.lane import (
 log = logging.getLogger("gateway.deliver")
 
 CONCURRENCY = 8
-ROUNDS_AHEAD = 4  # how many rows are leased at once, for each place on the wire
+ROUNDS_AHEAD = 8  # how many rows are leased at once, for each place on the wire
 LEASE_SLACK_SECONDS = 30.0  # beyond the timeouts of those rounds, for the database before and after
 IDLE_SECONDS = 5.0  # how often a lane looks for rows that nobody woke it for
 CROWDED_SECONDS = 0.2  # due rows, all of them locked by others or behind one that is under way
@@ -126,7 +126,7 @@ class Deliverer:
 
     async def _turn(self, lane: Lane) -> float:
         """Begin as many attempts as there is room for; returns how long to rest unless woken."""
-        if len(lane.running) >= self._concurrency:
+        if self._is_full(lane):
             return IDLE_SECONDS
         wait = 0.0 if lane.rests else lane.health.may_begin(self._clock())
         if wait > 0:
@@ -135,14 +135,19 @@ class Deliverer:
             pause = await self._look(lane)
             if pause > 0:
                 return pause
-        while lane.is_ready() and len(lane.running) < self._concurrency:
+        while lane.is_ready() and not self._is_full(lane):
             if lane.rests or lane.health.may_begin(self._clock()) > 0:
                 break
             probe = lane.health.begun()
+            lane.places += 1
             task = asyncio.create_task(self._deliver(lane, lane.take_load(), probe))
             lane.running.add(task)
             task.add_done_callback(partial(_leave, lane))
         return 0.0
+
+    def _is_full(self, lane: Lane) -> bool:
+        """Whether all places on the wire are taken, or too many endings wait to be written down."""
+        return lane.places >= self._concurrency or len(lane.running) >= self._concurrency * ROUNDS_AHEAD
 
     async def _look(self, lane: Lane) -> float:
         """Fetch what is due, some rounds ahead; returns how long to rest when there is nothing."""
@@ -174,6 +179,7 @@ class Deliverer:
             await self._commits.run(give_back)
 
     async def _deliver(self, lane: Lane, load: list[Leased], probe: bool) -> None:
+        leave = _Place(lane).leave
         try:
             # What may take its time comes first: between the start and the request lies nothing.
             ready = await get_credentials(lane, self._clock())
@@ -185,20 +191,26 @@ class Deliverer:
             for fault in faults:
                 self._log_fault(lane, fault)
             held_back: set[str] = set()
-            for parcel in parcels:
+            for number, parcel in enumerate(parcels, 1):
                 if held_back.intersection(row.consent_id for row in parcel.rows):
                     waits = Retry(Reason.BEHIND)
                     await self._commits.join(lane.settle, [Ending(r.id, waits, 0.0, costs=False) for r in parcel.rows])
                 else:
-                    held_back |= await self._attempt(lane, parcel, ready)
+                    held_back |= await self._attempt(lane, parcel, ready, leave if number == len(parcels) else None)
         except Exception as error:  # a door: the rows return to the queue when their lease ends
             self._log_fault(lane, error)
         finally:
+            leave()
             lane.leave(load)
             lane.health.left(probe=probe)
 
-    async def _attempt(self, lane: Lane, parcel: Parcel, ready: Verdict) -> set[str]:
-        """One request and what came of it; returns the subjects of whom something has to be tried again."""
+    async def _attempt(
+        self, lane: Lane, parcel: Parcel, ready: Verdict, answered: Callable[[], None] | None
+    ) -> set[str]:
+        """One request and what came of it; returns the subjects of whom something has to be tried again.
+
+        `answered` is called before the ending is written down, which the next request need not wait for.
+        """
         judged: Verdict | Sequence[Verdict]
         if not isinstance(parcel.request, OutgoingRequest):
             judged = parcel.request
@@ -207,6 +219,8 @@ class Deliverer:
         else:
             judged = await self._send(lane, parcel.request)
             note_health(lane, judged, self._clock(), self._chance())
+        if answered is not None:
+            answered()
         pairs = spread(parcel, judged)
         now, together = self._clock(), len(pairs)
         note_refused_credentials(lane, [verdict for _, verdict in pairs], now)
@@ -250,6 +264,20 @@ class Deliverer:
     def _log_fault(self, lane: Lane, error: Exception) -> None:
         # The type alone: messages and tracebacks may quote what is being delivered.
         log.error("deliver: %s: %s", lane.destination.config.name, type(error).__name__)
+
+
+class _Place:
+    """One attempt's place on the wire, left once."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane, self._taken = lane, True
+
+    def leave(self) -> None:
+        """Somebody else may have it."""
+        if self._taken:
+            self._taken = False
+            self._lane.places -= 1
+            self._lane.changed.set()
 
 
 def _leave(lane: Lane, task: asyncio.Task[None]) -> None:

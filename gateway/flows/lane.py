@@ -54,6 +54,7 @@ class Lane:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     health: Health = field(default_factory=Health)
     running: set[asyncio.Task[None]] = field(default_factory=set)
+    places: int = 0  # taken by attempts that have not had their answer yet
     disabled: str = ""
     disabled_at: float = 0.0
     paused: bool = False

@@ -300,7 +300,7 @@ def build_parts(config: Config, clock: Callable[[], float], keys: Sequence[bytes
     return Parts(
         config=config,
         engine=opened.engine,
-        signers=Signers(TokenSigner(keys, "consent"), TokenSigner(keys, "visit")),
+        signers=Signers(*(TokenSigner(keys, use) for use in Signers._fields)),
         tombstones=opened.tombstones,
         journal=opened.journal,
         countries=Countries(Path(config.folder) / geo if geo else country_database()),

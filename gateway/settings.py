@@ -48,7 +48,7 @@ class SiteConfig(Section, frozen=True):
     shims: tuple[Literal["cookiebot", "vanilla-cookieconsent", "klaro"], ...] = ()
     signals: tuple[Literal["gpc", "dnt"], ...] = ("gpc",)
     honour_refusals: bool = True
-    csp: Literal["enforce", "report", "off"] = "report"
+    csp: Literal["enforce", "report", "off"] = "enforce"
     csp_extra: tuple[str, ...] = ()
     theme: ThemeConfig = ThemeConfig()
 

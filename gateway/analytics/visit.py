@@ -7,6 +7,7 @@ split by the clock. The cookie exists only with analytics consent.
 import os
 import re
 from base64 import urlsafe_b64encode
+from hashlib import blake2b
 
 from gateway.frozen import Frozen
 from gateway.signing import TokenSigner
@@ -14,14 +15,17 @@ from gateway.signing import TokenSigner
 NAME = "gw_visit"
 LIFETIME_SECONDS = 86_400
 ID_LETTERS, IDS_AT_ONCE = 22, 64
-_FORM = re.compile(r"1~([a-z0-9_-]{1,32})~([A-Za-z0-9_-]{22})~([0-9]{1,12})~([0-9]{1,12})~([A-Za-z0-9_-]{0,22})\Z")
+_FORM = re.compile(
+    r"1~([a-z0-9_-]{1,32})~([A-Za-z0-9_-]{22})~([0-9]{1,12})~([0-9]{1,12})~([A-Za-z0-9_-]{0,22})"
+    r"(?:~([A-Za-z0-9_-]{11}))?\Z"
+)
 
 
 class Visit(Frozen, frozen=True):
     """A visit's id, start and last activity (epoch seconds, whole).
 
     `pending` is the id of a view that was already counted from the form post by which the visitor accepted; the page
-    that follows the redirect is that same view.
+    that follows the redirect is that same view, and `page` (a mark of its address) tells it from one in another tab.
     """
 
     site: str
@@ -29,6 +33,7 @@ class Visit(Frozen, frozen=True):
     started_at: int
     last_at: int
     pending: str = ""
+    page: str = ""
 
 
 class _Ids:
@@ -62,6 +67,8 @@ def continue_visit(visit: Visit | None, site: str, now: float, timeout_seconds: 
 def encode_visit(visit: Visit, signer: TokenSigner) -> str:
     """The cookie's value."""
     text = f"1~{visit.site}~{visit.id}~{visit.started_at}~{visit.last_at}~{visit.pending}"
+    if visit.page:
+        text += f"~{visit.page}"
     return signer.sign(text.encode())
 
 
@@ -71,5 +78,10 @@ def read_visit(value: str, signer: TokenSigner) -> Visit | None:
     match = _FORM.match(payload.decode()) if payload else None
     if match is None:
         return None
-    site, visit_id, started, last, pending = match.groups()
-    return Visit(site, visit_id, int(started), int(last), pending)
+    site, visit_id, started, last, pending, page = match.groups()
+    return Visit(site, visit_id, int(started), int(last), pending, page or "")
+
+
+def mark_page(url: str) -> str:
+    """A page's address (path and query) in eleven letters: enough to tell the tabs of one browser apart."""
+    return urlsafe_b64encode(blake2b(url.encode(), digest_size=8).digest())[:11].decode("ascii")

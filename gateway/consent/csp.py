@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from gateway.consent.decision import Decision
-from gateway.policy import Policy
+from gateway.policy import Policy, Service
 
 EVERYWHERE = ("'self'", "'unsafe-inline'", "'unsafe-eval'", "data:", "blob:", "mediastream:")
 _HOST = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\Z")
@@ -34,6 +34,12 @@ def build_csp(
         sources += [f"{host}:*", *(f"{socket}://{host}:*" for socket in sockets)]
     told = f"; report-uri {report}" if report else ""
     return f"default-src {' '.join([*sources, *extra])}{told}"
+
+
+def build_frame_csp(service: Service) -> str:
+    """The header's value for a document of ours that holds one frame of a service, within a page of the site."""
+    hosts = " ".join(f"{host.lower()}:*" for host in service.hosts if _HOST.match(host.lower()))
+    return f"default-src 'none'; style-src 'self'; frame-src {hosts}; frame-ancestors 'self'; base-uri 'none'"
 
 
 def _allowed(policy: Policy, decision: Decision) -> list[str]:

@@ -18,6 +18,11 @@ _HIDING = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNOR
 _PLAIN_ADDRESS = re.compile(r"(?:https?:)?//[^\s\"'<>\\]+\Z", re.IGNORECASE)
 
 
+def is_plain_address(text: str) -> bool:
+    """Whether this is the address of a document on some host, as it stands."""
+    return bool(_PLAIN_ADDRESS.match(text))
+
+
 class Place(msgspec.Struct, frozen=True):
     """One held element that a visitor would have seen. `service` is empty where no service names the host.
 
@@ -40,7 +45,7 @@ def find_place(tag: str, held: Held, attributes: Attributes) -> Place | None:
     if not name or name not in values:
         return None
     address = values[name].strip()
-    return _measure(held.service, held.host, address if _PLAIN_ADDRESS.match(address) else "", values)
+    return _measure(held.service, held.host, address if is_plain_address(address) else "", values)
 
 
 def find_mount(service: str, attributes: Attributes) -> Place | None:

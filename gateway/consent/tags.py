@@ -199,8 +199,8 @@ class PageRewriter:
         self._look = holder.look
         self._rewriter = lolhtml.HTMLRewriter(self._out.append)
         self._began = False
-        self._head = gate.head if enforce else ""
-        if self._head:  # any element may be the one before which it goes
+        self.head = gate.head if enforce else ""  # until it has been put into the page
+        if self.head:  # any element may be the one before which it goes
             self._rewriter.on(EVERYWHERE + selectors_of(rare, page=True), SimpleNamespace(element=self._on_element))
         else:
             self._rewriter.on("script", SimpleNamespace(element=holder.on_script))
@@ -270,7 +270,7 @@ class PageRewriter:
 
     def _on_element(self, element: lolhtml.Element) -> None:
         tag = element.tag_name
-        if self._head:
+        if self.head:
             self._put_head(element, tag)
         if tag not in _OF_THE_PAGE:
             self._look(element, tag)
@@ -285,12 +285,12 @@ class PageRewriter:
     def _put_head(self, element: lolhtml.Element, tag: str) -> None:
         """First into the head; in a page that writes none, before what first could act."""
         if tag == "head":
-            element.prepend(self._head, lolhtml.ContentType.HTML)
+            element.prepend(self.head, lolhtml.ContentType.HTML)
         elif tag == "body" or (self.document and tag != "html"):
-            element.before(self._head, lolhtml.ContentType.HTML)
+            element.before(self.head, lolhtml.ContentType.HTML)
         else:
             return
-        self._head = ""
+        self.head = ""
 
     def _on_page(self, element: lolhtml.Element, tag: str) -> None:
         """The page's own frame: its language, and where its body ends."""

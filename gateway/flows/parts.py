@@ -23,6 +23,7 @@ class Signers(NamedTuple):
 
     consent: TokenSigner
     visit: TokenSigner
+    once: TokenSigner
 
 
 class Opened(NamedTuple):

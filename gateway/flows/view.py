@@ -6,7 +6,7 @@ a view is opened first and recorded later.
 
 import msgspec
 
-from gateway.analytics.visit import LIFETIME_SECONDS, Visit, continue_visit, encode_visit, read_visit
+from gateway.analytics.visit import LIFETIME_SECONDS, Visit, continue_visit, encode_visit, mark_page, read_visit
 from gateway.config import Site
 from gateway.consent.consent_cookie import build_set_cookie
 from gateway.consent.decision import Decision
@@ -42,10 +42,13 @@ def open_view(
         parts.counters.add(hit.at, hit.site, "dropped", reason.value)
         # A page fetched ahead may be shown later without our knowing: without an id its script reports it then.
         return PageView("" if reason is DropReason.PREFETCH else hit.view_id)
-    set_cookie = visit_cookie(visit, cookie_name, site, parts, secure=secure)
-    if before and before.id == visit.id and before.pending and hit.at - before.last_at <= PENDING_SECONDS:
-        return PageView(before.pending, set_cookie=set_cookie)  # counted already, when the form was posted
-    return PageView(hit.view_id, hit, visit, set_cookie)
+    pending = before and before.id == visit.id and before.pending and hit.at - before.last_at <= PENDING_SECONDS
+    counted = before if pending else None
+    if counted and counted.page == mark_page(hit.url):  # when the form was posted
+        return PageView(counted.pending, set_cookie=visit_cookie(visit, cookie_name, site, parts, secure=secure))
+    if counted:  # the page of another tab, which leaves that one what it waits for
+        visit = msgspec.structs.replace(visit, pending=counted.pending, page=counted.page)
+    return PageView(hit.view_id, hit, visit, visit_cookie(visit, cookie_name, site, parts, secure=secure))
 
 
 def record_view(view: PageView, topic: str, decision: Decision, site: Site, parts: Parts) -> None:

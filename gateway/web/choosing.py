@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy.exc import DBAPIError
 
 from gateway.analytics.visit import NAME as VISIT
-from gateway.analytics.visit import continue_visit
+from gateway.analytics.visit import continue_visit, mark_page
 from gateway.config import Site
 from gateway.consent.asked import narrow, read_asked
 from gateway.consent.banner import choose_language
@@ -32,6 +32,7 @@ from gateway.flows.load_once import ONCE, record_once
 from gateway.flows.view import visit_cookie
 from gateway.policy import OWN_STATISTICS, UNKNOWN, Policy
 from gateway.web.body import media_type, read_body
+from gateway.web.once_frame import sign_frame
 from gateway.web.rate_limit import RateLimit
 from gateway.web.reply import JSON, reply
 from gateway.web.request import VisitorRequest
@@ -52,7 +53,7 @@ VIEW_ID = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 
 class Post(msgspec.Struct, frozen=True):
     """The fields of a posted choice, checked. `services` is None for a form that has no switches for them; `again` is whether
-    the script will load the page anew, as a form does."""
+    the script will load the page anew, as a form does; `address` is that of the frame to be loaded once."""
 
     choice: str
     purposes: frozenset[str]
@@ -66,6 +67,7 @@ class Post(msgspec.Struct, frozen=True):
     shown: str = ""
     asked: dict[str, str] | None = None
     again: bool = False
+    address: str = ""
 
 
 class Choosing:
@@ -87,8 +89,7 @@ class Choosing:
             raise BadRequest(415, "media_type", f"{FORM} is wanted")
         post = parse_post(body, request, site)
         if post.choice == ONCE:
-            await self._load_once(post, request, site, now)
-            await reply(send, 200, b'{"ok": true}', JSON)
+            await reply(send, 200, await self._load_once(post, request, site, now), JSON)
             return
         name = self._desk.cookie_name(CONSENT, request, site)
         before = self._decider.read(request.cookie(name))
@@ -112,11 +113,12 @@ class Choosing:
         else:
             await _send_back(send, post, request, cookies)
 
-    async def _load_once(self, post: Post, request: VisitorRequest, site: Site, now: float) -> None:
-        """Note that one element is loaded once; it changes nothing in what holds, and the cookie stays as it is."""
+    async def _load_once(self, post: Post, request: VisitorRequest, site: Site, now: float) -> bytes:
+        """Note that one element is loaded once; it changes nothing in what holds, and the cookie stays as it is. Returns the
+        answer, with the address of a document for the frame that was asked for, if any."""
         if not self._limit_rate.allow(request.client, now):
             raise BadRequest(429, "too_many", "too many choices from this network; wait a minute")
-        service = next(iter(post.services or ()))
+        service = next(iter(post.services or ()), "")
         signals = {signal: bool(getattr(request, signal)) for signal in site.config.signals}
         note = partial(record_once, service, self._language(request, site), site, self._parts.engine, now)
         try:
@@ -124,6 +126,9 @@ class Choosing:
         except DBAPIError as error:
             log.error("loading once could not be recorded: %s", error.orig)
             raise BadRequest(503, "ledger", "this cannot be recorded at the moment") from error
+        signed = sign_frame(service, post.address, site, self._parts.signers.once, now)
+        frame = f"{self._parts.config.settings.prefix}once?of={signed}" if signed else ""
+        return msgspec.json.encode({"ok": True, "frame": frame})
 
     def _said(self, post: Post, decision: Decision, request: VisitorRequest, site: Site) -> Said:
         """What was said, under which words: those that the form names, or in the browser's language where it names none."""
@@ -216,7 +221,8 @@ class Choosing:
             log.error("the accepting view could not be counted: %s", error)
             return []
         name = self._desk.cookie_name(VISIT, request, site)
-        visit = msgspec.structs.replace(visit, pending=post.view if pending else "")
+        if pending:
+            visit = msgspec.structs.replace(visit, pending=post.view, page=mark_page(hit.url))
         return [visit_cookie(visit, name, site, self._parts, secure=request.secure)]
 
     def _language(self, request: VisitorRequest, site: Site) -> str:
@@ -301,6 +307,7 @@ def parse_post(body: bytes, request: VisitorRequest, site: Site) -> Post:
         fields.get("shown", [""])[0][:MAX_HASH],
         read_asked(fields["asked"][0]) if "asked" in fields else None,
         fields.get("again") == ["1"],
+        fields.get("address", [""])[0],
     )
 
 

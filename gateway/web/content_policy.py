@@ -1,10 +1,14 @@
 """The content policy as a header: worked out once for a site, host, decision and scheme, and remembered as it goes out."""
 
+from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from gateway.config import Site
 from gateway.consent.csp import SCRIPTS, STYLES, build_csp, find_nonce
 from gateway.consent.decision import UNDECIDED, Decision
+from gateway.consent.tags import Rewritten
 from gateway.web.caching import CONTROL, SHARED
 from gateway.web.request import VisitorRequest
 
@@ -77,7 +81,15 @@ def everything(site: Site) -> Decision:
     return Decision(frozenset(purposes), True, "", 0, purposes, ",".join(purposes), services=site.policy.services)
 
 
-def add_nonce(snippet: bytes, headers: list[Header]) -> bytes:
+def add_nonce_to_head(page: Rewritten, head: str, headers: Sequence[Header]) -> Rewritten:
+    """A remembered page whose first script (`head`, where it has one) carries such a nonce."""
+    if not head or not any(name == ENFORCE and b"'nonce-" in value for name, value in headers):
+        return page
+    script = head.encode()
+    return msgspec.structs.replace(page, before=page.before.replace(script, add_nonce(script, headers), 1))
+
+
+def add_nonce(snippet: bytes, headers: Sequence[Header]) -> bytes:
     """Our scripts and style with the nonces by which the site's own policy knows what it wrote, where it uses any."""
     policies = [value for name, value in headers if name == ENFORCE]
     for tag, kinds in ((b"<script ", SCRIPTS), (b"<link ", STYLES)):

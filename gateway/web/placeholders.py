@@ -4,7 +4,7 @@ Remembered pages hold a mark in each such place, which is filled when the page i
 visitor's language. Pages without such places never come here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from gateway.consent.places import Place
 from gateway.consent.tags import PageRewriter
 from gateway.consent.whole_page import PLACE_MARK, Rewritten
 from gateway.policy import Service
+from gateway.web.content_policy import Header, add_nonce
 from gateway.web.pages import Pages
 from gateway.web.request import VisitorRequest
 
@@ -39,21 +40,27 @@ class Placeholders:
         self._languages = {site.id: offered_languages(site.policy, wording.texts) for site in config.sites}
         self._rendered: dict[tuple[str, str, Place], bytes] = {}
 
-    def fill(self, page: Rewritten, snippet: bytes, site: Site, request: VisitorRequest) -> bytes:
-        """A remembered page with our snippet in it and its marks filled."""
+    def fill(
+        self, page: Rewritten, snippet: bytes, site: Site, request: VisitorRequest, headers: Sequence[Header]
+    ) -> bytes:
+        """A remembered page with our snippet in it and its marks filled; `headers` are those that the site sent it with."""
         language = self._language(page.language, site, request)
+        assets = add_nonce(self._assets(), headers)
         pieces = b"".join((page.before, snippet, self._form(site, request), page.after)).split(PLACE_MARK)
         filled = [pieces[0]]
         for at, place in enumerate(page.places):
-            filled += [self.render(place, site, language, first=at == 0), pieces[at + 1]]
+            filled += [b"" if at else assets, self.render(place, site, language), pieces[at + 1]]
         return b"".join(filled)
 
-    def writer(self, site: Site, request: VisitorRequest) -> Callable[[PageRewriter, Place], str]:
+    def writer(
+        self, site: Site, request: VisitorRequest, headers: Sequence[Header]
+    ) -> Callable[[PageRewriter, Place], str]:
         """Writes the placeholders of a page that streams by."""
 
         def write(page: PageRewriter, place: Place) -> str:
             language = self._language(page.language, site, request)
-            return self.render(place, site, language, first=len(page.places) == 1).decode()
+            assets = add_nonce(self._assets(), headers) if len(page.places) == 1 else b""
+            return (assets + self.render(place, site, language)).decode()
 
         return write
 
@@ -66,8 +73,8 @@ class Placeholders:
         accepted = "" if site.config.cache_safe else request.languages
         return choose_language(page, accepted, self._languages[site.id])
 
-    def render(self, place: Place, site: Site, language: str, *, first: bool) -> bytes:
-        """One placeholder; the first of a page brings style and script along."""
+    def render(self, place: Place, site: Site, language: str) -> bytes:
+        """One placeholder, without style and script, which the first of a page brings along."""
         key = (site.id, language, place)
         found = self._rendered.get(key)
         if found is None:
@@ -75,7 +82,7 @@ class Placeholders:
             if len(self._rendered) >= MAX_REMEMBERED:
                 self._rendered.clear()
             self._rendered[key] = found
-        return self._assets() + found if first else found
+        return found
 
     def tell_apart(self, language: str) -> list[object]:
         """What changes when placeholders in this language do, beside the policy."""

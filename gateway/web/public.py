@@ -20,6 +20,7 @@ from gateway.flows.decide import Decider
 from gateway.resources import Asset
 from gateway.web.choosing import Choosing, came_from, parse_return_to
 from gateway.web.collecting import Collecting
+from gateway.web.once_frame import OnceFrames
 from gateway.web.reply import HTML, JSON, reply
 from gateway.web.request import VisitorRequest
 from gateway.web.response import Desk
@@ -61,6 +62,7 @@ class Public:
             "receipt": {"GET": self._receipt},
             "banner": {"GET": self._banner},
             "state": {"GET": self._state},
+            "once": {"GET": OnceFrames(desk).answer},
             "gateway.js": {"GET": self._script},
             "head.js": {"GET": self._head},
         }

@@ -49,3 +49,7 @@ async def reply(
         head.append((b"set-cookie", cookie.encode("latin-1")))
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})
+
+
+async def send_nothing() -> None:
+    """For what goes out later, with what comes next."""

@@ -25,10 +25,11 @@ from gateway.flows.count_held import count_held
 from gateway.flows.parts import Parts
 from gateway.flows.view import PageView, open_view, record_view
 from gateway.web.caching import keep_from_others, make_private
-from gateway.web.content_policy import WORKERS, ContentPolicies, add_nonce
+from gateway.web.content_policy import WORKERS, ContentPolicies, add_nonce, add_nonce_to_head
 from gateway.web.encoding import UNTOUCHED, open_packer, open_undo
 from gateway.web.kinds import CLOSED, Kind, find_kind, hides_tags, name_html, peek, sniff
 from gateway.web.page_cache import PageCache
+from gateway.web.reply import send_nothing
 from gateway.web.request import VisitorRequest
 from gateway.web.snippet import Snippets, View
 
@@ -143,7 +144,7 @@ class GatedResponse:
             return self._pass(self._closed(message))
         if kind is Kind.UNSURE and self._request.method != "HEAD" and message["status"] not in NO_BODY:
             self._start, self._mode = message, self._on_first_bytes
-            return _wait_for_the_page()
+            return send_nothing()
         return self._pass(message)
 
     async def _on_first_bytes(self, message: Message) -> None:
@@ -199,7 +200,7 @@ class GatedResponse:
         length = headers.get(b"content-length", b"")
         announced = int(length) if length.isdigit() else self._desk.page_bytes
         self._mode = self._on_first_body if announced > WHOLE_BYTES else self._gather
-        return _wait_for_the_page()
+        return send_nothing()
 
     def _on_first_body(self, message: Message) -> Awaitable[None]:
         if message["type"] != "http.response.body":
@@ -210,7 +211,7 @@ class GatedResponse:
         start = b"".join(self._gathered)
         hidden = peek(start, dict(self._start["headers"]).get(b"content-encoding", b""))
         if hidden is None:
-            return _wait_for_the_page()
+            return send_nothing()
         self._gathered = []
         return self._begin_stream({**message, "body": start}, closed=hidden)
 
@@ -220,7 +221,7 @@ class GatedResponse:
         body = message.get("body", b"")
         if message.get("more_body", False):
             self._gathered.append(body)
-            return _wait_for_the_page()
+            return send_nothing()
         self._mode = self._send
         return self._send_whole(b"".join((*self._gathered, body)) if self._gathered else body)
 
@@ -248,9 +249,10 @@ class GatedResponse:
         """The page with our snippet in it, and its head."""
         self._view = self._open_view() if page.document else NO_VIEW
         snippet = self._snippet(page.language, page.topic) if page.document else b""
+        page = add_nonce_to_head(page, self._tag_gate().head, sent_with := self._start["headers"])
         content = b"".join((page.before, snippet, page.after))
         if page.places:
-            content = self._desk.snippets.placeholders.fill(page, snippet, self._site, self._request)
+            content = self._desk.snippets.placeholders.fill(page, snippet, self._site, self._request, sent_with)
         if self._packer:
             content = self._packer.feed(content, last=True)
         return content, [*self._page_headers(), (b"content-length", b"%d" % len(content))]
@@ -276,8 +278,10 @@ class GatedResponse:
             await self._send(message)
             return
         self._kept = self._desk.parts.sightings.wants(self._site, self._request.path, self._now)
-        place = self._desk.snippets.placeholders.writer(self._site, self._request)
-        self._rewriter = PageRewriter(self._tag_gate(), self._stream_snippet, enforce=self._site.enforce, place=place)
+        sent_with, enforce = self._start["headers"], self._site.enforce
+        place = self._desk.snippets.placeholders.writer(self._site, self._request, sent_with)
+        self._rewriter = PageRewriter(self._tag_gate(), self._stream_snippet, enforce=enforce, place=place)
+        self._rewriter.head = add_nonce(self._rewriter.head.encode(), sent_with).decode()
         if self._site.enforce:
             self._view = self._open_view()
             await self._send({**self._start, "headers": self._page_headers()})
@@ -394,7 +398,3 @@ class GatedResponse:
 
     def _count_held(self, held: Sequence[Held]) -> None:
         count_held(self._desk.parts, self._site, self._request.path, self._now, held)
-
-
-async def _wait_for_the_page() -> None:
-    """Nothing goes out yet."""

@@ -162,7 +162,8 @@ class Snippets:
             "services": sorted(decision.find_services()),
             "chosen": decision.chosen,
             "collect_url": self.asset_url("collect.js"),
-            **({"csp": True} if enforces(site) else {}),
+            # Code written for other tools may wait for anything.
+            **({"csp": sorted(site.policy.scopes) if site.config.shims else []} if enforces(site) else {}),
             **self.site_urls(site),
         }
         scripts = ["consent.js"] + (["collect.js"] if decision.counts else [])

@@ -18,19 +18,26 @@ export const ownUrl = (name) => `${config.prefix}${name}?`
   + new URLSearchParams({ return_to: currentPath(), lang: document.documentElement.lang });
 const preferencesUrl = () => ownUrl("preferences");
 
-// A content policy was fixed with the page: under one that is enforced, what waits can act on a new page only.
-const waits = () => document.querySelector("[data-gw-purpose]");
+/** Whether something of what `state` grants waits here and can act on a new page only: an enforced content policy was fixed
+    when this one loaded. */
+function needsNewPage(state) {
+  let found = config.csp?.some((name) => mayAct(name, state) && !has(name));
+  release(state, (tag) => (found = tag));
+  return config.csp && found;
+}
 
 let lastFocus = null; // what had the focus before the visitor entered the banner
 let busy = false;
 
 /** Load the page anew, with what `state` grants and nothing else: what is lost is used no more on the way out. */
 async function startOver(state) {
-  const before = held(config);
+  const withdrawn = held(config).filter((name) => !mayAct(name, state));
   take(state);
-  const withdrawn = before.filter((name) => !has(name));
   if (withdrawn.length) tellPage(withdrawn);
   await takeLeave();
+  try {
+    sessionStorage.gw = JSON.stringify(state);
+  } catch { /* a browser that keeps nothing */ }
   location.reload();
 }
 
@@ -44,13 +51,13 @@ function takeLeave() {
   }).catch(() => {}); // a trusted types policy may refuse the script
 }
 
-/** Make this page agree with `state` ({chosen, granted, services}): a script that has run cannot be stopped, so a loss
-    reloads. */
+/** Make this page agree with `state` ({chosen, granted, services}), or load it anew: a script that has run cannot be stopped.
+    Returns what loads it, if it does. */
 function apply(state) {
   if (held(config).some((name) => !mayAct(name, state))) return startOver(state);
   if (config.chosen === state.chosen && held(config).length === held(state).length) return;
-  if (document.getElementById("gw-purposes")) return startOver(state); // that page shows what holds
-  if (config.csp && held(state).length && waits()) return startOver(state);
+  // The settings page shows what holds.
+  if (document.getElementById("gw-purposes") || needsNewPage(state)) return startOver(state);
   take(state);
   if (state.chosen) closeBanner();
   // Where the page's trusted types policy refuses our scripts, the server can do what we may not.
@@ -83,6 +90,7 @@ function when(name, call) {
     call();
   };
   document.addEventListener("gw:consent", listener);
+  config.csp?.push(name);
 }
 
 /** Take back one purpose or service, or all; resolves to whether the server took it. What was granted ends with a new page. */
@@ -97,9 +105,8 @@ async function withdraw(name) {
 
 function closeBanner() {
   const banner = findBanner();
-  if (!banner) return;
-  const hadFocus = banner.contains(document.activeElement);
-  banner.remove();
+  const hadFocus = banner?.contains(document.activeElement);
+  banner?.remove();
   if (hadFocus) focusPage(lastFocus);
 }
 
@@ -114,14 +121,14 @@ function focusPage(last) {
   else body.setAttribute("tabindex", was);
 }
 
-/** Say it where assistive technology listens. */
-function announce({ message, language }) {
+/** Say it where assistive technology listens: later than the banner's end, or screen readers lose it among the changes. */
+const announce = ({ message, language }) => setTimeout(() => {
   const status = document.getElementById("gw-status");
-  if (!status) return;
+  if (!status || !message) return;
   status.lang = language;
   status.textContent = message;
-  if (status.tabIndex === -1) status.focus(); // the preferences page shows it and leads there
-}
+  status.focus(); // the preferences page shows it and leads there; elsewhere it takes no focus
+}, 100);
 
 function load(url, done) {
   const script = document.createElement("script");
@@ -151,9 +158,12 @@ function readChoice(form, button) {
     fields.set("return_to", currentPath());
     fields.set("view", config.view || "");
     fields.set("referrer", document.referrer);
-    const topic = pageTopic();
-    if (topic) fields.set("topic", topic);
-    if (config.csp && waits()) fields.set("again", "1");
+    fields.set("topic", pageTopic() || "");
+    // What will hold besides, at most.
+    const services = fields.getAll("service");
+    const granted = button.value === "accept_all"
+      ? { length: 1, includes: (name) => name !== "unknown" } : fields.getAll("purpose");
+    if (needsNewPage({ granted, services })) fields.set("again", 1);
   }
   return fields;
 }
@@ -197,11 +207,9 @@ function settle(reply, form) {
   channel.postMessage(reply.withdrawn && reply);
   if (!form || isHere(form)) {
     form?.closest("dialog")?.close();
-    if (reply.withdrawn) return startOver(reply);
-    apply(reply);
+    if (reply.withdrawn ? startOver(reply) : apply(reply)) return;
     if (!held(reply).length) takeLeave();
-    // Later than the banner's end, or screen readers lose it among the changes.
-    setTimeout(announce, 100, reply);
+    announce(reply);
     return;
   }
   // The preferences page runs nothing that would have to stop: it shows the new state and stays.
@@ -269,6 +277,10 @@ if (isFirst) {
   if (!config.standalone) {
     listen();
     letGo();
+    try { // what came of the choice that loaded this page anew
+      announce(JSON.parse(sessionStorage.gw));
+      delete sessionStorage.gw;
+    } catch { /* as above */ }
   }
   for (const call of window.gatewayReady || []) call(gateway);
   window.gatewayReady = { push: (call) => call(gateway) };

@@ -1,16 +1,28 @@
 /**
  * The buttons of placeholders. "Always allow" is an ordinary form, which consent.js posts; "load once" lets go of the one
  * element behind the placeholder when the server has written down that it was asked for. Loaded where there are any.
+ *
+ * Under a content policy that is enforced the page lets nothing more in: there a frame is loaded within a document of the
+ * server's, which has a policy of its own, and what is no frame is not offered for once.
  */
 import { releaseTag } from "./lib/held_tags.js";
 
 let waiting = null; // the element for which a button was pressed
 
-/** Whether the server has noted it: nothing is loaded that nobody could prove was asked for. */
-async function note(service) {
+const closed = document.querySelector("script[data-gw*='\"csp\"']");
+const elementOf = (button) => button.closest(".gw-held").nextElementSibling;
+
+/** Whether the server has noted it, and the element may go: nothing is loaded that nobody could prove was asked for. */
+async function note(service, element) {
   const form = document.getElementById("gw-place");
   const body = new URLSearchParams({ choice: "once", service, by: "script" });
+  if (closed) body.set("address", new URL(element.dataset.gwSrc, document.baseURI));
   const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+  if (closed && response.ok) {
+    const { frame } = await response.json();
+    element.dataset.gwSrc = frame || element.dataset.gwSrc;
+    return !!frame;
+  }
   return response.ok;
 }
 
@@ -27,7 +39,7 @@ function mount(element) {
 async function loadOnce(button, element) {
   if (button.ariaDisabled === "true") return;
   button.ariaDisabled = "true";
-  if (await note(button.value).catch(() => false)) {
+  if (await note(button.value, element).catch(() => false)) {
     if ("gwMount" in element.dataset) mount(element);
     else releaseTag(element);
     focusOn(element);
@@ -38,7 +50,7 @@ async function loadOnce(button, element) {
 function onClick({ target }) {
   const button = target.closest?.(".gw-held button");
   if (!button) return;
-  waiting = button.closest(".gw-held").nextElementSibling;
+  waiting = elementOf(button);
   if ("gwOnce" in button.dataset) loadOnce(button, waiting);
 }
 
@@ -50,6 +62,7 @@ document.addEventListener("gw:consent", () => {
   if (waiting?.isConnected && !("gwPurpose" in waiting.dataset)) focusOn(waiting);
   waiting = null;
 });
-// Under a content policy that is enforced the browser loads nothing for once.
-const closed = document.querySelector("script[data-gw*='\"csp\"']");
-for (const button of document.querySelectorAll("[data-gw-once]")) button.hidden = !!closed;
+for (const button of document.querySelectorAll("[data-gw-once]")) {
+  const { localName, dataset } = elementOf(button);
+  button.hidden = closed && !(localName === "iframe" && dataset.gwSrc);
+}

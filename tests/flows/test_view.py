@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.analytics.visit import Visit, encode_visit, new_id, read_visit
+from gateway.analytics.visit import Visit, encode_visit, mark_page, new_id, read_visit
 from gateway.event import Hit
 from gateway.flows.parts import Parts
 from gateway.flows.view import PENDING_SECONDS, PageView, open_view, record_view
@@ -70,7 +70,7 @@ WAITING = [(0, True), (PENDING_SECONDS, True), (PENDING_SECONDS + 1, False)]
 def test_the_page_after_an_acceptance_is_the_view_that_was_counted(parts: Parts, age: int, same: bool) -> None:
     """The page behind the redirect takes over the counted view's id, within a minute, and is not counted again."""
     site = parts.config.sites[0]
-    view = open_one(parts, Visit("main", "V" * 22, int(NOW) - age, int(NOW) - age, "P" * 22))
+    view = open_one(parts, Visit("main", "V" * 22, int(NOW) - age, int(NOW) - age, "P" * 22, mark_page("/a")))
     record_view(view, "", make_decision(site, "analytics"), site, parts)
     parts.journal.close()
     assert (view.id == "P" * 22) is same
@@ -78,6 +78,18 @@ def test_the_page_after_an_acceptance_is_the_view_that_was_counted(parts: Parts,
     found = visit_of(view, parts)
     assert found is not None
     assert found.pending == ""
+
+
+def test_another_tab_s_page_takes_nothing_that_waits_for_one(parts: Parts) -> None:
+    """A page at another address is counted as itself, and leaves the counted view to the page that it belongs to."""
+    view = open_one(parts, Visit("main", "V" * 22, int(NOW), int(NOW), "P" * 22, mark_page("/b?c=d")))
+    assert view.id != "P" * 22
+    assert view.hit is not None
+    left = visit_of(view, parts)
+    assert left is not None
+    taken = open_one(parts, left, url="/b?c=d")
+    assert (taken.id, taken.hit) == ("P" * 22, None)
+    assert visit_of(taken, parts) == Visit("main", "V" * 22, int(NOW), int(NOW))
 
 
 def test_what_is_not_counted_sets_no_cookie(parts: Parts) -> None:

@@ -97,8 +97,8 @@ class PlaceholderSite:
 
 
 @contextmanager
-def open_placeholder_site(folder: Path) -> Iterator[PlaceholderSite]:
-    """The site behind the gate, and a server for all other hosts."""
+def open_placeholder_site(folder: Path, csp: str = "report") -> Iterator[PlaceholderSite]:
+    """The site behind the gate with a content policy that is reported or enforced, and a server for all other hosts."""
     asked: list[str] = []
 
     def other(request: Request) -> HTMLResponse:
@@ -118,7 +118,7 @@ def open_placeholder_site(folder: Path) -> Iterator[PlaceholderSite]:
         return HTMLResponse(PAGE.format(lang=request.query_params.get("lang", "nl"), main=main), headers=headers)
 
     limits = {"reserve_bytes": 0, "posts_per_minute": 100_000}
-    config = ready_config(folder, {"limits": limits}, policy=POLICY)
+    config = ready_config(folder, {"limits": limits, "sites": [{"csp": csp}]}, policy=POLICY)
     gate = ConsentMiddleware(Starlette(routes=[Route("/{path:path}", page)]), config)
     server = LoopbackServer(gate)
     server.start()

@@ -41,11 +41,12 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def open_site(folder: Path, *, gated: bool) -> Iterator[tuple[str, ForeignHosts]]:
-    """The hostile site, behind the gateway or not, with its foreign hosts."""
+    """The hostile site, behind the gateway or not, with its foreign hosts. No browser refuses anything: what is held is held by
+    the gateway."""
     hosts = ForeignHosts()
     foreign = LoopbackServer(hosts)
     site = HostileSite(foreign.port, NAMES)
-    config = ready_config(folder, policy=POLICY)
+    config = ready_config(folder, {"sites": [{"csp": "report"}]}, policy=POLICY)
     own = LoopbackServer(ConsentMiddleware(site, config) if gated else site)
     for server in (foreign, own):
         server.start()

@@ -1,6 +1,7 @@
 """Placeholders in a real browser: what is held stays held until a button is pressed, and then just that is loaded."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
@@ -84,6 +85,37 @@ def test_load_once_loads_that_one_and_keeps_nothing(browser: Browser, site: Plac
         assert recorded(site)[-1] == ("once", None)
         page.reload()
         assert place(page, "film") == "placeholder"
+
+
+def test_under_an_enforced_policy_a_frame_is_loaded_once_within_a_document_of_ours(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """The browser itself lets the page reach nobody, and a press still shows the one frame, without a reload: a script of the
+    page reaches its host no more than before, and what is no frame is not offered for once. "Always allow" loads the page
+    anew, where it was, and says so."""
+    with open_placeholder_site(tmp_path, "enforce") as site, opened(browser, site.url + "/?lang=nl") as page:
+        page.get_by_role("button", name=REFUSE).click()
+        expect(page.locator("#gw-banner")).to_have_count(0)
+        page.evaluate("window.notReloaded = true")
+        page.get_by_role("group", name="Voorbeeld Film").first.get_by_role("button", name=ONCE).click()
+        film = page.frame_locator("#film").frame_locator("iframe")
+        expect(film.locator("input")).to_be_visible()
+        assert page.evaluate("[document.activeElement.id, window.notReloaded]") == ["film", True]
+        assert site.asked == ["film/film"]
+        assert recorded(site)[-1] == ("once", None)
+        host = page.frame_locator("#film").locator("iframe").get_attribute("src")
+        page.evaluate("""address => fetch(address, {mode: "no-cors"}).catch(() => 0)""", host)
+        assert site.asked == ["film/film"]
+        page.evaluate("scrollTo(0, 300)")
+        with page.expect_navigation():
+            page.get_by_role("group", name="Voorbeeld Kaart").first.get_by_role("button", name=ALWAYS).click()
+        expect(page.frame_locator("#kaart").locator("input")).to_be_visible()
+        expect(page.locator("#gw-status")).not_to_be_empty()
+        assert page.evaluate("[Math.round(scrollY), sessionStorage.length]") == [300, 0]
+        assert place(page, "film") == "placeholder"
+        page.goto(site.url + "/route")
+        page.goto(site.url)
+        assert page.locator("#gw-status").inner_text() == ""
 
 
 def test_always_allow_holds_for_that_service(browser: Browser, site: PlaceholderSite) -> None:

@@ -38,7 +38,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignalsSite]:
     """The site, shared by the tests: each has pages and a profile of its own."""
-    with open_signals_site(tmp_path_factory.mktemp("signals")) as opened:
+    with open_signals_site(tmp_path_factory.mktemp("signals"), csp="report") as opened:
         yield opened
 
 
@@ -46,7 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignalsSite]:
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignalsSite]:
     """The site with a guard, Consent Mode and shims."""
     folder = tmp_path_factory.mktemp("guarded")
-    with open_signals_site(folder, POLICY, guard=True, consent_mode="on", shims=SHIMS) as opened:
+    with open_signals_site(folder, POLICY, guard=True, consent_mode="on", shims=SHIMS, csp="report") as opened:
         yield opened
 
 

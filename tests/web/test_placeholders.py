@@ -87,7 +87,7 @@ def test_what_is_shown_is_only_text(browser: Browser, pages: Pages) -> None:
 def test_loading_once_is_written_down_and_changes_nothing(browser: Browser, pages: Pages) -> None:
     """One entry in the ledger without an identifier, committed before the answer; no cookie, and nothing is granted."""
     got = browser.post("/_gw/consent", content="choice=once&service=film", headers=FORM)
-    assert (got.status_code, got.json(), set_cookies(got)) == (200, {"ok": True}, {})
+    assert (got.status_code, got.json(), set_cookies(got)) == (200, {"ok": True, "frame": ""}, {})
     assert browser.get("/_gw/state").json()["services"] == []
     config = browser.app._config  # type: ignore[attr-defined]
     engine = open_database(config.database_url)

@@ -24,15 +24,14 @@ let turn = Promise.resolve();
 
 /**
  * Let go of every tag whose purposes are all granted: once, in document order, without a reload; also of those that
- * wait in templates and in frames whose page stands in the page.
+ * wait in templates and in frames whose page stands in the page. Or have `use` called with each of them.
  * Throws TypeError when the page's trusted types policy refuses our scripts.
  */
-export function release(state, root = document) {
+export function release(state, use = releaseTag, root = document) {
   for (const tag of root.querySelectorAll("[data-gw-purpose],template,iframe[srcdoc]")) {
     const inside = tag.localName === "template" ? tag.content : tag.srcdoc && tag.contentDocument;
-    if (inside) release(state, inside);
-    if (tag.dataset.gwPurpose == null || !isFree(tag.dataset, state)) continue;
-    releaseTag(tag);
+    if (inside) release(state, use, inside);
+    if (tag.dataset.gwPurpose != null && isFree(tag.dataset, state)) use(tag);
   }
 }
 

@@ -9,7 +9,8 @@
  *   leave_url    URL of the script that takes leave of what is not granted; absent where there is nothing to do
  *   settings_url URL of the script that shows the settings as a dialog
  *   css_url      URL of the style, for a stand-alone page
- *   csp          true where the page has a content policy that is enforced; absent elsewhere
+ *   csp          where the page has a content policy that is enforced: ids of purposes and services that something waits for
+ *                which does not stand in the page as a held tag; absent elsewhere
  *   standalone   true for a static site that embeds the script itself, without `data-gw`
  */
 const tag = document.querySelector("script[data-gw]") || document.currentScript;

@@ -8,7 +8,7 @@ import msgspec
 from gateway.config import Site
 from gateway.consent.csp import SCRIPTS, STYLES, build_csp, find_nonce
 from gateway.consent.decision import UNDECIDED, Decision
-from gateway.consent.tags import Rewritten
+from gateway.consent.whole_page import Rewritten
 from gateway.web.caching import CONTROL, SHARED
 from gateway.web.request import VisitorRequest
 

@@ -13,17 +13,13 @@ const closed = document.querySelector("script[data-gw*='\"csp\"']");
 const elementOf = (button) => button.closest(".gw-held").nextElementSibling;
 
 /** Whether the server has noted it, and the element may go: nothing is loaded that nobody could prove was asked for. */
-async function note(service, element) {
+async function note(service, { dataset }) {
   const form = document.getElementById("gw-place");
   const body = new URLSearchParams({ choice: "once", service, by: "script" });
-  if (closed) body.set("address", new URL(element.dataset.gwSrc, document.baseURI));
+  if (closed) body.set("address", new URL(dataset.gwSrc, document.baseURI));
   const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
-  if (closed && response.ok) {
-    const { frame } = await response.json();
-    element.dataset.gwSrc = frame || element.dataset.gwSrc;
-    return !!frame;
-  }
-  return response.ok;
+  const { ok, frame } = await response.json();
+  return closed ? frame && (dataset.gwSrc = frame) : ok;
 }
 
 /** The focus goes where the button was. */

@@ -3,11 +3,13 @@
 import threading
 from pathlib import Path
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, event, func, select
 
 from gateway.database import METADATA, SALTS, open_database, reading, transaction
+from gateway.migrations.upgrade import upgrade
 
 
 def test_migrations_give_the_schema_of_the_code(engine: Engine) -> None:
@@ -25,6 +27,29 @@ def test_a_new_file_is_for_its_owner_alone_and_synced(tmp_path: Path) -> None:
     engine.dispose()
     assert pragmas == ["wal", 2]
     assert (tmp_path / "deep" / "gateway.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_interrupted_migration_leaves_nothing_half_done(tmp_path: Path) -> None:
+    """F15: stopped before any of its statements, a migration has changed nothing, and the next start completes it."""
+    statements = ["ALTER TABLE outbox ADD COLUMN kind", "ALTER TABLE outbox_totals", "UPDATE alembic_version"]
+    for number, fatal in enumerate(statements):
+        url = f"sqlite:///{tmp_path / f'{number}.db'}"
+        upgrade(url, "0003")
+
+        def stop(_connection: object, _cursor: object, statement: str, *_: object, fatal: str = fatal) -> None:
+            if statement.startswith(fatal):
+                raise KeyboardInterrupt
+
+        event.listen(Engine, "before_cursor_execute", stop)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                upgrade(url, "0004")
+        finally:
+            event.remove(Engine, "before_cursor_execute", stop)
+        engine = open_database(url)
+        with reading(engine) as connection:
+            assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+        engine.dispose()
 
 
 def test_many_open_one_file_at_once(tmp_path: Path) -> None:

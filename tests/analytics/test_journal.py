@@ -232,7 +232,7 @@ def test_without_its_reserve_the_journal_takes_nothing(tmp_path: Path) -> None:
 
 
 def test_too_much_waiting_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, writer: Writer) -> None:
-    """A journal that cannot keep up, or is closed, refuses an entry before it is taken."""
+    """F10: A journal that cannot keep up, or is closed, refuses an entry before it is taken."""
     monkeypatch.setattr(journal_module, "MAX_WAITING", 0)
     with pytest.raises(JournalFull):
         writer.journal.append(make_entry(1))

@@ -73,7 +73,7 @@ def test_a_covered_delivery_goes_all_the_way(engine: Engine) -> None:
 
 
 def test_the_same_event_is_queued_once(engine: Engine) -> None:
-    """Adding a delivery again changes nothing, whether it waits or is settled."""
+    """F11: Adding a delivery again changes nothing, whether it waits or is settled."""
     grant(engine)
     queue(engine, make_delivery("e1"), make_delivery("e1", destination="other"))
     queue(engine, make_delivery("e1"), make_delivery("e2"))
@@ -361,7 +361,7 @@ def test_what_happened_first_is_told_first(engine: Engine) -> None:
 
 
 def test_a_dead_letter_is_sent_again_only_with_consent(engine: Engine) -> None:
-    """Redriven, it asks for consent as any other; taken back meanwhile, it is cancelled and nothing is left to redrive."""
+    """F16: Redriven, it asks for consent as any other; taken back meanwhile, it is cancelled and nothing is left to redrive."""
     grant(engine)
     grant(engine, "c2")
     queue(engine, make_delivery("e1"), make_delivery("e2", "c2"))

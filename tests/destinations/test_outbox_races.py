@@ -117,7 +117,7 @@ def test_a_row_that_comes_in_after_the_withdrawal_is_not_started(engine: Engine)
 
 
 def test_one_row_is_started_by_one_worker(engine: Engine) -> None:
-    """Workers that lease at the same moment get different rows, and together all of them."""
+    """F14: Workers that lease at the same moment get different rows, and together all of them."""
     queue(engine, *(make_delivery(f"e{n}", f"c{n}") for n in range(40)))
     leased: list[int] = []
 

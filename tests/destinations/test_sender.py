@@ -175,7 +175,7 @@ def test_a_dripping_answer_ends_at_the_timeout_and_its_status_counts() -> None:
     ],
 )
 def test_broken_answers(answer: bytes, expected: int | None) -> None:
-    """A status that came counts, though its body breaks off; what is no HTTP is no answer."""
+    """F4: A status that came counts, though its body breaks off; what is no HTTP is no answer."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer)

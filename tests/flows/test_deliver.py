@@ -360,7 +360,7 @@ class Moody(Webhook):
 
 
 def test_a_poisoned_event_is_set_aside_alone(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
-    """Unreadable, unbuildable and failing events are dead with a reason that quotes nothing; the others arrive."""
+    """F7: Unreadable, unbuildable and failing events are dead with a reason that quotes nothing; the others arrive."""
 
     def encode(**changes: Any) -> bytes:
         return msgspec.json.encode(make_event(time.time(), path="/geheim", **changes))
@@ -396,7 +396,7 @@ def test_a_poisoned_event_is_set_aside_alone(engine: Engine, caplog: pytest.LogC
 
 
 def test_stopping_gives_back_what_it_holds(engine: Engine) -> None:
-    """A stop within its grace returns leases and requests that hang; the next deliverer finishes them."""
+    """F20: A stop within its grace returns leases and requests that hang; the next deliverer finishes them."""
 
     async def hang(received: Received) -> web.StreamResponse:
         await asyncio.sleep(30)

@@ -185,7 +185,7 @@ def test_many_batches_and_growing_segments(
 
 
 def test_a_damaged_segment_holds_nobody_up(folder: Path, store: DuckDBStore, engine: Engine) -> None:
-    """Commits before the damage are stored, the file is set aside, and other segments are drained."""
+    """F3: Commits before the damage are stored, the file is set aside, and other segments are drained."""
     journal = Journal(folder)
     for number in range(3):
         commit(journal, record(f"/{number}"))

@@ -42,7 +42,7 @@ def data_disk(folder: Path) -> Iterator[Disk]:
 
 
 def test_a_full_disk_costs_events_and_nothing_else(tmp_path: Path) -> None:
-    """On a full disk collecting answers 503 with Retry-After and pages are served; a withdrawal is taken from the
+    """F2: On a full disk collecting answers 503 with Retry-After and pages are served; a withdrawal is taken from the
     reserve and holds at once; with room again events are taken without a restart, and nothing acknowledged is lost."""
     with data_disk(tmp_path) as disk:
         with run_front(tmp_path, workers=2, before=disk.before) as front:

@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120 + ROUNDS * 15)]
 
 
 def test_nothing_acknowledged_is_lost_when_processes_are_killed(tmp_path: Path) -> None:
-    """Under load with four workers, killing workers and keeper at random moments loses no acknowledged event or choice,
+    """F1: Under load with four workers, killing workers and keeper at random moments loses no acknowledged event or choice,
     doubles none, and starts no delivery after an acknowledged withdrawal."""
     with run_cluster(tmp_path) as cluster:
         crowd = Crowd(cluster.port)

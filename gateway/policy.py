@@ -28,7 +28,7 @@ _CALL = re.compile(r"[\w$][\w$.]*\([^\n\r<]*\)\Z")
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
-FOR_US = ("inline", "storage", "revoke", "mount", "release", "consent_mode")  # what visitors read nothing of
+FOR_US = ("inline", "paths", "storage", "revoke", "mount", "release", "consent_mode")  # what visitors read nothing of
 
 Signal = Literal[
     "ad_storage",
@@ -77,6 +77,7 @@ class Service(PolicyPart, frozen=True):
     """One tool or vendor under a purpose: what it contacts, what it stores, who receives data.
 
     `inline` are signatures: short pieces of code by which scripts that stand in the page itself are known as its own.
+    `paths` are paths on the site's own hosts, with `*` for any letters, from which the site itself serves the tool.
     `mount` says which elements its scripts fill, each by tag, class or id: a placeholder stands before them until they may.
     `storage` are names of storage keys, emptied when the purpose is not granted any more, and `revoke` is the tool's own
     call that is made then. With `release = "any"` hosts and inline scripts are let go with whichever purpose is granted: for
@@ -97,6 +98,7 @@ class Service(PolicyPart, frozen=True):
     revoke: str = ""
     mount: tuple[Annotated[str, Meta(pattern=r"^(?=.)([a-z][a-z0-9-]*)?([.#][A-Za-z_][\w-]*)*\Z")], ...] = ()
     release: Literal["purpose", "any"] = "purpose"
+    paths: tuple[Annotated[str, Meta(pattern=r"^[/*][!-~]*\Z")], ...] = ()
 
     @property
     def let_go_by(self) -> str:
@@ -145,7 +147,8 @@ class Policy(msgspec.Struct, frozen=True):
 
     `gpc` are the purposes that Global Privacy Control speaks against. `scopes` maps each optional purpose to its scope
     hash, `service_scopes` each optional service to one of its own, and `services` those to their purposes; `mounts` are
-    (selector, service). `hosts` and `cookies` map exact names to their owners; `host_suffixes` and `cookie_prefixes` hold
+    (selector, service), `paths` (pattern, as it was written, owner).
+    `hosts` and `cookies` map exact names to their owners; `host_suffixes` and `cookie_prefixes` hold
     the wildcard ones, longest first.
     `others` are the scopes of the policies before and after this one while one takes the other's place: who has answered
     all that one of them asks is not asked again just then.
@@ -165,6 +168,7 @@ class Policy(msgspec.Struct, frozen=True):
     services: dict[str, str] = {}
     mounts: tuple[tuple[str, str], ...] = ()
     service_scopes: dict[str, str] = {}
+    paths: tuple[tuple[re.Pattern[str], str, Owner], ...] = ()
 
     @property
     def controller(self) -> Controller:
@@ -187,6 +191,10 @@ class Policy(msgspec.Struct, frozen=True):
     def purpose_of_cookie(self, name: str) -> str:
         """The purpose of a cookie; `unknown` when no service names it."""
         return self.owner_of_cookie(name)[0]
+
+    def owner_of_path(self, path: str) -> tuple[str, Owner] | None:
+        """The service that is served from this path of the site's own, and how its policy writes it; None when none is."""
+        return next(((written, owner) for pattern, written, owner in self.paths if pattern.fullmatch(path)), None)
 
     def owner_of_host(self, host: str) -> Owner:
         """The service that names a host (lower case, no port), with its purpose; NOBODY when none does."""
@@ -245,6 +253,11 @@ def build_policy(parsed: PolicyFile, file: str = "policy.toml") -> Policy:
         inline=tuple((signature, _owner(service)) for service in parsed.services for signature in service.inline),
         services={service.id: service.purpose for service in asked},
         mounts=tuple((selector, service.id) for service in asked for selector in service.mount),
+        paths=tuple(
+            (re.compile(re.escape(path).replace(r"\*", ".*"), re.DOTALL), path, _owner(service))
+            for service in parsed.services
+            for path in service.paths
+        ),
         service_scopes={service.id: _hash([service.purpose, *_scope(service)]) for service in asked},
     )
 
@@ -340,6 +353,7 @@ def _scope(service: Service) -> list[object]:
         service.retention,
         *([sorted(service.inline)] if service.inline else []),
         *([{"storage": sorted(service.storage)}] if service.storage else []),
+        *([{"paths": sorted(service.paths)}] if service.paths else []),
         *([service.release] if service.release == ANY else []),
     ]
 

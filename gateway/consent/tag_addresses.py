@@ -4,7 +4,8 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import unescape
-from urllib.parse import unquote_to_bytes
+from posixpath import normpath
+from urllib.parse import unquote, unquote_to_bytes, urljoin, urlsplit
 
 OWN = "self"
 _SCHEME = re.compile(r"^([a-z][a-z0-9+.\-]*):", re.IGNORECASE)
@@ -103,6 +104,18 @@ def host_of(address: str) -> str:
             return OWN  # data:, blob:, about:, javascript: contact no other host by themselves
         return _authority(text[scheme.end() :].lstrip("/"))
     return _authority(text.lstrip("/")) if text.startswith("//") else OWN
+
+
+def path_of(address: str) -> str:
+    """The path of an address on the site itself, as a browser asks for it: decoded, without dots for folders. One that begins
+    without a slash is read as if the page stood at the top of the site."""
+    text = address.strip(_CONTROLS).translate(_IGNORED).replace("\\", "/")
+    try:
+        path = unquote(urlsplit(urljoin("http://self/", text)).path)
+    except ValueError:
+        return ""
+    plain = normpath("/" + path.lstrip("/"))
+    return f"{plain}/" if path.endswith("/") and plain != "/" else plain
 
 
 def _authority(text: str) -> str:

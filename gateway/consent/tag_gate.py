@@ -11,7 +11,7 @@ import msgspec
 from gateway.consent.decision import Decision
 from gateway.consent.foreign_marks import MARKS, Marks, find_marks, names_of
 from gateway.consent.script_rules import RULES, make_signature, read_kind, read_rules
-from gateway.consent.tag_addresses import OWN, find_addresses, host_of
+from gateway.consent.tag_addresses import OWN, find_addresses, host_of, path_of
 from gateway.frozen import Frozen
 from gateway.policy import NOBODY, Owner, Policy
 
@@ -184,7 +184,16 @@ class TagGate:
             host = base if host == OWN else host
             if owner := self.find_refused(host):
                 refused.setdefault(owner, host)
+            elif self._policy.paths and (host == OWN or host in self._own):
+                refused |= self._refuse_path(address)
         return refused
+
+    def _refuse_path(self, address: str) -> Refused:
+        """For whose sake the site's own host may not be asked for this."""
+        found = self._policy.owner_of_path(path_of(address))
+        if found is None or self._allows(found[1]):
+            return {}
+        return {found[1]: found[0]}
 
     def _remember(self, key: Key, verdict: Verdict | None, attributes: Attributes) -> None:
         letters = sum(len(name) + len(value) for name, value in attributes)

@@ -9,10 +9,15 @@ from typing import Any
 
 from gateway.config import Config, Site
 from gateway.consent.consent_cookie import NAME as CONSENT
+from gateway.consent.decision import Decision
+from gateway.consent.tag_addresses import path_of
+from gateway.consent.tag_gate import Held
+from gateway.flows.count_held import count_held
 from gateway.flows.decide import Decider
 from gateway.web.carried import Carried, CookieReader
 from gateway.web.onward import pass_on
 from gateway.web.public import GPC_PATH, Public
+from gateway.web.reply import reply
 from gateway.web.request import RequestReader, VisitorRequest
 from gateway.web.response import Desk, GatedResponse
 from gateway.web.shared_page import METHODS, SharedPages
@@ -56,6 +61,9 @@ class ConsentGate:
             return
         if carried.refused:
             self._list_refused(carried, request, site, now)
+        if site.policy.paths and scope["type"] == "http" and self._withholds(request, site, decision, now):
+            await reply(send, 403, b"not without consent")
+            return
         shared = site.config.cache_safe and site.enforce and request.method in METHODS and scope["type"] == "http"
         if shared:
             carried = self._cookies.read_undecided(request, site)
@@ -79,6 +87,12 @@ class ConsentGate:
         finally:
             gated.close()
 
+    def _withholds(self, request: VisitorRequest, site: Site, decision: Decision, now: float) -> bool:
+        """Whether what is asked for is withheld; while observing it would be, and is listed."""
+        held = find_withheld(request, site, decision)
+        count_held(self._desk.parts, site, request.path, now, held)
+        return site.enforce and bool(held)
+
     def _list_refused(self, carried: Carried, request: VisitorRequest, site: Site, now: float) -> None:
         """Cookies without consent are noted; while observing they are counted too: later they do not arrive."""
         parts = self._desk.parts
@@ -86,3 +100,15 @@ class ConsentGate:
         if not site.enforce:
             names = [(name, f"cookie {purpose}") for name, purpose in carried.refused]
             parts.counters.add_each(now, site.id, "would_hold", names)
+
+
+def find_withheld(request: VisitorRequest, site: Site, decision: Decision) -> list[Held]:
+    """What is asked for, where it is a part of a tool that the site serves itself and that may not act, whatever asks for it.
+    A page that somebody goes to is none."""
+    if request.is_document:
+        return []
+    found = site.policy.owner_of_path(path_of("/" + request.path.lstrip("/")))
+    if found is None or decision.allows_service(found[1][1], found[1][0]):
+        return []
+    written, (purpose, service) = found
+    return [Held("request", written, purpose, service=service)]

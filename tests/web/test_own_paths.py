@@ -1,0 +1,66 @@
+"""A tool that the site serves from its own host waits for consent as any other does."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.consent.tag_addresses import path_of
+from tests.example_site import POLICY_TOML
+from tests.flows.worker_parts import read_counts
+from tests.web.gated_site import HTML, SAME_SITE, Answer, Pages, ask, visiting
+
+POLICY = (
+    POLICY_TOML
+    + """
+[[services]]
+id = "meting"
+purpose = "analytics"
+name = "Meting"
+paths = ["/matomo/matomo.js", "/stats/*"]
+"""
+)
+TAGS = (
+    '<script src="/matomo/matomo.js?v=2"></script><script src="//www.example.org/a/../matomo/%6Datomo.js"></script>'
+    '<img src="https://www.example.org/stats/p.gif"><script src="matomo\\matomo.js"></script>'
+    '<script src="/matomo/matomo.json"></script><img src="/logo.gif">'
+)
+SCRIPT = Answer(b"1", [(b"content-type", b"text/javascript")])
+
+
+def test_its_tags_wait_and_nobody_else_gets_it(tmp_path: Path) -> None:
+    """Before a yes each way of writing its address is held, in a whole and in a streamed page, and a script's own request is
+    refused without the site being asked; its page can be gone to. With the yes all of it is as the site wrote it."""
+    page = f"<!doctype html><html><head></head><body>{TAGS}</body></html>".encode()
+    pages = Pages({"/matomo/matomo.js": SCRIPT, "/stats/p.gif": SCRIPT})
+    settings = {"sites": [{"hosts": ["www.example.org"]}]}
+    with visiting(tmp_path, pages, settings, policy=POLICY) as browser:
+        for body in (page, [page[:70], page[70:]]):
+            text = ask(browser, pages, Answer(body, headers=[HTML])).text
+            assert text.count('data-gw-service="meting"') == 4
+            assert '<script src="/matomo/matomo.json">' in text and '<img src="/logo.gif">' in text
+        fetched = {**SAME_SITE, "accept": "*/*", "sec-fetch-dest": "empty"}
+        asked = len(pages.scopes)
+        for path in ("/matomo/matomo.js", "/stats/p.gif?x=1", "/matomo//x/../matomo.js", "/%73tats/p.gif"):
+            assert browser.get(path, headers=fetched).status_code == 403
+        assert len(pages.scopes) == asked
+        assert browser.get("/stats/", headers={"sec-fetch-dest": "document"}).status_code == 200
+        browser.choose("save", "analytics")
+        assert browser.get("/matomo/matomo.js", headers=fetched).content == b"1"
+        assert TAGS in ask(browser, pages, Answer(page, headers=[HTML])).text
+    assert read_counts(tmp_path / "data")["held", "/stats/*", "request analytics"] == 2
+
+
+PATHS = [
+    ("/a/./b/../c", "/a/c"),
+    ("https://www.example.org/a%2Eb?x", "/a.b"),
+    ("a", "/a"),
+    ("//www.example.org/x/%2e%2e//a/", "/a/"),
+    ("\t//www.example.org\\a", "/a"),
+    ("http://[", ""),
+]
+
+
+@pytest.mark.parametrize(("address", "path"), PATHS)
+def test_paths_are_read_as_browsers_do(address: str, path: str) -> None:
+    """Folders of dots, back slashes and encoded letters hide nothing."""
+    assert path_of(address) == path

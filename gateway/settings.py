@@ -68,6 +68,7 @@ class KeeperConfig(Section, frozen=True):
     port: Port = 8788
     autostart: bool = True
     drain_seconds: Seconds = 0.5
+    metrics: bool = False
 
 
 class DatabaseConfig(Section, frozen=True):

@@ -72,6 +72,7 @@ STRANGERS = ("consent", "analytics", "destinations", "people")
 # The homes of libraries: the beginnings of the paths that may import them.
 HOMES: dict[str, tuple[str, ...]] = {
     "aiohttp": ("destinations/sender", "web/proxy"),
+    "prometheus_client": ("web/delivery_metrics",),
     "yarl": ("web/proxy",),
     "multidict": ("web/proxy",),
     "alembic": ("migrations",),

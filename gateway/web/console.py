@@ -22,12 +22,14 @@ from gateway.analytics.consent_results import ConsentReport
 from gateway.analytics.query import Query
 from gateway.analytics.results import Report
 from gateway.config import Config
+from gateway.destinations.figures import queue_figures
 from gateway.errors import BadRequest, ConfigError, QueryError, StoreError
 from gateway.resources import Asset
 from gateway.web.console_consent import ConsentPage
 from gateway.web.console_guard import SECURITY_HEADERS, ConsoleGuard
 from gateway.web.console_inventory import Inventory
 from gateway.web.console_rules import RulesPage
+from gateway.web.delivery_metrics import answer_metrics
 from gateway.web.frame import Frame
 from gateway.web.overview import build_keeper, build_overview
 from gateway.web.pages import Pages
@@ -62,7 +64,7 @@ class ConsoleParts:
 
 def build_console(parts: ConsoleParts) -> Starlette:
     """The console: /, /consent, /inventory, /rules, /mode, /signin, /signout, /api/report, /api/report.csv, /api/consent,
-    /api/consent.csv, /api/status, /assets/<name>."""
+    /api/consent.csv, /api/status, /assets/<name>; /metrics where it is asked for."""
     frame = Frame(parts.pages, parts.assets)
     api = ReportApi(parts.config, parts.report, parts.consent, parts.status, parts.clock)
     signin = SignIn(parts.engine, frame, parts.clock)
@@ -78,11 +80,22 @@ def build_console(parts: ConsoleParts) -> Starlette:
         Route("/api/status", signin.api(api.status), methods=["GET"]),
         Route("/assets/{name}", serve_assets(parts.assets), methods=["GET"]),
         Route("/rules", signin.page(RulesPage(frame, inventory).show), methods=["GET"]),
+        *_metrics_routes(parts),
         *inventory.routes(signin),
         *signin.routes(),
     ]
     guard = Middleware(ConsoleGuard, trusted_proxies=parts.config.settings.trusted_proxies)
     return Starlette(routes=routes, middleware=[guard], exception_handlers=faults.handlers())
+
+
+def _metrics_routes(parts: ConsoleParts) -> list[Route]:
+    """Open to whoever reaches the address, so only where the operator asks for it."""
+
+    async def metrics(_request: Request) -> Response:
+        figures = await run_sync(queue_figures, parts.engine, parts.config.destinations)
+        return answer_metrics(figures, parts.clock())
+
+    return [Route("/metrics", metrics, methods=["GET"])] if parts.config.settings.keeper.metrics else []
 
 
 def build_local_api(parts: ConsoleParts) -> Starlette:

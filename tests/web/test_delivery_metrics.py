@@ -1,0 +1,51 @@
+"""Prometheus reads the counts of deliveries, and only where an operator asks for it."""
+
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import Engine
+from starlette.testclient import TestClient
+
+from gateway.database import transaction
+from gateway.destinations.base import Dead, Delivered
+from gateway.destinations.figures import queue_figures
+from gateway.destinations.outbox import lease
+from gateway.web.console import build_console
+from gateway.web.delivery_metrics import answer_metrics
+from tests.destinations.rows import NOW, SCOPES, grant, make_config, make_delivery, queue, settle, start
+from tests.web.console_example import build_parts
+
+
+def read(page: str) -> dict[tuple[str, ...], float]:
+    """Each sample by its name and labels, as the published parser reads it."""
+    families = text_string_to_metric_families(page)
+    return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
+
+
+def test_the_counts_reconcile_and_name_nobody(engine: Engine) -> None:
+    """I10: received is the sum of the states; no id of an event or a consent stands on the page."""
+    for number in range(4):
+        grant(engine, f"c{number}")
+        queue(engine, make_delivery(f"e{number}", f"c{number}", recorded_at=NOW - number))
+    with transaction(engine) as connection:
+        ends: list[Delivered | Dead] = [Delivered(), Dead("http_400")]
+        for row, verdict in zip(lease(connection, "hook", "a", 2, NOW, 60), ends, strict=True):
+            start(connection, row.id, "a", ("marketing",), SCOPES, 9, NOW)
+            settle(connection, row.id, "a", verdict, None, NOW)
+    page = bytes(answer_metrics(queue_figures(engine, [make_config()]), NOW).body).decode()
+    found = read(page)
+    assert found["gateway_deliveries_received_total", "hook"] == 4
+    states = [value for (name, *_), value in found.items() if name.endswith(("settled_total", "waiting"))]
+    assert sum(states) == 4
+    assert found["gateway_deliveries_settled_total", "hook", "dead"] == 1
+    assert found["gateway_deliveries_oldest_seconds", "hook"] == 3
+    assert not any(f"{letter}{number}" in page for letter in "ce" for number in range(4))
+
+
+def test_metrics_are_there_only_when_asked_for(tmp_path: Path) -> None:
+    """Without the setting there is no such page; with it, it needs no sign-in."""
+    for asked, status in ((False, 404), (True, 200)):
+        parts = build_parts(tmp_path / str(asked), settings={"keeper": {"metrics": asked}})
+        with TestClient(build_console(parts), base_url="http://127.0.0.1:8788") as client:
+            assert client.get("/metrics").status_code == status
+        parts.engine.dispose()

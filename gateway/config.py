@@ -38,18 +38,18 @@ class Stamp(msgspec.Struct, frozen=True):
 class Site(msgspec.Struct, frozen=True):
     """A site ready for use: its configuration with its parsed policy, and whether what has no consent is held back.
 
-    `switched` is who said so last, with the console or `gateway mode`; None: the configuration says it.
+    `switched` is who said so last, with the console or `gateway mode`; None: the configuration says it. `id` is the
+    configuration's, as it stands in cookies, events and reports.
     """
 
     config: SiteConfig
     policy: Policy
     enforce: bool = True
     switched: Switched | None = None
+    id: str = ""
 
-    @property
-    def id(self) -> str:
-        """The site's id, as it stands in cookies, events and reports."""
-        return self.config.id
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "id", self.config.id)
 
 
 class Config(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from binascii import Error as Base64Error
 
 import msgspec
 
-from gateway.consent.decision import LIFETIME_SECONDS, Choice
+from gateway.consent.decision import Choice
 from gateway.signing import TokenSigner
 
 VERSION = 1
@@ -58,11 +58,3 @@ def read_choice(value: str, signer: TokenSigner) -> Choice | None:
     if payload.version != VERSION:
         return None
     return Choice(*msgspec.structs.astuple(payload)[1:])
-
-
-def build_set_cookie(name: str, value: str, *, max_age: int = LIFETIME_SECONDS, secure: bool, domain: str = "") -> str:
-    """A Set-Cookie header's value: HttpOnly, SameSite=Lax, the whole site, Secure on https."""
-    flags = "; Secure" if secure else ""
-    if domain:
-        flags += f"; Domain={domain}"
-    return f"{name}={value}; Max-Age={max_age}; Path=/; HttpOnly; SameSite=Lax{flags}"

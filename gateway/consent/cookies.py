@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import accumulate
 
-from gateway.consent.decision import Decision
+from gateway.consent.decision import LIFETIME_SECONDS, Decision
 from gateway.policy import NOBODY, Policy
 
 Header = tuple[bytes, bytes]
@@ -98,3 +98,11 @@ def _parents(host: str) -> list[str]:
     if len(labels) < 2 or labels[-1].isdigit() or ":" in host:
         return []
     return [".".join(labels[start:]) for start in range(len(labels) - 1)]
+
+
+def build_set_cookie(name: str, value: str, *, max_age: int = LIFETIME_SECONDS, secure: bool, domain: str = "") -> str:
+    """A Set-Cookie header's value: HttpOnly, SameSite=Lax, the whole site, Secure on https."""
+    flags = "; Secure" if secure else ""
+    if domain:
+        flags += f"; Domain={domain}"
+    return f"{name}={value}; Max-Age={max_age}; Path=/; HttpOnly; SameSite=Lax{flags}"

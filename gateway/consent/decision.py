@@ -35,7 +35,8 @@ class Decision(msgspec.Struct, frozen=True):
     `purposes` are those granted in alphabetical order. `allowed` are services that may act although their purpose is not
     granted, `refused` those that may not although it is. `key` tells all of this in one text; it is empty where nothing
     is granted. `services` is the policy's map of optional services to their purposes. `elsewhere` names the other tool
-    whose refusal this is; empty for what was said here.
+    whose refusal this is; empty for what was said here. `counts` follows from the rest: whether the gateway's own counting
+    may take place.
     """
 
     granted: frozenset[str]
@@ -48,6 +49,10 @@ class Decision(msgspec.Struct, frozen=True):
     refused: frozenset[str] = NONE
     services: Mapping[str, str] = {}
     elsewhere: str = ""
+    counts: bool = False
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "counts", self.allows_service(OWN_STATISTICS, ANALYTICS))
 
     def allows(self, *purposes: str) -> bool:
         """Whether every one of the purposes is granted; necessary ones always are, and ANY is with each of them."""
@@ -64,11 +69,6 @@ class Decision(msgspec.Struct, frozen=True):
         if purpose in self.granted:
             return service not in self.refused
         return purpose == NECESSARY or service in self.allowed or (purpose == ANY and bool(self.granted))
-
-    @property
-    def counts(self) -> bool:
-        """Whether the gateway's own counting may take place."""
-        return self.allows_service(OWN_STATISTICS, ANALYTICS)
 
     def find_services(self) -> frozenset[str]:
         """Every optional service that may act; the gateway's own counting among them, whether the policy names it or not."""

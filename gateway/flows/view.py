@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.analytics.visit import LIFETIME_SECONDS, Visit, continue_visit, encode_visit, mark_page, read_visit
 from gateway.config import Site
-from gateway.consent.consent_cookie import build_set_cookie
+from gateway.consent.cookies import build_set_cookie
 from gateway.consent.decision import Decision
 from gateway.errors import JournalFull
 from gateway.event import DropReason, Hit

@@ -16,8 +16,8 @@ from gateway.config import Site
 from gateway.consent.asked import narrow, read_asked
 from gateway.consent.banner import choose_language
 from gateway.consent.consent_cookie import NAME as CONSENT
-from gateway.consent.consent_cookie import build_set_cookie, encode_choice
-from gateway.consent.cookies import cut_to, expire_cookies, paths_above
+from gateway.consent.consent_cookie import encode_choice
+from gateway.consent.cookies import build_set_cookie, cut_to, expire_cookies, paths_above
 from gateway.consent.decision import Choice, Decision, decide
 from gateway.consent.foreign_text import ForeignText
 from gateway.consent.shown_text import ShownText

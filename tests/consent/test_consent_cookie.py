@@ -9,11 +9,11 @@ import pytest
 from gateway.consent.consent_cookie import (
     MAX_LENGTH,
     VERSION,
-    build_set_cookie,
     cookie_name,
     encode_choice,
     read_choice,
 )
+from gateway.consent.cookies import build_set_cookie
 from gateway.consent.decision import decide
 from gateway.signing import TokenSigner
 from tests.example_site import CONSENT_ID, NOW, make_choice, read_policy

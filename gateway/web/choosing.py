@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
 from sqlalchemy.exc import DBAPIError
@@ -111,7 +111,7 @@ class Choosing:
         if by_script:
             await reply(send, 200, self._summary(chosen, request, site, now), JSON, cookies=cookies)
         else:
-            await _send_back(send, post, request, cookies)
+            await _send_back(send, post, request, cookies, asked_at=f"{self._parts.config.settings.prefix}kept")
 
     async def _load_once(self, post: Post, request: VisitorRequest, site: Site, now: float) -> bytes:
         """Note that one element is loaded once; it changes nothing in what holds, and the cookie stays as it is. Returns the
@@ -262,13 +262,15 @@ def _find_asked(post: Post, site: Site) -> Site:
     return site if policy is site.policy else msgspec.structs.replace(site, policy=policy)
 
 
-async def _send_back(send: Send, post: Post, request: VisitorRequest, cookies: Sequence[str] = ()) -> None:
+async def _send_back(
+    send: Send, post: Post, request: VisitorRequest, cookies: Sequence[str] = (), asked_at: str = ""
+) -> None:
     """To the page on which the form stood. Where that page asks again, because the browser keeps no cookies, the banner says
-    why: only a browser that has sent no cookie at all is led there."""
+    why: a browser that has sent no cookie at all comes by the path `asked_at` first, where it shows whether it keeps one."""
     location = post.return_to or "/"
-    asks_anyway = post.choice == ALLOW
-    if not asks_anyway and b"cookie" not in request.headers and request.headers.get(b"sec-fetch-mode") == b"navigate":
-        location += NOT_KEPT
+    may_ask = asked_at and post.choice != ALLOW  # after which the page asks in any case
+    if may_ask and b"cookie" not in request.headers and request.headers.get(b"sec-fetch-mode") == b"navigate":
+        location = f"{asked_at}?return_to={quote(location, safe='')}"
     await reply(send, 303, headers=[(b"location", location.encode("latin-1"))], cookies=cookies)
 
 

@@ -18,7 +18,7 @@ from gateway.errors import BadRequest
 from gateway.flows.count_consent import count_shown
 from gateway.flows.decide import Decider
 from gateway.resources import Asset
-from gateway.web.choosing import Choosing, came_from, parse_return_to
+from gateway.web.choosing import NOT_KEPT, Choosing, came_from, parse_return_to
 from gateway.web.collecting import Collecting
 from gateway.web.once_frame import OnceFrames
 from gateway.web.reply import HTML, JSON, reply
@@ -57,6 +57,7 @@ class Public:
             "collect": {"POST": collecting.answer},
             "violations": {"POST": Violations(desk.parts).answer},
             "consent": {"POST": choosing.answer},
+            "kept": {"GET": self._kept},
             "preferences": {"GET": self._preferences},
             "cookies": {"GET": self._declaration},
             "receipt": {"GET": self._receipt},
@@ -179,6 +180,15 @@ class Public:
         saved = "saved" in fields and decision.chosen
         page = self._desk.snippets.pages.render("preferences.html", **parts, return_to=return_to, saved=saved)
         await reply(send, 200, page.encode(), HTML)
+
+    async def _kept(
+        self, request: VisitorRequest, _site: Site, _decision: Decision, _now: float, _r: Receive, send: Send
+    ) -> None:
+        """Back to the page of a form, for a browser that had never sent a cookie: to the words for one that keeps none, when
+        it sends none now either."""
+        page = parse_return_to(parse_qs(request.query, max_num_fields=50).get("return_to", [""])[0]) or "/"
+        location = page if b"cookie" in request.headers else page + NOT_KEPT
+        await reply(send, 303, headers=[(b"location", location.encode("latin-1"))])
 
     async def _declaration(
         self, request: VisitorRequest, site: Site, decision: Decision, _now: float, _r: Receive, send: Send

@@ -169,6 +169,7 @@ def test_one_kept_copy_serves_accepter_and_refuser(browser: Browser, tmp_path: P
         assert site.contacted() == set()
         page.goto(site.url + "/contact")
         page.wait_for_function("document.querySelector('img[src*=pixel]')?.complete")
+        page.wait_for_timeout(300)
         assert site.contacted() == FOREIGN
         page.goto(site.url + "/_gw/preferences")
         page.get_by_role("button", name=REFUSE).click()

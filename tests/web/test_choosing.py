@@ -322,10 +322,15 @@ def test_two_sites_keep_their_choices_apart(tmp_path: Path) -> None:
 
 
 def test_who_sends_no_cookie_is_led_to_why_the_question_returns(browser: Browser) -> None:
-    """A browser that has sent no cookie at all lands on the words that stand in the banner it may meet again; one that sends
-    some is led to the page itself."""
+    """A browser that keeps no cookie lands on the words that stand in the banner it may meet again; one that had sent none but
+    keeps what it is given comes by the same way to the page itself, and so does one that sends some, at once."""
     navigating = {"sec-fetch-mode": "navigate"}
     asked = browser.get("/").text
-    led = browser.choose("accept_all", return_to="/contact", headers=navigating).headers["location"]
-    assert (led, f'id="{led.partition("#")[2]}"' in asked) == ("/contact#gw-not-kept", True)
+    by = browser.choose("accept_all", return_to="/contact?a=b", headers=navigating).headers["location"]
+    assert by == "/_gw/kept?return_to=%2Fcontact%3Fa%3Db"
+    assert browser.get(by).headers["location"] == "/contact?a=b"
     assert browser.choose("reject_all", return_to="/contact", headers=navigating).headers["location"] == "/contact"
+    browser.cookies.clear()
+    led = browser.get(by).headers["location"]
+    assert (led, f'id="{led.partition("#")[2]}"' in asked) == ("/contact?a=b#gw-not-kept", True)
+    assert browser.get("/_gw/kept?return_to=//evil.example/").status_code == 400

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.database import OUTBOX, OUTBOX_TOTALS, reading
+from gateway.destinations.outbox import EVENT
 from gateway.settings import DestinationConfig
 
 SETTLED = ("delivered", "dead", "cancelled", "expired")  # states of a row, and columns of the totals
@@ -41,7 +42,8 @@ class QueueFigures(msgspec.Struct, frozen=True):
 def queue_figures(engine: Engine, destinations: Sequence[DestinationConfig]) -> list[QueueFigures]:
     """The figures of these destinations, in their order, all of one moment."""
     counts = select(OUTBOX.c.destination, OUTBOX.c.state, func.count(), func.min(OUTBOX.c.recorded_at))
-    counts = counts.group_by(OUTBOX.c.destination, OUTBOX.c.state)
+    # Events alone: what was told of withdrawals stands in the ledger.
+    counts = counts.where(OUTBOX.c.kind == EVENT).group_by(OUTBOX.c.destination, OUTBOX.c.state)
     with reading(engine) as connection:
         totals = {row.destination: row for row in connection.execute(select(OUTBOX_TOTALS))}
         live = {(name, state): (count, oldest) for name, state, count, oldest in connection.execute(counts)}

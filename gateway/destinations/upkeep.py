@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, and_, case, delete, literal, or_, sel
 
 from gateway.database import OUTBOX, reading, transaction
 from gateway.destinations.figures import SETTLED, add_totals
-from gateway.destinations.outbox import CLOSED, Reason, State, lock_ids
+from gateway.destinations.outbox import CLOSED, EVENT, Reason, State, lock_ids
 
 ROWS_AT_A_TIME = 1000
 C = OUTBOX.c
@@ -48,7 +48,7 @@ def prune_settled(engine: Engine, before: float) -> int:
 
 
 def _prune(connection: Connection, ids: list[int]) -> None:
-    rows = connection.execute(select(C.destination, C.state).where(C.id.in_(ids)))
+    rows = connection.execute(select(C.destination, C.state).where(C.id.in_(ids), C.kind == EVENT))
     counts: dict[str, Counter[str]] = {}
     for destination, state in rows:
         counts.setdefault(destination, Counter())[state] += 1

@@ -3,9 +3,9 @@
 from sqlalchemy import Engine
 
 from gateway.database import transaction
-from gateway.destinations.base import Dead, Delivered, Retry
+from gateway.destinations.base import Dead, Delivered, Notice, Retry
 from gateway.destinations.figures import QueueFigures, queue_figures
-from gateway.destinations.outbox import lease
+from gateway.destinations.outbox import lease, pass_on
 from gateway.destinations.upkeep import expire_overdue, prune_settled
 from tests.destinations.rows import NOW, SCOPES, grant, look, make_config, make_delivery, queue, settle, start
 
@@ -51,6 +51,17 @@ FIGURES = QueueFigures(
     last_error="http_503",
     last_error_at=NOW + 2,
 )
+
+
+def test_notices_are_in_no_figure(engine: Engine) -> None:
+    """The counts are of events: a withdrawal passed on is in none of them, before and after pruning."""
+    notice = Notice("n1", "withdrawal", "main", "", ("marketing",), NOW)
+    with transaction(engine) as connection:
+        pass_on(connection, notice, "c1", "hook", NOW)
+    attempt(engine, Delivered(), None)
+    assert prune_settled(engine, NOW + 1) == 1
+    [figures] = queue_figures(engine, [make_config()])
+    assert (figures.received, figures.delivered) == (0, 0)
 
 
 def test_figures_of_a_queue_in_all_states(engine: Engine) -> None:

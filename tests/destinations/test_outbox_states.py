@@ -35,7 +35,7 @@ from tests.destinations.rows import NOW, look, make_config, make_delivery, put_c
 
 DESTINATIONS = {"ads": ("marketing",), "both": ("analytics", "marketing")}
 CONFIGS = [make_config(name, purposes=purposes) for name, purposes in DESTINATIONS.items()]
-EXAMPLES = int(os.environ.get("OUTBOX_EXAMPLES", "50"))  # of 40 steps each
+EXAMPLES = int(os.environ.get("OUTBOX_EXAMPLES", "30"))  # of 40 steps each, on each database
 VISITORS = ("c0", "c1", "c2")
 PURPOSES = ("analytics", "marketing")
 LEASE, LIFE, MAX_ATTEMPTS = 60.0, 400.0, 4

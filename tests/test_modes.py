@@ -26,7 +26,7 @@ from tests.journeys.mode_visitor import AGENT, ALL, CONSENT, VISIT, ModeVisitor
 from tests.journeys.mode_worlds import DOCS, KINDS, World, open_world
 
 REFUSE, ACCEPT = "Alles weigeren", "Alles accepteren"
-REPORT_ONLY = "content-security-policy-report-only"
+CONTENT_POLICY = "content-security-policy"
 LISTED = {NECESSARY, *OPTIONAL}
 CELLS: dict[tuple[str, str], str] = {}
 Test = Callable[..., None]
@@ -77,25 +77,25 @@ def browser() -> Iterator[Browser]:
 def test_a_content_policy_follows_the_choice(world: World) -> None:
     """Before a choice no optional host stands in the policy that a page comes with; after a yes those of the services do."""
     visitor = ModeVisitor(world)
-    assert "video.localhost" not in visitor.open().headers[REPORT_ONLY]
+    assert "video.localhost" not in visitor.open().headers[CONTENT_POLICY]
     visitor.choose("accept_all")
-    assert "video.localhost:*" in visitor.open().headers[REPORT_ONLY]
+    assert "video.localhost:*" in visitor.open().headers[CONTENT_POLICY]
 
 
 @cell("1d", cache_safe="those that the policy file names, whatever was chosen")
 def test_a_page_for_everybody_has_one_content_policy(world: World) -> None:
     """The policy is the same before and after a choice, and names every declared host."""
     visitor = ModeVisitor(world)
-    before = visitor.open().headers[REPORT_ONLY]
+    before = visitor.open().headers[CONTENT_POLICY]
     visitor.choose("accept_all")
-    assert visitor.open().headers[REPORT_ONLY] == before
+    assert visitor.open().headers[CONTENT_POLICY] == before
     assert "video.localhost:*" in before
 
 
 @cell("1d", stand_alone="no")
 def test_a_page_that_does_not_pass_us_has_no_content_policy(world: World) -> None:
     """The site's server answers without us."""
-    assert REPORT_ONLY not in ModeVisitor(world).open().headers
+    assert CONTENT_POLICY not in ModeVisitor(world).open().headers
 
 
 def test_every_cell_is_claimed_with_its_words() -> None:

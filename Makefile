@@ -70,6 +70,7 @@ native: assets ## a wheel with what requests pass through compiled, in build/dis
 	@rm -rf build/dist build/wheel
 	@GATEWAY_COMPILE=1 $(BIN)/python -m hatchling build -t wheel -d build/dist
 	@$(BIN)/python -m zipfile -e build/dist/*.whl build/wheel
+	@$(BIN)/python -m compileall -q build/wheel
 
 pictures: assets tools ## take the pictures of README and docs anew, from a running demo
 	@$(BIN)/python -m scripts.pictures $(ARGS)

@@ -244,6 +244,15 @@ def reading(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+def insert_into(connection: Connection, table: Table) -> Any:
+    """An INSERT of the database's own kind, which can say what happens where a row is there already.
+
+    Taken from the package of the dialect in use: loading another one costs each worker a megabyte.
+    """
+    package = type(connection.dialect).__module__.rpartition(".")[0]
+    return sys.modules[package].insert(table)
+
+
 def is_sqlite(engine: Engine) -> bool:
     """Whether this is the embedded default (one file) rather than a server."""
     return engine.dialect.name == "sqlite"

@@ -21,6 +21,11 @@ AUTOMATED = re.compile(
 )
 
 
+# Once its patterns are read, nobody needs the list's notes and examples: a megabyte and a half in every worker.
+crawleruseragents.is_crawler("-")
+crawleruseragents.CRAWLER_USER_AGENTS_DATA.clear()
+
+
 def is_bot(user_agent: str) -> bool:
     """Whether an agent string names a crawler, a library or a headless browser; an empty one does too."""
     return _is_bot(user_agent[:MAX_AGENT])

@@ -5,9 +5,8 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Engine, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.database import OUTBOX, OUTBOX_TOTALS, reading
+from gateway.database import OUTBOX, OUTBOX_TOTALS, insert_into, reading
 from gateway.destinations.outbox import EVENT
 from gateway.settings import DestinationConfig
 
@@ -107,6 +106,5 @@ def note_error(connection: Connection, destination: str, reason: str, at: float)
 
 
 def _upsert(connection: Connection, values: dict[str, Any], changes: dict[str, Any]) -> None:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(OUTBOX_TOTALS).values(**values)
+    statement = insert_into(connection, OUTBOX_TOTALS).values(**values)
     connection.execute(statement.on_conflict_do_update(index_elements=["destination"], set_=changes))

@@ -26,9 +26,8 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, case, func, insert, literal, null, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.database import CONSENTS, OUTBOX, OUTBOX_OFFSETS
+from gateway.database import CONSENTS, OUTBOX, OUTBOX_OFFSETS, insert_into
 from gateway.destinations.base import Notice
 
 INSERT_ROWS = 500
@@ -111,10 +110,9 @@ CLOSED: Mapping[str, Any] = {**FREE, "consent_id": None, "payload": None}
 
 def add_deliveries(connection: Connection, deliveries: Sequence[Delivery], now: float) -> None:
     """Queue deliveries; those that are there already, in whatever state, are left alone."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     fresh = {"state": State.QUEUED, "reason": "", "next_at": now, "attempts": 0, "kind": EVENT}
     rows = [msgspec.structs.asdict(delivery) | fresh for delivery in deliveries]
-    statement = dialect.insert(OUTBOX).on_conflict_do_nothing(index_elements=["event_id", "destination"])
+    statement = insert_into(connection, OUTBOX).on_conflict_do_nothing(index_elements=["event_id", "destination"])
     for first in range(0, len(rows), INSERT_ROWS):
         connection.execute(statement, rows[first : first + INSERT_ROWS])
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Engine, case, delete, distinct, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.database import SIGHTINGS, is_sqlite, reading, transaction
+from gateway.database import SIGHTINGS, insert_into, reading, transaction
 from gateway.event import Counted, Entry, Sight, Sighted
 from gateway.flows.counters import OTHER
 from gateway.flows.sightings import HOST, NO_HOSTS, SENT, VIOLATION, Rows, add_sight
@@ -82,7 +81,7 @@ def add_sights(connection: Connection, sights: Iterable[tuple[str, Sight]]) -> N
             add_sight(bounded, site, _fit(row, names[row.name]))
     if bounded:
         values = [{"site": site, **msgspec.structs.asdict(row)} for (site, *_), row in bounded.items()]
-        connection.execute(_upsert(connection.engine), values)
+        connection.execute(_upsert(connection), values)
 
 
 def _by_kind(sights: Iterable[tuple[str, Sight]]) -> dict[tuple[str, str], list[Sight]]:
@@ -120,8 +119,8 @@ def _count_names(connection: Connection, site: str, kind: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def _upsert(engine: Engine) -> Any:
-    insert: Any = sqlite.insert(SIGHTINGS) if is_sqlite(engine) else postgresql.insert(SIGHTINGS)
+def _upsert(connection: Connection) -> Any:
+    insert = insert_into(connection, SIGHTINGS)
     old, new = SIGHTINGS.c, insert.excluded
     return insert.on_conflict_do_update(
         index_elements=["site", "kind", "name", "path"],

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.errors import ConfigError
 from gateway.policy import Policy
-from gateway.settings import DestinationConfig, Settings, SiteConfig
+from gateway.settings import DestinationConfig, GoalConfig, Settings, SiteConfig
 from gateway.signing import MIN_KEY_BYTES
 from gateway.theme import check_theme
 
@@ -28,6 +28,7 @@ def check_settings(settings: Settings, file: str) -> None:
     _check_networks(settings.trusted_proxies, file, "trusted_proxies")
     _check_networks(settings.analytics.internal_networks, file, "analytics.internal_networks")
     _check_patterns(settings.analytics.mask_patterns, file)
+    _check_goals(settings.analytics.goals, file)
     _check_upstream(settings.proxy.upstream, file)
     _check_sites(settings.sites, file)
     for accepted in settings.accepted_findings:
@@ -63,6 +64,18 @@ def _check_patterns(patterns: tuple[str, ...], file: str) -> None:
         except re.error as error:
             wanted = f"is no regular expression: {error}"
             raise ConfigError(file, "analytics.mask_patterns", pattern, wanted) from error
+
+
+def _check_goals(goals: tuple[GoalConfig, ...], file: str) -> None:
+    names = [goal.name for goal in goals]
+    for goal in goals:
+        if names.count(goal.name) > 1:
+            raise ConfigError(
+                file, "analytics.goals.name", goal.name, "is used twice; each goal needs a name of its own"
+            )
+        if [bool(goal.page), bool(goal.event), bool(goal.seconds)].count(True) != 1 or (goal.props and not goal.event):
+            wanted = "wanted exactly one of page, event (with or without props) and seconds"
+            raise ConfigError(file, "analytics.goals", goal.name, wanted)
 
 
 def _check_upstream(upstream: str, file: str) -> None:

@@ -89,7 +89,7 @@ class Keeper:
         self._destinations = build_destinations(config.destinations, os.environ, Path(config.folder))
         self._engine = open_database(config.database_url)
         self._store = DuckDBStore(config.data_folder / STORE_FILE, at_once=False)
-        self._report_parts = ReportParts(self._store, self._engine, config.destinations)
+        self._report_parts = ReportParts(self._store, self._engine, config.destinations, config.settings.analytics)
         self._started_at = time.time()
         self._drained = 0
         self._fault = ""

@@ -61,7 +61,7 @@ def _fetch(
             journals = config.data_folder / JOURNAL_FOLDER
             while drain_once(journals, store, engine, config.destinations, time.time()).more:
                 pass
-            return make(query, ReportParts(store, engine, config.destinations))
+            return make(query, ReportParts(store, engine, config.destinations, config.settings.analytics))
 
 
 class _Nothing:

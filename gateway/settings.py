@@ -5,9 +5,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+PROP_NAME = r'^[^"\\\x00-\x1f]{1,64}\Z'  # of an event's property
 PositiveInt = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
+PropName = Annotated[str, Meta(pattern=PROP_NAME)]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z")]
 
 
@@ -84,6 +86,17 @@ class TopicRule(Section, frozen=True):
     topic: str
 
 
+class GoalConfig(Section, frozen=True):
+    """What counts as a conversion: a page (`*` stands for anything), an event with some of its properties, or a visit that
+    lasted. Exactly one of `page`, `event` and `seconds` says which."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    page: str = ""
+    event: str = ""
+    props: dict[PropName, str] = {}
+    seconds: Annotated[int, Meta(ge=0)] = 0
+
+
 class AnalyticsConfig(Section, frozen=True):
     """What is counted, and what is left out."""
 
@@ -94,6 +107,8 @@ class AnalyticsConfig(Section, frozen=True):
     spam_referrers: tuple[str, ...] = ()
     visit_minutes: PositiveInt = 30
     engaged_cap_minutes: PositiveInt = 240
+    goals: tuple[GoalConfig, ...] = ()
+    min_visitors: PositiveInt = 5
 
 
 class GeoConfig(Section, frozen=True):

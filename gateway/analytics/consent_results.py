@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from gateway.analytics.metrics import Words
+from gateway.analytics.dimensions import Words
 from gateway.analytics.results import MISSING, Lines, Period, show_share
 
 OUTCOMES = ("accepted", "partly", "refused", "withdrawn")

@@ -1,23 +1,38 @@
 """The question that a report answers, parsed from untrusted text; all faults are told at once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from gateway.analytics.dimensions import DIMENSIONS, Dimension, find_dimension, get_dimension
+from gateway.analytics.filters import Filter, join_filters, parse_filters, parse_words
+from gateway.analytics.metrics import METRICS, Metric, find_metric, get_metric
+from gateway.analytics.period import COMPARISONS, Days, compared_days, known_timezones, midnight, parse_days
 from gateway.errors import QueryError
 
-PERIODS = ("today", "yesterday", "7d", "30d", "month", "12mo")
-INTERVALS = ("day", "hour")
-MAX_DAYS = 1100
+INTERVALS = ("hour", "day", "week", "month")
 MAX_HOURLY_DAYS = 31
 MAX_ROWS = 1000
-YEARS = range(2000, 2100)
+MAX_OFFSET = 1_000_000
+MAX_DIMENSIONS = 4
+
+
+class Order(NamedTuple):
+    """One key by which rows are ordered: a metric or a dimension of the query."""
+
+    name: str
+    descending: bool
 
 
 class Query(msgspec.Struct, frozen=True):
-    """A site, its days (both included, local), the chart's interval, and how many rows a breakdown shows."""
+    """A site, its days (both included, local), and what is asked of them.
+
+    `metrics` and `dimensions` are names of metrics.py and dimensions.py; `interval` is the chart's, `limit` and `offset`
+    cut breakdowns, `compare` is empty or one of COMPARISONS.
+    """
 
     site: str
     first: date
@@ -25,93 +40,182 @@ class Query(msgspec.Struct, frozen=True):
     timezone: str
     interval: str = "day"
     limit: int = 10
+    offset: int = 0
+    metrics: tuple[str, ...] = ("daily_visitors",)
+    dimensions: tuple[str, ...] = ()
+    filters: Filter | None = None
+    order_by: tuple[Order, ...] = ()
+    compare: str = ""
 
     @property
     def starts_at(self) -> float:
         """Seconds since 1970 of the first local midnight."""
-        return _midnight(self.first, self.timezone)
+        return midnight(self.first, self.timezone)
 
     @property
     def ends_at(self) -> float:
         """Seconds since 1970 of the local midnight after the last day."""
-        return _midnight(self.last + timedelta(days=1), self.timezone)
+        return midnight(self.last + timedelta(days=1), self.timezone)
+
+    @property
+    def figures(self) -> list[Metric]:
+        """The metrics asked for."""
+        return [get_metric(name) for name in self.metrics]
+
+    @property
+    def keys(self) -> list[Dimension]:
+        """The dimensions asked for."""
+        return [get_dimension(name) for name in self.dimensions]
+
+    @property
+    def compared(self) -> "Query | None":
+        """The same question about the period that this one is compared with, if it is."""
+        if not self.compare:
+            return None
+        first, last = compared_days(Days(self.first, self.last), self.compare)
+        return self.asking(first=first, last=last, compare="")
+
+    def asking(self, **changes: Any) -> "Query":
+        """The same question with some of its fields changed."""
+        return msgspec.structs.replace(self, **changes)
+
+    def only(self, found: Filter | None) -> "Query":
+        """The same question, narrowed by one more filter."""
+        return self.asking(filters=join_filters(self.filters, found))
 
 
 def parse_query(fields: Mapping[str, str], sites: Mapping[str, str], now: datetime) -> Query:
-    """Build a query from `site`, `period` or `from`/`to`, `interval`, `limit`.
+    """Build a query from texts, as they stand in an address.
 
+    `site`, `period` or `from`/`to`, `timezone`, `interval`, `limit`, `offset`, `compare`; `metrics`, `dimensions` and
+    `order_by` (`page_views:asc`) with commas between; `filters` as JSON, `where` as words, one filter a line.
     `sites` maps site ids to time zones; `now` is aware. Raises QueryError with every fault.
     """
     faults: list[str] = []
     site = fields.get("site") or next(iter(sites), "")
     if site not in sites:
         faults.append(f"site {site!r} is not configured; known: {', '.join(sites)}")
-    timezone = sites.get(site, "UTC")
+    timezone = parse_timezone(fields.get("timezone"), sites.get(site, "UTC"), faults)
     today = now.astimezone(ZoneInfo(timezone)).date()
-    first, last = _parse_days(fields, today, faults)
-    interval = _parse_interval(fields.get("interval"), (last - first).days + 1, faults)
-    limit = _parse_limit(fields.get("limit"), faults)
+    days = parse_days(fields, today, faults)
+    length = (days.last - days.first).days + 1
+    metrics = parse_metrics(_names(fields, "metrics") or ["daily_visitors"], faults)
+    dimensions = parse_dimensions(_names(fields, "dimensions"), length, faults)
+    filters = [_filters(fields.get("filters"), faults)]
+    filters += [parse_words(line, faults) for line in (fields.get("where") or "").splitlines() if line.strip()]
+    orders = [text.partition(":")[::2] for text in _names(fields, "order_by")]
+    query = Query(
+        site,
+        *days,
+        timezone,
+        _parse_interval(fields.get("interval"), length, faults),
+        _parse_number(fields.get("limit"), "limit", 10, range(1, MAX_ROWS + 1), faults),
+        _parse_number(fields.get("offset"), "offset", 0, range(MAX_OFFSET + 1), faults),
+        metrics,
+        dimensions,
+        join_filters(*filters),
+        parse_order([(name, way or "desc") for name, way in orders], metrics, dimensions, faults),
+        parse_comparison(fields.get("compare"), faults),
+    )
     if faults:
         raise QueryError(faults)
-    return Query(site, first, last, timezone, interval, limit)
+    return query
 
 
-def _parse_days(fields: Mapping[str, str], today: date, faults: list[str]) -> tuple[date, date]:
-    if fields.get("from") or fields.get("to"):
-        last = _parse_date(fields.get("to"), today, "to", faults)
-        first = _parse_date(fields.get("from"), last, "from", faults)
-        if first > last:
-            faults.append(f"from ({first}) is after to ({last})")
-        elif (last - first).days >= MAX_DAYS:
-            faults.append(f"a period has at most {MAX_DAYS} days")
-        return min(first, last), last
-    return _named_days(fields.get("period") or "7d", today, faults)
+def parse_timezone(text: str | None, default: str, faults: list[str]) -> str:
+    """An IANA time zone."""
+    if text and text not in known_timezones():
+        faults.append(f"timezone {text!r} is not an IANA time zone such as Europe/Amsterdam")
+        return default
+    return text or default
 
 
-def _parse_date(text: str | None, default: date, key: str, faults: list[str]) -> date:
+def parse_metrics(names: Sequence[object], faults: list[str]) -> tuple[str, ...]:
+    """Names of metrics, ours or Plausible's, each once."""
+    found: list[str] = []
+    for name in names:
+        metric = find_metric(name) if isinstance(name, str) else None
+        if metric is None:
+            faults.append(f"metric {str(name)[:80]!r} is unknown; known: {', '.join(one.name for one in METRICS)}")
+        elif metric.name in found:
+            faults.append(f"metric {name!r} is asked for twice")
+        else:
+            found.append(metric.name)
+    return tuple(found)
+
+
+def parse_dimensions(names: Sequence[object], days: int, faults: list[str]) -> tuple[str, ...]:
+    """Names of dimensions, ours or Plausible's, each once, not too many, hours not over too many days."""
+    found: list[str] = []
+    for name in names:
+        dimension = find_dimension(name) if isinstance(name, str) else None
+        if dimension is None:
+            known = ", ".join(one.name for one in DIMENSIONS)
+            faults.append(f"dimension {str(name)[:80]!r} is unknown; known: {known}, prop:<name>")
+        elif dimension.name in found:
+            faults.append(f"dimension {name!r} is asked for twice")
+        else:
+            found.append(dimension.name)
+    if len(found) > MAX_DIMENSIONS:
+        faults.append(f"dimensions are {len(found)}; at most {MAX_DIMENSIONS}")
+    if "hour" in found and days > MAX_HOURLY_DAYS:
+        faults.append(f"hours are shown for at most {MAX_HOURLY_DAYS} days")
+    return tuple(found)
+
+
+def parse_order(
+    pairs: Sequence[tuple[object, object]], metrics: Sequence[str], dimensions: Sequence[str], faults: list[str]
+) -> tuple[Order, ...]:
+    """Keys that are metrics or dimensions of the query, each `asc` or `desc`."""
+    found: list[Order] = []
+    for name, way in pairs:
+        known = (find_metric(name) or find_dimension(name)) if isinstance(name, str) else None
+        if known is None or known.name not in (*metrics, *dimensions):
+            faults.append(f"order_by {str(name)[:80]!r} is none of the metrics and dimensions asked for")
+        elif way not in ("asc", "desc"):
+            faults.append(f"order_by {name!r}: {str(way)[:80]!r} is not asc or desc")
+        else:
+            found.append(Order(known.name, way == "desc"))
+    return tuple(found)
+
+
+def parse_comparison(text: str | None, faults: list[str]) -> str:
+    """Empty, or one of COMPARISONS."""
+    if text and text not in COMPARISONS:
+        faults.append(f"compare {text!r} is unknown; wanted {' or '.join(COMPARISONS)}")
+        return ""
+    return text or ""
+
+
+def _names(fields: Mapping[str, str], key: str) -> list[str]:
+    return [name for name in (part.strip() for part in (fields.get(key) or "").split(",")) if name]
+
+
+def _filters(text: str | None, faults: list[str]) -> Filter | None:
+    if not text:
+        return None
     try:
-        day = date.fromisoformat(text) if text else default
-    except ValueError:
-        faults.append(f"{key} {text!r} is not a date such as 2026-11-23")
-        return default
-    if day.year not in YEARS:
-        faults.append(f"{key} {text!r} is not a day from {YEARS[0]} to {YEARS[-1]}")
-        return default
-    return day
-
-
-def _named_days(period: str, today: date, faults: list[str]) -> tuple[date, date]:
-    yesterday = today - timedelta(days=1)
-    known = {
-        "today": (today, today),
-        "yesterday": (yesterday, yesterday),
-        "7d": (today - timedelta(days=6), today),
-        "30d": (today - timedelta(days=29), today),
-        "month": (today.replace(day=1), today),
-        "12mo": (today - timedelta(days=364), today),
-    }
-    if period not in known:
-        faults.append(f"period {period!r} is unknown; wanted one of {', '.join(PERIODS)}, or from and to")
-    return known.get(period, (today, today))
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        faults.append(f"filters are not JSON: {error}")
+        return None
+    return parse_filters(value, faults)
 
 
 def _parse_interval(text: str | None, days: int, faults: list[str]) -> str:
     interval = text or ("hour" if days == 1 else "day")
     if interval not in INTERVALS:
-        faults.append(f"interval {text!r} is unknown; wanted day or hour")
-    elif interval == "hour" and days > MAX_HOURLY_DAYS:
+        faults.append(f"interval {text!r} is unknown; wanted one of {', '.join(INTERVALS)}")
+        return "day"
+    if interval == "hour" and days > MAX_HOURLY_DAYS:
         faults.append(f"hours are shown for at most {MAX_HOURLY_DAYS} days")
     return interval
 
 
-def _parse_limit(text: str | None, faults: list[str]) -> int:
+def _parse_number(text: str | None, key: str, default: int, allowed: range, faults: list[str]) -> int:
     if not text:
-        return 10
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_ROWS:
-        faults.append(f"limit {text!r} is not a number from 1 to {MAX_ROWS}")
-        return 10
+        return default
+    if not text.isascii() or not text.isdigit() or int(text[:9]) not in allowed:
+        faults.append(f"{key} {text!r} is not a number from {allowed[0]} to {allowed[-1]}")
+        return default
     return int(text)
-
-
-def _midnight(day: date, timezone: str) -> float:
-    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(timezone)).timestamp()

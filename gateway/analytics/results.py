@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway.analytics.metrics import Metric, Words, get_dimension, get_metric
+from gateway.analytics.dimensions import Words, get_dimension
+from gateway.analytics.metrics import Metric, get_metric
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -128,6 +129,8 @@ WORDS: dict[str, Words] = {
     "detail": {"en": "Detail", "nl": "Bijzonderheid"},
     "count": {"en": "Count", "nl": "Aantal"},
     "day": {"en": "Day", "nl": "Dag"},
+    "week": {"en": "Week", "nl": "Week"},
+    "month": {"en": "Month", "nl": "Maand"},
     "hour": {"en": "Hour", "nl": "Uur"},
     "series": {"en": "Over time", "nl": "Verloop"},
     "consent": {"en": "Consent", "nl": "Toestemming"},
@@ -188,7 +191,7 @@ def _series_lines(report: Report, language: str) -> Lines:
 
 def _breakdown_lines(name: str, rows: Sequence[Row], language: str) -> Lines:
     dimension = get_dimension(name)
-    metrics = [get_metric(name) for name in ("daily_visitors", "visits", "page_views", "seconds")]
+    metrics = [get_metric(name) for name in ("daily_visitors", "visits", "page_views", "time_on_page")]
     header = (*_words(language, "name"), *(metric.label[language] for metric in metrics))
     cells = [
         (

@@ -1,26 +1,21 @@
 """A report's question as SQL text and bound values.
 
-Identifiers and expressions come from metrics.py alone; whatever an operator typed is a value. Local time is worked out
-here: the period is cut where the site's offset from UTC changes, and within each piece local time is UTC plus a
-constant. That costs a fifth of what AT TIME ZONE costs, and needs no extension of the database.
+Identifiers and expressions come from metrics.py and dimensions.py alone; whatever an operator typed is a value. One
+question is made of parts (question_parts.py), joined by their keys. What the words of another engine are, dialect.py says.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
-from gateway.analytics.metrics import MOMENT, ROW, SERIES, TOTALS, Table, get_dimension, get_metric
+from gateway.analytics.conditions import Writer
+from gateway.analytics.dialect import DUCKDB, Dialect
+from gateway.analytics.filters import Filter
+from gateway.analytics.metrics import Metric
 from gateway.analytics.query import Query
-from gateway.analytics.store import naive_utc
+from gateway.analytics.question_parts import VISITORS, Fold, Parts
+from gateway.settings import GoalConfig
 
-HOUR = 3600
 MAX_COUNTS = 200
-
-# The words that are DuckDB's own; another engine has others.
-_PARAMETER = "${name}"
-_SHIFTED = "{moment} + to_seconds({seconds})"
-_UNSHIFTED = "{moment} - to_seconds({seconds})"
 
 
 class Question(NamedTuple):
@@ -30,165 +25,91 @@ class Question(NamedTuple):
     values: dict[str, object]
 
 
-class Piece(NamedTuple):
-    """A stretch of a period (epoch seconds, the end not included) with one offset from UTC (seconds)."""
+def build_answer(
+    query: Query, goals: Sequence[GoalConfig] = (), fold: Fold | None = None, dialect: Dialect = DUCKDB
+) -> Question:
+    """Rows (*dimensions, *metrics, daily visitors, number of all rows), in the query's order.
 
-    starts_at: float
-    ends_at: float
-    offset: int
-
-
-class Bucket(NamedTuple):
-    """One bar of a chart: the key under which SQL answers, and the local label."""
-
-    key: datetime
-    label: str
-
-
-def build_totals(query: Query, table: Table) -> Question:
-    """One row with the metrics TOTALS[table]."""
-    return _select(query, table, [], TOTALS[table])
-
-
-def build_series(query: Query, table: Table) -> Question:
-    """Rows (bucket, *SERIES[table]), one for each bucket of `find_buckets` in which something happened."""
-    question = _select(query, table, [f"{_bucket(query, table)} AS bucket"], SERIES[table])
-    return Question(f"{question.sql} GROUP BY bucket ORDER BY bucket", question.values)
-
-
-def build_breakdown(query: Query, dimension_name: str) -> Question:
-    """Rows (name, *ROW) of a dimension, those with most visitors first, at most `query.limit`."""
-    dimension = get_dimension(dimension_name)
-    question = _select(query, dimension.table, [f"{dimension.column} AS name"], ROW)
-    where = f" AND {dimension.where}" if dimension.where else ""
-    sql = f"{question.sql}{where} GROUP BY name ORDER BY {ROW[0]} DESC, name LIMIT {_value('limit')}"
-    return Question(sql, {**question.values, "limit": query.limit})
-
-
-def build_counts(query: Query, kinds: Sequence[str]) -> Question:
-    """Rows (kind, name, detail, n) of the counters of these kinds, the largest first."""
-    values: dict[str, object] = {f"kind_{index}": kind for index, kind in enumerate(kinds)}
-    sql = (
-        "SELECT kind, name, detail, CAST(sum(n) AS BIGINT) AS total FROM counts "
-        f"WHERE site = {_value('site')} AND hour >= {_value('since')} AND hour < {_value('until')} "
-        f"AND kind IN ({', '.join(_value(name) for name in values)}) "
-        f"GROUP BY kind, name, detail ORDER BY total DESC, kind, name, detail LIMIT {_value('limit')}"
-    )
-    return Question(sql, {**_period(query), **values, "limit": MAX_COUNTS})
-
-
-def build_daily_counts(query: Query, kinds: Sequence[str]) -> Question:
-    """Rows (local day, kind, name, detail, n) of the counters of these kinds; an hour belongs to the day it begins on."""
-    pieces = find_pieces(query)
-    values: dict[str, object] = {f"kind_{index}": kind for index, kind in enumerate(kinds)}
-    day = f"date_trunc('day', {_SHIFTED.format(moment='hour', seconds=_offset_of(pieces, 'hour'))})"
-    sql = (
-        f"SELECT {day} AS day, kind, name, detail, CAST(sum(n) AS BIGINT) AS total FROM counts "
-        f"WHERE site = {_value('site')} AND hour >= {_value('since')} AND hour < {_value('until')} "
-        f"AND kind IN ({', '.join(_value(name) for name in values)}) "
-        "GROUP BY day, kind, name, detail ORDER BY day, kind, name, detail"
-    )
-    return Question(sql, {**_period(query), **_piece_values(pieces), **values})
-
-
-def find_pieces(query: Query) -> list[Piece]:
-    """The period cut at each change of the zone's offset (summer time begins or ends)."""
-    zone = ZoneInfo(query.timezone)
-    pieces: list[Piece] = []
-    start, at = query.starts_at, query.starts_at
-    while at < query.ends_at:
-        following = min(at + 24 * HOUR, query.ends_at)
-        if _offset(following, zone) != _offset(at, zone):
-            edge = _find_edge(at, following, zone)
-            pieces.append(Piece(start, edge, _offset(at, zone)))
-            start = edge
-        at = following
-    if start < query.ends_at:
-        pieces.append(Piece(start, query.ends_at, _offset(start, zone)))
-    return pieces
-
-
-def find_buckets(query: Query) -> list[Bucket]:
-    """Every day or hour of the period, in order, also those in which nothing happened.
-
-    A day on which clocks change has 23 or 25 hours: the hour left out is no bucket, the hour lived twice is two.
+    A row is there when something of it is; without dimensions there is always one. `fold.others` asks for the rows that
+    hold what `fold` leaves out: their dimensions but those of time are ''.
     """
-    return _hours(query) if query.interval == "hour" else _days(query)
-
-
-def _select(query: Query, table: Table, columns: list[str], metrics: Sequence[str]) -> Question:
-    pieces = find_pieces(query)
-    day = f"date_trunc('day', {_local(pieces, table)})"
-    figures = [f"{get_metric(name).on[table].replace('{day}', day)} AS {name}" for name in metrics]
+    writer = Writer(query, goals, dialect)
+    parts = Parts(writer, query, fold)
+    figures = query.figures if VISITORS in query.figures else [*query.figures, VISITORS]
+    rows = _merge(parts.names, figures, parts.write(figures))
+    shown = [f"{_count(metric)} AS shown_{metric.name}" for metric in query.figures]
+    least = ""
+    if fold is not None and not fold.others:
+        least = f" WHERE coalesce({VISITORS.name}, 0) >= {writer.bind(fold.least)}"
     sql = (
-        f"SELECT {', '.join([*columns, *figures])} FROM {table} WHERE site = {_value('site')} "
-        f"AND {MOMENT[table]} >= {_value('since')} AND {MOMENT[table]} < {_value('until')}"
+        f"SELECT {', '.join([*parts.names, *shown])}, coalesce({VISITORS.name}, 0) AS visitors, "
+        f"count(*) OVER () AS all_rows FROM ({rows}) a{least}{_order(query, parts.names, writer)}"
     )
-    return Question(sql, _period(query) | (_piece_values(pieces) if _value("offset_0") in sql else {}))
+    return Question(sql, writer.values)
 
 
-def _bucket(query: Query, table: Table) -> str:
-    """Days are named by local date; hours by their start in UTC, since a local hour can come twice."""
-    pieces = find_pieces(query)
-    local = _local(pieces, table)
-    if query.interval == "day":
-        return f"date_trunc('day', {local})"
-    return _UNSHIFTED.format(moment=f"date_trunc('hour', {local})", seconds=_offset_of(pieces, MOMENT[table]))
+def build_visitors(
+    query: Query, filters: Sequence[Filter | None], goals: Sequence[GoalConfig], dialect: Dialect = DUCKDB
+) -> Question:
+    """One row: how many daily visitors there are with each of the filters, whatever the query's own."""
+    writer = Writer(query, goals, dialect)
+    asked = [query.asking(filters=one, dimensions=()) for one in filters]
+    counts = [f"({Parts(writer, one).visits([VISITORS])}) AS n{number}" for number, one in enumerate(asked)]
+    return Question(f"SELECT {', '.join(counts)}", writer.values)
 
 
-def _local(pieces: Sequence[Piece], table: Table) -> str:
-    return _SHIFTED.format(moment=MOMENT[table], seconds=_offset_of(pieces, MOMENT[table]))
+def build_pattern(pattern: str, dialect: Dialect = DUCKDB) -> Question:
+    """A question that can be answered only when the engine understands the regular expression."""
+    sql = dialect.matches.format(text="''", pattern=dialect.parameter.format(name="pattern"))
+    return Question(f"SELECT {sql}", {"pattern": pattern})
 
 
-def _offset_of(pieces: Sequence[Piece], moment: str) -> str:
-    """The offset from UTC that held at a row's moment."""
-    last = len(pieces) - 1
-    if last == 0:
-        return _value("offset_0")
-    whens = [f"WHEN {moment} < {_value(f'edge_{i}')} THEN {_value(f'offset_{i}')}" for i in range(last)]
-    return f"CASE {' '.join(whens)} ELSE {_value(f'offset_{last}')} END"
+def build_counts(query: Query, kinds: Sequence[str], dialect: Dialect = DUCKDB) -> Question:
+    """Rows (kind, name, detail, n) of the counters of these kinds, the largest first."""
+    writer = Writer(query, (), dialect)
+    sql = (
+        f"SELECT c.kind, c.name, c.detail, CAST(sum(c.n) AS BIGINT) AS total {writer.counts(kinds)} "
+        "GROUP BY c.kind, c.name, c.detail ORDER BY total DESC, c.kind, c.name, c.detail "
+        f"LIMIT {writer.bind(MAX_COUNTS)}"
+    )
+    return Question(sql, writer.values)
 
 
-def _piece_values(pieces: Sequence[Piece]) -> dict[str, object]:
-    edges: dict[str, object] = {f"edge_{i}": naive_utc(piece.ends_at) for i, piece in enumerate(pieces[:-1])}
-    return edges | {f"offset_{i}": piece.offset for i, piece in enumerate(pieces)}
+def build_daily_counts(query: Query, kinds: Sequence[str], dialect: Dialect = DUCKDB) -> Question:
+    """Rows (local day, kind, name, detail, n) of the counters of these kinds; an hour belongs to the day it begins on."""
+    writer = Writer(query, (), dialect)
+    sql = (
+        f"SELECT {writer.day('c.hour')} AS day, c.kind, c.name, c.detail, CAST(sum(c.n) AS BIGINT) AS total "
+        f"{writer.counts(kinds)} GROUP BY day, c.kind, c.name, c.detail ORDER BY day, c.kind, c.name, c.detail"
+    )
+    return Question(sql, writer.values)
 
 
-def _period(query: Query) -> dict[str, object]:
-    return {"site": query.site, "since": naive_utc(query.starts_at), "until": naive_utc(query.ends_at)}
+def _merge(names: Sequence[str], figures: list[Metric], parts: list[tuple[list[Metric], str]]) -> str:
+    """The parts' rows beneath one another, each with its own metrics, then one row for each key."""
+    if len(parts) == 1:
+        return parts[0][1]
+    union = []
+    for own, sql in parts:
+        columns = [metric.name if metric in own else f"NULL AS {metric.name}" for metric in figures]
+        union.append(f"SELECT {', '.join([*names, *columns])} FROM ({sql}) p")
+    largest = [f"max(u.{metric.name}) AS {metric.name}" for metric in figures]
+    grouped = f" GROUP BY {', '.join(names)}" if names else ""
+    return f"SELECT {', '.join([*names, *largest])} FROM ({' UNION ALL '.join(union)}) u{grouped}"
 
 
-def _value(name: str) -> str:
-    return _PARAMETER.format(name=name)
+def _count(metric: Metric) -> str:
+    """Where there is nothing to count, the count is 0."""
+    return f"coalesce({metric.name}, 0)" if metric.unit == "count" else metric.name
 
 
-def _offset(at: float, zone: ZoneInfo) -> int:
-    offset = datetime.fromtimestamp(at, UTC).astimezone(zone).utcoffset() or timedelta(0)
-    return round(offset.total_seconds())
-
-
-def _find_edge(before: float, after: float, zone: ZoneInfo) -> float:
-    """The first whole second in (before, after] that has the offset of `after`."""
-    new = _offset(after, zone)
-    low, high = int(before), int(after)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _offset(middle, zone) == new else (middle, high)
-    return float(high)
-
-
-def _days(query: Query) -> list[Bucket]:
-    count = (query.last - query.first).days + 1
-    days = [query.first + timedelta(days=number) for number in range(count)]
-    return [Bucket(datetime.combine(day, time()), day.isoformat()) for day in days]
-
-
-def _hours(query: Query) -> list[Bucket]:
-    buckets: list[Bucket] = []
-    for piece in find_pieces(query):
-        at = (piece.starts_at + piece.offset) // HOUR * HOUR - piece.offset
-        while at < piece.ends_at:
-            label = naive_utc(at + piece.offset).isoformat(timespec="minutes")
-            buckets.append(Bucket(naive_utc(at), label))
-            at += HOUR
-    return buckets
+def _order(query: Query, names: Sequence[str], writer: Writer) -> str:
+    if not names:
+        return ""
+    columns = dict(zip(query.dimensions, names, strict=True))
+    orders = [(columns.get(order.name, f"shown_{order.name}"), order.descending) for order in query.order_by]
+    if not orders and query.keys[0].scope != "time":
+        orders = [(f"shown_{query.metrics[0]}", True)]
+    orders += [(name, False) for name in names if name not in {name for name, _ in orders}]
+    keys = ", ".join(f"{name}{' DESC' if down else ''} NULLS LAST" for name, down in orders)
+    return f" ORDER BY {keys} LIMIT {writer.bind(query.limit)} OFFSET {writer.bind(query.offset)}"

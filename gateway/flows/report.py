@@ -12,7 +12,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import Engine, select
 
-from gateway.analytics.metrics import DIMENSIONS, SERIES, TOTALS, Table
+from gateway.analytics.answers import AnswerRow
+from gateway.analytics.dimensions import get_dimension
+from gateway.analytics.local_time import find_buckets, label_bucket
+from gateway.analytics.metrics import BREAKDOWNS, SERIES, TOTALS
 from gateway.analytics.query import Query
 from gateway.analytics.results import (
     ConsentFigures,
@@ -24,19 +27,13 @@ from gateway.analytics.results import (
     Row,
     Totals,
 )
-from gateway.analytics.sql import (
-    Question,
-    build_breakdown,
-    build_counts,
-    build_series,
-    build_totals,
-    find_buckets,
-)
+from gateway.analytics.sql import build_counts
 from gateway.analytics.store import Store
 from gateway.database import LEDGER, reading
 from gateway.destinations.figures import queue_figures
+from gateway.flows.answer import answer
 from gateway.flows.counters import SECOND_BANNER
-from gateway.settings import DestinationConfig
+from gateway.settings import AnalyticsConfig, DestinationConfig
 
 DROPPED = ("dropped", "refused_request")
 HELD = ("held", "would_hold", SECOND_BANNER)
@@ -45,15 +42,19 @@ ELSEWHERE = ("refused_elsewhere",)
 CHOICE = "choice"
 WITHDRAWN = "withdrawn"
 STREAMED_ROWS = 1000
+MAX_POINTS = 2000
+ROW = ("daily_visitors", "visits", "page_views")
 
 
 @dataclass(frozen=True)
 class ReportParts:
-    """What a report is made from: the event store, the database of ledger and outbox, and who is told."""
+    """What a report is made from: the event store, the database of ledger and outbox, who is told, and what the
+    configuration says of figures."""
 
     store: Store
     engine: Engine
     destinations: Sequence[DestinationConfig]
+    analytics: AnalyticsConfig
 
 
 class ChoiceMade(msgspec.Struct):
@@ -77,9 +78,9 @@ def report(query: Query, parts: ReportParts) -> Report:
     return Report(
         site=query.site,
         period=Period(query.first.isoformat(), query.last.isoformat(), query.timezone, query.interval),
-        totals=find_totals(query, store),
-        series=find_series(query, store),
-        breakdowns={dimension.name: find_breakdown(query, dimension.name, store) for dimension in DIMENSIONS},
+        totals=find_totals(query, parts),
+        series=find_series(query, parts),
+        breakdowns={dimension: find_breakdown(query, dimension, parts) for dimension in BREAKDOWNS},
         consent=find_consent(query, parts),
         dropped=find_counts(query, DROPPED, store),
         held=find_counts(query, HELD, store),
@@ -87,31 +88,34 @@ def report(query: Query, parts: ReportParts) -> Report:
     )
 
 
-def find_totals(query: Query, store: Store) -> Totals:
+def find_totals(query: Query, parts: ReportParts) -> Totals:
     """The figures of the whole period."""
-    figures: dict[str, Any] = {}
-    for table, metrics in TOTALS.items():
-        rows = _ask(store, build_totals(query, table))
-        figures |= dict(zip(metrics, rows[0], strict=True))
-    return msgspec.convert(figures, Totals, strict=False)
+    found = _answer(query.asking(metrics=TOTALS, dimensions=()), parts)
+    return (
+        msgspec.convert(dict(zip(TOTALS, found[0].figures, strict=True)), Totals, strict=False) if found else Totals()
+    )
 
 
-def find_series(query: Query, store: Store) -> list[Point]:
+def find_series(query: Query, parts: ReportParts) -> list[Point]:
     """A point for each day or hour of the period, those without anything included."""
-    answers = {table: _by_bucket(query, table, store) for table in SERIES}
-    points: list[Point] = []
-    for bucket in find_buckets(query):
-        figures: dict[str, Any] = {}
-        for table, metrics in SERIES.items():
-            figures |= dict(zip(metrics, answers[table].get(bucket.key, [0] * len(metrics)), strict=True))
-        points.append(Point(at=bucket.label, **figures))
+    asked = query.asking(metrics=SERIES, dimensions=(query.interval,), limit=MAX_POINTS, offset=0, order_by=())
+    figures = {row.keys[0]: row.figures for row in _answer(asked, parts)}
+    points = []
+    for bucket in find_buckets(query, query.interval):
+        values = figures.get(label_bucket(bucket.key, query.timezone), (0,) * len(SERIES))
+        points.append(Point(bucket.label, *(int(value or 0) for value in values)))
     return points
 
 
-def find_breakdown(query: Query, dimension: str, store: Store) -> list[Row]:
+def find_breakdown(query: Query, dimension: str, parts: ReportParts) -> list[Row]:
     """The rows of a dimension, those with most visitors first."""
-    rows = _ask(store, build_breakdown(query, dimension))
-    return [Row(name, visitors, visits, int(views), seconds) for name, visitors, visits, views, seconds in rows]
+    time = "time_on_page" if get_dimension(dimension).scope == "event" else "visit_duration"
+    asked = query.asking(metrics=(*ROW, time), dimensions=(dimension,), order_by=())
+    rows = []
+    for row in _answer(asked, parts):
+        visitors, visits, views, seconds = row.figures
+        rows.append(Row(row.keys[0], int(visitors or 0), int(visits or 0), int(views or 0), seconds))
+    return rows
 
 
 def find_consent(query: Query, parts: ReportParts) -> ConsentFigures:
@@ -151,7 +155,9 @@ def stream_choices(query: Query, engine: Engine) -> Iterator[tuple[float, Choice
 
 def find_counts(query: Query, kinds: Sequence[str], store: Store) -> list[CountRow]:
     """The period's counters of these kinds, the largest first."""
-    return [CountRow(*row) for row in _ask(store, build_counts(query, kinds))]
+    question = build_counts(query, kinds)
+    rows: list[Any] = store.fetch(question.sql, question.values)
+    return [CountRow(*row) for row in rows]
 
 
 def find_queues(parts: ReportParts) -> list[QueueState]:
@@ -160,9 +166,5 @@ def find_queues(parts: ReportParts) -> list[QueueState]:
     return [msgspec.convert(one, QueueState, from_attributes=True) for one in figures]
 
 
-def _by_bucket(query: Query, table: Table, store: Store) -> dict[Any, Sequence[Any]]:
-    return {row[0]: row[1:] for row in _ask(store, build_series(query, table))}
-
-
-def _ask(store: Store, question: Question) -> list[tuple[Any, ...]]:
-    return store.fetch(question.sql, question.values)
+def _answer(query: Query, parts: ReportParts) -> list[AnswerRow]:
+    return answer(query, parts.store, parts.analytics).rows

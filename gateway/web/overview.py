@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.analytics.metrics import get_dimension, get_metric
+from gateway.analytics.dimensions import get_dimension
+from gateway.analytics.metrics import get_metric
 from gateway.analytics.results import ConsentFigures, CountRow, QueueState, Report, Row
 from gateway.analytics.source import DIRECT
 from gateway.flows.counters import OTHER, SECOND_BANNER
@@ -88,7 +89,7 @@ def build_overview(
         "report": report,
         "question": question,
         "period": labels.days(report.period.first, report.period.last),
-        "time": get_metric("seconds"),
+        "time": get_metric("time_on_page"),
         "tiles": build_tiles(report, question, labels, visit_minutes),
         "chart": build_chart(report, question, labels, now),
         "segments": build_segments(report.consent, labels),

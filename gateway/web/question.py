@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from gateway.analytics.query import MAX_HOURLY_DAYS, PERIODS, Query
+from gateway.analytics.period import PERIODS
+from gateway.analytics.query import MAX_HOURLY_DAYS, Query
 
 CHARTED = ("daily_visitors", "visits", "page_views")
 MORE_ROWS = 100

@@ -1,19 +1,23 @@
 """The metrics' definitions, each shown on visits small enough to count by hand."""
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.analytics.dimensions import DIMENSIONS, Defined, find_dimension, get_dimension
 from gateway.analytics.duckdb_store import DuckDBStore
-from gateway.analytics.metrics import DIMENSIONS, LANGUAGES, METRICS, ROW, SERIES, TOTALS, get_dimension, get_metric
+from gateway.analytics.metrics import BREAKDOWNS, LANGUAGES, METRICS, SERIES, TOTALS, find_metric, get_metric
+from gateway.analytics.query import Query
 from gateway.analytics.results import Report, Totals
+from gateway.analytics.sql import build_answer
 from gateway.analytics.store import Batch
 from gateway.event import Entry
-from tests.analytics.entries import NOON, engaged, record, view
+from tests.analytics.entries import NOON, ZONE, engaged, record, view
 
-DAY = "date_trunc('day', {moment})"
+WEEK = Query("main", date(2026, 11, 20), date(2026, 11, 26), ZONE)
 MINUTE = 60
 
 
@@ -25,11 +29,10 @@ def store(tmp_path: Path) -> Iterator[DuckDBStore]:
     opened.close()
 
 
-def measure(store: DuckDBStore, name: str, table: Any) -> Any:
-    """A metric over everything on a table."""
-    moment = {"events": "happened_at", "visits": "started_at"}[table]
-    expression = get_metric(name).on[table].replace("{day}", DAY.format(moment=moment))
-    return store.fetch(f"SELECT {expression} FROM {table}", {})[0][0]
+def measure(store: DuckDBStore, name: str) -> Any:
+    """A metric over everything."""
+    question = build_answer(WEEK.asking(metrics=(name,)))
+    return store.fetch(question.sql, question.values)[0][0]
 
 
 READING = [view(NOON, "a", view_id="a1"), view(NOON + MINUTE, "a", view_id="a2", started=NOON)]
@@ -45,39 +48,37 @@ ALL = [*READING, *BOUNCE, *DOWNLOAD, *TIMES]
 
 
 @pytest.mark.parametrize(
-    ("metric", "table", "entries", "expected"),
+    ("metric", "entries", "expected"),
     [
-        ("daily_visitors", "events", ALL, 3),
-        ("daily_visitors", "visits", ALL, 3),
-        ("visits", "events", ALL, 3),
-        ("visits", "visits", ALL, 3),
-        ("page_views", "events", ALL, 4),
-        ("page_views", "visits", ALL, 4),
-        ("events", "events", ALL, 1),
-        ("events", "visits", ALL, 1),
-        ("views_per_visit", "visits", ALL, pytest.approx(4 / 3)),
-        ("views_per_visit", "visits", [], None),
-        ("bounce_rate", "visits", ALL, pytest.approx(1 / 3)),
-        ("bounce_rate", "visits", BOUNCE, 1),
-        ("bounce_rate", "visits", DOWNLOAD, 0),
-        ("bounce_rate", "visits", ONLY_EVENT, 0),
-        ("bounce_rate", "visits", [], None),
-        ("visit_duration", "visits", ALL, 14.0),
-        ("visit_duration", "visits", BOUNCE, 0),
-        ("visit_duration", "visits", [], None),
-        ("median_visit_duration", "visits", ALL, 2.0),
-        ("median_visit_duration", "visits", [], None),
-        ("seconds", "events", [*READING, *TIMES], 20.0),
-        ("seconds", "visits", [*READING, *TIMES], 40.0),
+        ("daily_visitors", ALL, 3),
+        ("visits", ALL, 3),
+        ("page_views", ALL, 4),
+        ("events", ALL, 1),
+        ("views_per_visit", ALL, pytest.approx(4 / 3)),
+        ("views_per_visit", [], None),
+        ("bounce_rate", ALL, pytest.approx(1 / 3)),
+        ("bounce_rate", BOUNCE, 1),
+        ("bounce_rate", DOWNLOAD, 0),
+        ("bounce_rate", ONLY_EVENT, 0),
+        ("bounce_rate", [], None),
+        ("visit_duration", ALL, 14.0),
+        ("visit_duration", BOUNCE, 0),
+        ("visit_duration", [], None),
+        ("median_visit_duration", ALL, 2.0),
+        ("median_visit_duration", [], None),
+        ("time_on_page", [*READING, *TIMES], 20.0),
+        ("time_on_page", ONLY_EVENT, None),
+        ("wall_duration", ALL, pytest.approx((90 + 0 + 20) / 3)),
+        ("wall_duration", [], None),
+        ("entry_rate", ALL, 1.0),
+        ("exit_rate", ONLY_EVENT, 1.0),
     ],
 )
-def test_metric_is_what_it_says(
-    store: DuckDBStore, metric: str, table: str, entries: list[Entry], expected: object
-) -> None:
+def test_metric_is_what_it_says(store: DuckDBStore, metric: str, entries: list[Entry], expected: object) -> None:
     """Each metric gives the figure that its definition gives by hand, and nothing where there is nothing to divide."""
     if entries:
         store.add(Batch("a", 1, entries))
-    assert measure(store, metric, table) == expected
+    assert measure(store, metric) == expected
 
 
 def test_visitor_of_three_days_counts_three_times(store: DuckDBStore) -> None:
@@ -85,12 +86,13 @@ def test_visitor_of_three_days_counts_three_times(store: DuckDBStore) -> None:
     days = [view(NOON + day * 86_400, f"visit-{day}", visitor=7) for day in range(3)]
     again = [view(NOON + 7200, "again", visitor=7)]
     store.add(Batch("a", 1, [*days, *again]))
-    assert (measure(store, "daily_visitors", "events"), measure(store, "daily_visitors", "visits")) == (3, 3)
+    assert measure(store, "daily_visitors") == 3
 
 
 def test_everything_is_explained_in_each_language() -> None:
     """Each metric and dimension has a label and a help text in every language."""
-    for thing in (*METRICS, *DIMENSIONS):
+    defined: list[Defined] = [*METRICS, *DIMENSIONS]
+    for thing in defined:
         assert set(thing.label) == set(thing.help) == set(LANGUAGES)
         assert all(thing.label.values())
         assert all(thing.help.values())
@@ -98,12 +100,18 @@ def test_everything_is_explained_in_each_language() -> None:
 
 def test_names_are_defined_once() -> None:
     """No two metrics and no two dimensions share a name, and what a report asks for exists."""
-    assert len({metric.name for metric in METRICS}) == len(METRICS)
-    assert len({dimension.name for dimension in DIMENSIONS}) == len(DIMENSIONS)
-    for table, names in (*TOTALS.items(), *SERIES.items()):
-        assert all(table in get_metric(name).on for name in names)
-    for dimension in DIMENSIONS:
-        assert get_dimension(dimension.name).table in get_metric(ROW[0]).on
-    assert {name for names in TOTALS.values() for name in names} == set(Totals.__struct_fields__)
+    for things in (METRICS, DIMENSIONS):
+        names = [name for thing in things for name in {thing.name, thing.outside}]
+        assert len(set(names)) == len(names)
+    assert all(get_metric(name) for name in (*TOTALS, *SERIES))
+    assert Totals.__struct_fields__ == TOTALS
     assert Report.__doc__ is not None
-    assert all(dimension.name in Report.__doc__ for dimension in DIMENSIONS)
+    assert all(get_dimension(name).name in Report.__doc__ for name in BREAKDOWNS)
+
+
+def test_other_names_mean_the_same() -> None:
+    """What other tools' interfaces call them is understood."""
+    assert find_metric("visitors") == get_metric("daily_visitors")
+    assert find_dimension("visit:utm_source") is None
+    assert find_dimension("visit:utm_campaign") == get_dimension("campaign")
+    assert find_dimension("event:props:plan") == get_dimension("prop:plan")

@@ -11,20 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.analytics.dimensions import DIMENSIONS
 from gateway.analytics.duckdb_store import DuckDBStore
-from gateway.analytics.metrics import DIMENSIONS
+from gateway.analytics.filters import Condition
+from gateway.analytics.local_time import find_buckets, find_pieces
 from gateway.analytics.query import Query
-from gateway.analytics.sql import (
-    Question,
-    build_breakdown,
-    build_counts,
-    build_series,
-    build_totals,
-    find_buckets,
-    find_pieces,
-)
+from gateway.analytics.question_parts import Fold
+from gateway.analytics.sql import Question, build_answer, build_counts
 from gateway.analytics.store import Batch
 from gateway.event import Counted
+from gateway.settings import GoalConfig
 from tests.analytics.entries import local, view
 
 AMSTERDAM, KOLKATA, LORD_HOWE, HAVANA = "Europe/Amsterdam", "Asia/Kolkata", "Australia/Lord_Howe", "America/Havana"
@@ -47,6 +43,12 @@ def ask(store: DuckDBStore, question: Question) -> list[tuple[Any, ...]]:
 def days(first: str, last: str, zone: str = AMSTERDAM, interval: str = "day", **fields: Any) -> Query:
     """A query from first to last day."""
     return Query("main", date.fromisoformat(first), date.fromisoformat(last), zone, interval, **fields)
+
+
+def figures(store: DuckDBStore, query: Query, *metrics: str, by: str = "") -> list[Any]:
+    """The rows of these metrics: figures, after the key when there is one."""
+    asked = query.asking(metrics=metrics, dimensions=(by,) if by else ())
+    return [row[:-2] for row in ask(store, build_answer(asked))]
 
 
 def test_period_without_clock_change_is_one_piece() -> None:
@@ -77,20 +79,27 @@ def test_year_is_cut_where_clocks_change() -> None:
 )
 def test_hours_of_a_day(day: str, zone: str, hours: int, missing: str | None, doubled: str | None) -> None:
     """A day has as many points as it has hours; the hour left out is no point, the hour lived twice is two."""
-    labels = [bucket.label for bucket in find_buckets(days(day, day, zone, "hour"))]
+    labels = [bucket.label for bucket in find_buckets(days(day, day, zone), "hour")]
     counted = Counter(label.removeprefix(f"{day}T") for label in labels)
     assert (len(labels), labels) == (hours, sorted(labels))
     assert missing is None or missing not in counted
     assert {hour for hour, times in counted.items() if times > 1} == ({doubled} if doubled else set())
 
 
+def test_weeks_begin_on_mondays_and_months_on_their_first() -> None:
+    """Weeks and months are those that the period touches, over the year's end too."""
+    period = days("2026-12-30", "2027-01-05")
+    assert [bucket.label for bucket in find_buckets(period, "week")] == ["2026-12-28", "2027-01-04"]
+    assert [bucket.label for bucket in find_buckets(period, "month")] == ["2026-12-01", "2027-01-01"]
+
+
 def test_every_day_of_the_period_is_a_point() -> None:
     """Days are points in order, those on which clocks change too."""
-    labels = [bucket.label for bucket in find_buckets(days("2026-10-24", "2026-10-26"))]
+    labels = [bucket.label for bucket in find_buckets(days("2026-10-24", "2026-10-26"), "day")]
     assert labels == ["2026-10-24", "2026-10-25", "2026-10-26"]
 
 
-@pytest.mark.parametrize("interval", ["day", "hour"])
+@pytest.mark.parametrize("interval", ["day", "hour", "week", "month"])
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_points_are_what_the_zone_says(tmp_path: Path, interval: str, data: st.DataObject) -> None:
@@ -105,11 +114,11 @@ def test_points_are_what_the_zone_says(tmp_path: Path, interval: str, data: st.D
     path.unlink(missing_ok=True)
     store = DuckDBStore(path)
     store.add(Batch("a", 1, [view(float(at), f"visit-{number}") for number, at in enumerate(moments)]))
-    answers = {row[0]: row[1:] for row in ask(store, build_series(query, "visits"))}
+    answers = figures(store, query.asking(limit=1000), "visits", by=interval)
     store.close()
-    labels = {bucket.key: bucket.label for bucket in find_buckets(query)}
+    labels = {bucket.key: bucket.label for bucket in find_buckets(query, interval)}
     counted = Counter[str]()
-    for key, (visits,) in answers.items():
+    for key, visits in answers:
         counted[labels[key]] += visits
     within = [at for at in moments if query.starts_at <= at < query.ends_at]
     assert counted == Counter(clock(at, zone, interval) for at in within)
@@ -118,18 +127,17 @@ def test_points_are_what_the_zone_says(tmp_path: Path, interval: str, data: st.D
 def clock(at: float, zone: str, interval: str) -> str:
     """The label of a moment as Python's own zone data give it."""
     shown = datetime.fromtimestamp(at, ZoneInfo(zone))
-    if interval == "day":
-        return shown.date().isoformat()
-    return shown.strftime("%Y-%m-%dT%H:00")
+    if interval == "week":
+        return (shown.date() - timedelta(days=shown.weekday())).isoformat()
+    return shown.strftime({"hour": "%Y-%m-%dT%H:00", "day": "%Y-%m-%d", "month": "%Y-%m-01"}[interval])
 
 
 def test_period_has_sharp_local_edges(store: DuckDBStore) -> None:
     """From the first local midnight, included, to the midnight after the last day, left out."""
     moments = ["2026-10-24 23:59:59", "2026-10-25 00:00:00", "2026-10-25 23:59:59", "2026-10-26 00:00:00"]
     store.add(Batch("a", 1, [view(local(moment), f"v{number}") for number, moment in enumerate(moments)]))
-    ((visits, *_),) = ask(store, build_totals(days("2026-10-25", "2026-10-25"), "visits"))
-    ((visitors, views, events),) = ask(store, build_totals(days("2026-10-25", "2026-10-25"), "events"))
-    assert (visits, visitors, views, events) == (2, 1, 2, 0)
+    day = days("2026-10-25", "2026-10-25")
+    assert figures(store, day, "visits", "daily_visitors", "page_views", "events") == [(2, 1, 2, 0)]
 
 
 def test_visit_belongs_to_the_day_on_which_it_began(store: DuckDBStore) -> None:
@@ -137,8 +145,8 @@ def test_visit_belongs_to_the_day_on_which_it_began(store: DuckDBStore) -> None:
     start = local("2026-11-22 23:50")
     store.add(Batch("a", 1, [view(start, visitor=1), view(start + 1200, visitor=2, started=start)]))
     query = days("2026-11-22", "2026-11-23")
-    assert [row[1:] for row in ask(store, build_series(query, "visits"))] == [(1,)]
-    assert [row[1:] for row in ask(store, build_series(query, "events"))] == [(1, 1), (1, 1)]
+    found = figures(store, query, "visits", "daily_visitors", "page_views", by="day")
+    assert found == [(date(2026, 11, 22), 1, 1, 1), (date(2026, 11, 23), 0, 0, 1)]
 
 
 def test_other_sites_are_left_out(store: DuckDBStore) -> None:
@@ -148,7 +156,7 @@ def test_other_sites_are_left_out(store: DuckDBStore) -> None:
         Batch("a", 1, [view(at, "a"), view(at, "b", site="other"), Counted("other", int(at), [("shown", "nl", "", 1)])])
     )
     query = days("2026-11-23", "2026-11-23")
-    assert ask(store, build_totals(query, "visits"))[0][0] == 1
+    assert figures(store, query, "visits", "page_views") == [(1, 1)]
     assert ask(store, build_counts(query, ["shown"])) == []
 
 
@@ -157,17 +165,22 @@ def test_breakdown_is_ordered_and_cut(store: DuckDBStore) -> None:
     at = local("2026-11-23 12:00")
     paths = ["/b", "/b", "/a", "/a", "/c", "/d"]
     store.add(Batch("a", 1, [view(at, f"v{n}", visitor=n, path=path) for n, path in enumerate(paths)]))
-    question = build_breakdown(days("2026-11-23", "2026-11-23", limit=3), "page")
-    assert [row[0] for row in ask(store, question)] == ["/a", "/b", "/c"]
+    query = days("2026-11-23", "2026-11-23", limit=3)
+    assert [row[0] for row in figures(store, query, "daily_visitors", by="page")] == ["/a", "/b", "/c"]
+    assert [row[0] for row in figures(store, query.asking(offset=2), "visits", by="page")] == ["/c", "/d"]
 
 
-@pytest.mark.parametrize("dimension", [dimension.name for dimension in DIMENSIONS])
+TEXTS = [one.name for one in DIMENSIONS if one.scope in ("event", "visit") and "_page" not in one.name]
+
+
+@pytest.mark.parametrize("dimension", sorted(set(TEXTS) - {"event"}))
 def test_each_dimension_can_be_asked(store: DuckDBStore, dimension: str) -> None:
-    """Every dimension answers with name, visitors, visits, page views and seconds, also for what has no value."""
+    """Every dimension of texts answers with its value and figures, also for what has no value."""
     at = local("2026-11-23 12:00")
     column = {"page": "path"}.get(dimension, dimension)
     store.add(Batch("a", 1, [view(at, "v1", **{column: "something"}), view(at, "v2", visitor=2, **{column: ""})]))
-    rows = ask(store, build_breakdown(days("2026-11-23", "2026-11-23"), dimension))
+    metrics = ("daily_visitors", "visits", "page_views", "time_on_page")
+    rows = figures(store, days("2026-11-23", "2026-11-23"), *metrics, by=dimension)
     assert rows == [("", 1, 1, 1, 0.0), ("something", 1, 1, 1, 0.0)]
 
 
@@ -182,29 +195,28 @@ def test_counters_are_summed_largest_first(store: DuckDBStore) -> None:
 
 
 HOSTILE = "main' OR 1=1; DROP TABLE events; --"
+GOALS = (GoalConfig(name="/contact", page="/contact*"), GoalConfig(name=HOSTILE, page="/contact*"))
 
 
-@pytest.mark.parametrize(
-    "build",
-    [
-        lambda query: build_totals(query, "events"),
-        lambda query: build_series(query, "visits"),
-        lambda query: build_breakdown(query, "page"),
-        lambda query: build_counts(query, [HOSTILE]),
-    ],
-    ids=["totals", "series", "breakdown", "counts"],
-)
-def test_values_never_enter_the_text(store: DuckDBStore, build: Any) -> None:
+@pytest.mark.parametrize("interval", ["", "day"])
+@pytest.mark.parametrize("dimension", ["page", "source", "goal", "prop:plan"])
+def test_values_never_enter_the_text(store: DuckDBStore, dimension: str, interval: str) -> None:
     """What an operator typed is bound; the text is the same whatever it was."""
-    days = (date(2026, 1, 1), date(2026, 12, 31), AMSTERDAM)
-    question, honest = build(Query(HOSTILE, *days, limit=7)), build(Query("main", *days, limit=1000))
-    assert HOSTILE in question.values.values()
-    assert question.sql == honest.sql
-    ask(store, question)
+    honest = Query("main", date(2026, 1, 1), date(2026, 12, 31), AMSTERDAM)
+    honest = honest.asking(dimensions=tuple(filter(None, (dimension, interval))))
+    texts = set()
+    for value in (HOSTILE, "/contact"):
+        narrowed = honest.asking(site=value).only(Condition("contains", dimension, (value,)))
+        question = build_answer(narrowed, GOALS, Fold(5, others=True))
+        assert value in question.values.values()
+        texts.add(question.sql)
+        ask(store, question)
+    assert len(texts) == 1
     assert store.fetch("SELECT count(*) FROM events", {}) == [(0,)]
 
 
 def test_unknown_dimension_is_no_identifier() -> None:
     """A name that is no dimension never becomes SQL."""
-    with pytest.raises(KeyError):
-        build_breakdown(days("2026-11-23", "2026-11-23"), "path; DROP TABLE events")
+    for name in ("path; DROP TABLE events", 'prop:a"', "prop:"):
+        with pytest.raises(KeyError):
+            build_answer(days("2026-11-23", "2026-11-23", dimensions=(name,)))

@@ -21,6 +21,7 @@ from gateway.event import Counted
 from gateway.flows.choose import ALLOW, Said, choose
 from gateway.flows.consent_report import consent_report
 from gateway.flows.report import ReportParts, report
+from gateway.settings import AnalyticsConfig
 from gateway.web.report_api import build_consent_csv
 from tests.analytics.entries import ZONE, local
 from tests.example_site import write_site
@@ -28,6 +29,7 @@ from tests.example_site import write_site
 WEEK = Query("main", date(2026, 10, 19), date(2026, 10, 25), ZONE)  # summer time ends on its Sunday
 MONDAY = local("2026-10-19 14:10")
 SUNDAY = local("2026-10-25 23:30")
+EVERYBODY = AnalyticsConfig(min_visitors=1)
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def config(tmp_path: Path) -> Config:
 def parts(engine: Engine, tmp_path: Path) -> Iterator[ReportParts]:
     """An empty store and database."""
     store = DuckDBStore(tmp_path / "events.duckdb")
-    yield ReportParts(store, engine, ())
+    yield ReportParts(store, engine, (), EVERYBODY)
     store.close()
 
 

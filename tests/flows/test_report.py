@@ -16,7 +16,7 @@ from gateway.database import OUTBOX, open_database, transaction
 from gateway.errors import StoreError
 from gateway.event import Counted, Entry
 from gateway.flows.report import ReportParts, report
-from gateway.settings import DestinationConfig
+from gateway.settings import AnalyticsConfig, DestinationConfig
 from tests.analytics.entries import ZONE, engaged, local, record, view
 
 CRM = DestinationConfig(
@@ -25,13 +25,14 @@ CRM = DestinationConfig(
 DAY = Query("main", date(2026, 11, 23), date(2026, 11, 23), ZONE, "hour")
 WEEK = Query("main", date(2026, 11, 17), date(2026, 11, 23), ZONE)
 AT = local("2026-11-23 14:10")
+EVERYBODY = AnalyticsConfig(min_visitors=1)
 
 
 @pytest.fixture
 def parts(engine: Engine, tmp_path: Path) -> Iterator[ReportParts]:
     """An empty store and database, and one destination."""
     store = DuckDBStore(tmp_path / "events.duckdb")
-    yield ReportParts(store, engine, (CRM,))
+    yield ReportParts(store, engine, (CRM,), EVERYBODY)
     store.close()
 
 
@@ -40,7 +41,7 @@ def store_parts(tmp_path: Path) -> Iterator[ReportParts]:
     """The same on SQLite alone and without a destination, for what the database has no part in."""
     engine = open_database(f"sqlite:///{tmp_path / 'gateway.db'}")
     store = DuckDBStore(tmp_path / "events.duckdb")
-    yield ReportParts(store, engine, ())
+    yield ReportParts(store, engine, (), EVERYBODY)
     store.close()
     engine.dispose()
 

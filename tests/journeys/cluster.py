@@ -98,6 +98,7 @@ def _write(folder: Path, app: str, secret: str, url: str) -> Config:
     (folder / "hook.secret").write_text(secret)
     (folder / "gateway.toml").write_text(
         f'data = "data"\nlog_level = "info"\n[keeper]\nport = {free_port()}\n[limits]\nposts_per_minute = 1000000\n'
+        "[analytics]\nmin_visitors = 1\n"
     )
     (folder / "destinations.toml").write_text(
         f'[[destinations]]\nname = "crm"\nkind = "webhook"\nurl = "{url}"\nsecret = "file:hook.secret"\n'

@@ -53,7 +53,7 @@ def lay_out(folder: Path, layout: Layout) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "host_app.py").write_text(layout.app.replace("FOLDER", repr(str(folder))), "utf-8")
     keeper = f"[keeper]\nport = {free_port()}\nautostart = {str(layout.autostart).lower()}\n"
-    limits = f"[limits]\nposts_per_minute = 1000000\n{layout.limits}\n"
+    limits = f"[analytics]\nmin_visitors = 1\n[limits]\nposts_per_minute = 1000000\n{layout.limits}\n"
     (folder / "gateway.toml").write_text(f'data = "data"\n{layout.top}\n{keeper}{limits}', "utf-8")
     if layout.hook:
         (folder / "hook.secret").write_text(layout.secret, "ascii")

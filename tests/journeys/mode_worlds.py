@@ -184,7 +184,7 @@ def write_config(folder: Path, secret: str, hook: str) -> Config:
     (folder / "gateway.toml").write_text(
         # nginx is the proxy that is believed; visitors come from other addresses of this machine.
         f'trusted_proxies = ["127.0.0.1/32"]\n[keeper]\nport = {free_port()}\n'
-        "[limits]\nposts_per_minute = 100000\nreserve_bytes = 4096\n"
+        "[limits]\nposts_per_minute = 100000\nreserve_bytes = 4096\n[analytics]\nmin_visitors = 1\n"
     )
     (folder / "destinations.toml").write_text(
         f'[[destinations]]\nname = "crm"\nkind = "webhook"\nurl = "{hook}"\nsecret = "file:hook.secret"\n'

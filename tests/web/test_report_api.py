@@ -103,7 +103,7 @@ def test_all_faults_of_a_question_are_told_at_once(api: tuple[TestClient, str]) 
     """400 with a sentence for each fault."""
     client, prefix = api
     for path in ("/report", "/report.csv"):
-        answer = client.get(f"{prefix}{path}?site=no&period=9d&limit=0&interval=week")
+        answer = client.get(f"{prefix}{path}?site=no&period=9d&limit=0&interval=minute")
         assert answer.status_code == 400
         assert len(answer.json()["errors"]) == 4
 

@@ -1,0 +1,223 @@
+"""Filters, dimensions and metrics as SQL: what a question's parts are written with.
+
+Three kinds of rows are asked: `events` (in the period by their own time), `visits` (that began in the period), and
+`matched`: the events of the visits that began in the period. Whatever an operator typed is bound, never written.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from gateway.analytics.dialect import Dialect, prop_path
+from gateway.analytics.dimensions import PROP, Dimension, get_dimension
+from gateway.analytics.filters import Condition, Filter, Join, replace_conditions
+from gateway.analytics.goals import find_goals, goal_condition
+from gateway.analytics.local_time import find_pieces
+from gateway.analytics.metrics import Metric
+from gateway.analytics.query import Query
+from gateway.analytics.store import naive_utc
+from gateway.settings import GoalConfig
+
+Rows = Literal["events", "visits", "matched"]
+MOMENT: dict[Rows, str] = {"events": "e.happened_at", "visits": "v.started_at", "matched": "e.visit_started_at"}
+DONE = ("has_done", "has_not_done")
+IS_ENTRY = "e.happened_at = v.entry_at AND e.path = v.entry_page"
+IS_EXIT = "e.happened_at = v.exit_at AND e.path = v.exit_page"
+IS_COUNTED = "(e.kind = 'page_view' OR v.views = 0)"
+
+
+class Place(NamedTuple):
+    """What the rows are of, and whether each stands once for every goal that it meets (`g.goal`)."""
+
+    rows: Rows
+    by_goal: bool = False
+
+
+class Writer:
+    """Writes the SQL of one question about one period, and gathers its values."""
+
+    def __init__(self, query: Query, goals: Sequence[GoalConfig], dialect: Dialect) -> None:
+        self._goals, self._dialect = goals, dialect
+        self.values: dict[str, object] = {}
+        self._site = self.bind(query.site, "site")
+        self._since = self.bind(naive_utc(query.starts_at), "since")
+        self._until = self.bind(naive_utc(query.ends_at), "until")
+        self._pieces = find_pieces(query)
+
+    def bind(self, value: object, name: str = "") -> str:
+        """A placeholder for the value."""
+        name = name or f"v{len(self.values)}"
+        self.values[name] = value
+        return self._dialect.parameter.format(name=name)
+
+    def figure(self, metric: Metric) -> str:
+        """A metric's expression."""
+        sql = metric.sql.replace("{day}", self.day(MOMENT["visits"])) if "{day}" in metric.sql else metric.sql
+        return self._dialect.median.format(value=sql) if metric.median else sql
+
+    def key(self, dimension: Dimension, place: Place) -> str:
+        """A dimension's value on a row; a day, week or month as its first day, an hour as its start in UTC."""
+        if dimension.scope == "time":
+            return self._bucket(dimension.name, MOMENT[place.rows])
+        return "g.goal" if dimension.scope == "goal" else self._text(dimension)
+
+    def source(self, query: Query, place: Place, joined: bool = False) -> str:
+        """FROM and WHERE: the rows of the site and period that fit the query's filter and have its dimensions."""
+        conditions = [f"{'v' if place.rows == 'visits' else 'e'}.site = {self._site}"]
+        moment = MOMENT[place.rows]
+        conditions += [f"{moment} >= {self._since}", f"{moment} < {self._until}"]
+        conditions += [key.where for key in query.keys if key.where]
+        if query.filters is not None:
+            conditions.append(self._filter(query.filters, place))
+        tables = "visits v" if place.rows == "visits" else self._events(_scopes(query), place, joined)
+        if place.by_goal:
+            conditions.append(self._meets_named())
+        return f"FROM {tables} WHERE {' AND '.join(conditions)}"
+
+    def join_visits(self, alias: str) -> str:
+        """The visits of the period whose ids another table has."""
+        return (
+            f"JOIN visits v ON v.visit_id = {alias}.visit_id WHERE v.site = {self._site} "
+            f"AND v.started_at >= {self._since} AND v.started_at < {self._until}"
+        )
+
+    def counts(self, kinds: Sequence[str]) -> str:
+        """FROM and WHERE: the period's counters of these kinds."""
+        chosen = ", ".join(self.bind(kind) for kind in kinds)
+        return (
+            f"FROM counts c WHERE c.site = {self._site} AND c.hour >= {self._since} AND c.hour < {self._until} "
+            f"AND c.kind IN ({chosen})"
+        )
+
+    def day(self, moment: str) -> str:
+        """The local day of a moment."""
+        return self._bucket("day", moment)
+
+    @staticmethod
+    def flags() -> tuple[str, str]:
+        """Whether the visit began, and whether it ended, on one of the rows of a group."""
+        entered = f"max(CASE WHEN {IS_ENTRY} AND {IS_COUNTED} THEN 1 ELSE 0 END) AS entered"
+        return entered, f"max(CASE WHEN {IS_EXIT} AND {IS_COUNTED} THEN 1 ELSE 0 END) AS leaving"
+
+    @staticmethod
+    def needs_events(query: Query) -> bool:
+        """Whether its visits can be told from one another only by their events."""
+        return any(scope in ("event", "goal") for scope in _scopes(query))
+
+    @staticmethod
+    def by_goal(query: Query) -> bool:
+        """Whether its rows are broken down by goal."""
+        return any(key.scope == "goal" for key in query.keys)
+
+    @staticmethod
+    def without_goals(query: Query) -> Filter | None:
+        """Its filter, with what it says of goals left out."""
+        if query.filters is None:
+            return None
+        return replace_conditions(query.filters, lambda one: None if one.dimension == "goal" else one)
+
+    def _events(self, scopes: set[str], place: Place, joined: bool = False) -> str:
+        timed = any(goal.seconds for goal in self._goals) and (place.by_goal or "goal" in scopes)
+        tables = "events e"
+        if joined or timed or "visit" in scopes:
+            tables += " JOIN visits v ON v.site = e.site AND v.visit_id = e.visit_id"
+        if place.by_goal:
+            names = [
+                f"SELECT {self.bind(goal.name)} AS goal, {int(bool(goal.seconds))} AS once" for goal in self._goals
+            ]
+            tables += f" CROSS JOIN ({' UNION ALL '.join(names) or 'SELECT NULL AS goal, 0 AS once'}) g"
+        return tables
+
+    def _meets_named(self) -> str:
+        met = [f"(g.goal = {self.bind(goal.name)} AND {self._meets(goal)})" for goal in self._goals]
+        return f"({' OR '.join(met)})" if met else "1 = 0"
+
+    def _meets(self, goal: GoalConfig) -> str:
+        return goal_condition(goal, self._dialect, self.bind)
+
+    def _filter(self, found: Filter, place: Place) -> str:
+        if isinstance(found, Condition):
+            return self._condition(found, place)
+        if found.operator in DONE:
+            return self._done(found, place)
+        parts = [self._filter(part, place) for part in found.parts]
+        if found.operator == "not":
+            return f"NOT ({parts[0]})"
+        return f"({f' {found.operator.upper()} '.join(parts)})"
+
+    def _done(self, join: Join, place: Place) -> str:
+        """Whether the row's visit holds any event that fits, whenever that was."""
+        inner = Place("events")
+        scopes = {str(get_dimension(one.dimension).scope) for one in _own(join.parts[0])}
+        fits = self._filter(join.parts[0], inner)
+        negated = "NOT " if join.operator == "has_not_done" else ""
+        row = "v" if place.rows == "visits" else "e"
+        return (
+            f"{row}.visit_id {negated}IN (SELECT e.visit_id FROM {self._events(scopes, inner)} "
+            f"WHERE e.site = {self._site} AND {fits})"
+        )
+
+    def _condition(self, condition: Condition, place: Place) -> str:
+        negated = condition.operator.endswith("_not")
+        operator = condition.operator.removesuffix("_not")
+        dimension = get_dimension(condition.dimension)
+        if dimension.scope == "goal" and not place.by_goal:
+            chosen = find_goals(self._goals, operator, condition.values, condition.case_sensitive)
+            fits = " OR ".join(self._meets(goal) for goal in chosen) or "1 = 0"
+        else:
+            text = self._label(dimension, place) if dimension.scope == "time" else self.key(dimension, place)
+            fits = " OR ".join(self._compared(text, operator, value, condition) for value in condition.values)
+        return f"NOT ({fits})" if negated else f"({fits})"
+
+    def _compared(self, text: str, operator: str, value: str, condition: Condition) -> str:
+        if operator == "matches":
+            pattern = self.bind(value if condition.case_sensitive else f"(?i){value}")
+            return self._dialect.matches.format(text=text, pattern=pattern)
+        bound = self.bind(value)
+        if not condition.case_sensitive:
+            text, bound = (self._dialect.lower.format(text=one) for one in (text, bound))
+        return self._dialect.contains.format(text=text, part=bound) if operator == "contains" else f"{text} = {bound}"
+
+    def _text(self, dimension: Dimension) -> str:
+        if dimension.name.startswith(PROP):
+            name = self.bind(prop_path(dimension.name.removeprefix(PROP)))
+            return self._dialect.prop.format(props=dimension.column, name=name)
+        return dimension.column
+
+    def _label(self, dimension: Dimension, place: Place) -> str:
+        if dimension.name == "hour":
+            return self._dialect.local_hour.format(moment=self._local(MOMENT[place.rows]))
+        return f"cast({self._bucket(dimension.name, MOMENT[place.rows])} as varchar)"
+
+    def _bucket(self, interval: str, moment: str) -> str:
+        """Days, weeks and months are named by local date; hours by their start in UTC, since an hour can come twice."""
+        start = f"date_trunc('{interval}', {self._local(moment)})"
+        if interval == "hour":
+            return self._dialect.unshifted.format(moment=start, seconds=self._offset(moment))
+        return f"cast({start} as date)"
+
+    def _local(self, moment: str) -> str:
+        return self._dialect.shifted.format(moment=moment, seconds=self._offset(moment))
+
+    def _offset(self, moment: str) -> str:
+        """The offset from UTC that held at a row's moment."""
+        last = len(self._pieces) - 1
+        whens = [
+            f"WHEN {moment} < {self.bind(naive_utc(piece.ends_at), f'edge_{number}')} "
+            f"THEN {self.bind(piece.offset, f'offset_{number}')}"
+            for number, piece in enumerate(self._pieces[:-1])
+        ]
+        otherwise = self.bind(self._pieces[-1].offset, f"offset_{last}")
+        return f"CASE {' '.join(whens)} ELSE {otherwise} END" if whens else otherwise
+
+
+def _scopes(query: Query) -> set[str]:
+    """The scopes of the query's dimensions and of its filter; what stands in `has_done` is asked elsewhere."""
+    return {str(key.scope) for key in (*query.keys, *(get_dimension(one.dimension) for one in _own(query.filters)))}
+
+
+def _own(found: Filter | None) -> Iterator[Condition]:
+    if isinstance(found, Join) and found.operator not in DONE:
+        for part in found.parts:
+            yield from _own(part)
+    elif isinstance(found, Condition):
+        yield found

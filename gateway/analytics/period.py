@@ -1,0 +1,95 @@
+"""Periods: whole days of a calendar, given by name or by dates, and the periods that they are compared with."""
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from functools import cache
+from typing import NamedTuple
+from zoneinfo import ZoneInfo, available_timezones
+
+PERIODS = ("today", "yesterday", "7d", "28d", "30d", "91d", "month", "6mo", "12mo", "year", "all")
+COMPARISONS = ("previous_period", "year")
+MAX_DAYS = 1100
+YEARS = range(2000, 2100)
+
+
+class Days(NamedTuple):
+    """The first and the last day of a period, both included."""
+
+    first: date
+    last: date
+
+
+def parse_days(fields: Mapping[str, str], today: date, faults: list[str]) -> Days:
+    """The days that `from` and `to` say, or else `period` (without: 7d)."""
+    if fields.get("from") or fields.get("to"):
+        last = _parse_date(fields.get("to"), today, "to", faults)
+        first = _parse_date(fields.get("from"), last, "from", faults)
+        if first > last:
+            faults.append(f"from ({first}) is after to ({last})")
+        elif (last - first).days >= MAX_DAYS:
+            faults.append(f"a period has at most {MAX_DAYS} days")
+        return Days(min(first, last), last)
+    return _named_days(fields.get("period") or "7d", today, faults)
+
+
+def compared_days(days: Days, comparison: str) -> Days:
+    """As many days just before, or the same dates a year earlier (29 February becomes 28 February)."""
+    if comparison == "year":
+        return Days(_year_before(days.first), _year_before(days.last))
+    length = days.last - days.first
+    last = days.first - timedelta(days=1)
+    return Days(last - length, last)
+
+
+def midnight(day: date, timezone: str) -> float:
+    """Seconds since 1970 of the day's beginning on the local clock."""
+    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(timezone)).timestamp()
+
+
+@cache
+def known_timezones() -> frozenset[str]:
+    """Every IANA time zone that this machine knows."""
+    return frozenset(available_timezones())
+
+
+def _parse_date(text: str | None, default: date, key: str, faults: list[str]) -> date:
+    try:
+        day = date.fromisoformat(text) if text else default
+    except ValueError:
+        faults.append(f"{key} {text!r} is not a date such as 2026-11-23")
+        return default
+    if day.year not in YEARS:
+        faults.append(f"{key} {text!r} is not a day from {YEARS[0]} to {YEARS[-1]}")
+        return default
+    return day
+
+
+def _named_days(period: str, today: date, faults: list[str]) -> Days:
+    yesterday = today - timedelta(days=1)
+    known = {
+        "today": Days(today, today),
+        "yesterday": Days(yesterday, yesterday),
+        "7d": _back(today, 7),
+        "28d": _back(today, 28),
+        "30d": _back(today, 30),
+        "91d": _back(today, 91),
+        "month": Days(today.replace(day=1), today),
+        "6mo": _back(today, 182),
+        "12mo": _back(today, 365),
+        "year": Days(today.replace(month=1, day=1), today),
+        "all": _back(today, MAX_DAYS),
+    }
+    if period not in known:
+        faults.append(f"period {period!r} is unknown; wanted one of {', '.join(PERIODS)}, or from and to")
+    return known.get(period, Days(today, today))
+
+
+def _back(today: date, days: int) -> Days:
+    return Days(today - timedelta(days=days - 1), today)
+
+
+def _year_before(day: date) -> date:
+    try:
+        return day.replace(year=day.year - 1)
+    except ValueError:
+        return day.replace(year=day.year - 1, day=28)

@@ -1,0 +1,160 @@
+"""Answer one question from the event store, and keep what is about too few people to itself.
+
+Rows with fewer daily visitors than `min_visitors` are put together; a filter that fits fewer of them, or all but fewer,
+is not answered, since what it leaves out would follow by subtraction. docs/analytics.md says what that protects and
+what it does not.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from msgspec.structs import replace
+
+from gateway.analytics.answers import Answer, AnswerRow, Figure
+from gateway.analytics.dimensions import get_dimension
+from gateway.analytics.filters import Condition, Filter, Join, conditions_of, join_filters
+from gateway.analytics.local_time import find_buckets, label_bucket
+from gateway.analytics.query import Query
+from gateway.analytics.question_parts import Fold
+from gateway.analytics.sql import Question, build_answer, build_pattern, build_visitors
+from gateway.analytics.store import Store
+from gateway.errors import QueryError, StoreError
+from gateway.settings import AnalyticsConfig
+
+FEW, FEW_OTHERS = "few", "few_others"
+MOST_COMPARED = 100_000
+
+
+def answer(query: Query, store: Store, config: AnalyticsConfig) -> Answer:
+    """The query's rows. Raises QueryError for patterns and goals that there are none of, StoreError."""
+    check_values(query, store, config)
+    return _Asking(store, config).answer(query)
+
+
+def check_values(query: Query, store: Store, config: AnalyticsConfig) -> None:
+    """What only configuration and store can say of a filter's values: goals that exist, patterns that can be used."""
+    goals = [goal.name for goal in config.goals]
+    faults = []
+    for condition in conditions_of(query.filters):
+        if condition.dimension == "goal" and condition.operator in ("is", "is_not"):
+            unknown = [value for value in condition.values if value not in goals]
+            faults += [f"goal {value!r} is not configured; known: {', '.join(goals) or 'none'}" for value in unknown]
+        if condition.operator.startswith("matches"):
+            faults += [fault for fault in (_pattern_fault(value, store) for value in condition.values) if fault]
+    if faults:
+        raise QueryError(faults)
+
+
+def _pattern_fault(pattern: str, store: Store) -> str:
+    try:
+        _ask(store, build_pattern(pattern))
+    except StoreError as error:
+        return f"filter pattern {pattern[:80]!r} cannot be used: {error}"
+    return ""
+
+
+class _Asking:
+    def __init__(self, store: Store, config: AnalyticsConfig) -> None:
+        self._store, self._goals, self._least = store, config.goals, config.min_visitors
+
+    def answer(self, query: Query) -> Answer:
+        """Rows, what they leave out, and the figures compared with."""
+        withheld = self._withheld(query)
+        if withheld:
+            return Answer([], withheld=withheld)
+        folding = self._least > 1 and any(key.scope != "time" for key in query.keys)
+        hide = self._least > 1 and (folding or query.filters is not None)
+        rows, all_rows = self._rows(query, Fold(self._least) if folding else None, hide)
+        others = self._others(query) if folding else []
+        if query.compared is not None:
+            rows = self._compare(rows, query, query.compared, hide)
+        return Answer(rows, others, all_rows)
+
+    def _withheld(self, query: Query) -> str:
+        if query.filters is None or self._least <= 1:
+            return ""
+        question = build_visitors(query, [query.filters, *_left_out(query.filters)], self._goals)
+        fitting, *others = (int(count) for count in _ask(self._store, question)[0])
+        if 0 < fitting < self._least:
+            return FEW
+        return FEW_OTHERS if any(0 < count < self._least for count in others) else ""
+
+    def _rows(self, query: Query, fold: Fold | None, hide: bool) -> tuple[list[AnswerRow], int]:
+        """Rows, and how many there are of them in all. `hide`: those with too few visitors tell no figures."""
+        width, rows, all_rows = len(query.dimensions), list[AnswerRow](), 0
+        for *values, visitors, counted in _ask(self._store, build_answer(query, self._goals, fold)):
+            all_rows = counted
+            keys, figures = values[:width], values[width:]
+            few = hide and width > 0 and visitors < self._least and any(figures)
+            shown = tuple(None if few else _plain(figure) for figure in figures)
+            rows.append(AnswerRow(tuple(_label(key, query) for key in keys), shown, few))
+        return rows, all_rows
+
+    def _others(self, query: Query) -> list[AnswerRow]:
+        whole = query.asking(limit=MOST_COMPARED, offset=0, order_by=())
+        rows, _ = self._rows(whole, Fold(self._least, others=True), hide=False)
+        return [row for row in rows if any(row.figures)]
+
+    def _compare(self, rows: Sequence[AnswerRow], query: Query, before: Query, hide: bool) -> list[AnswerRow]:
+        """Each row with the figures of the row of the same keys; hours, days ... go by their number in the period."""
+        if self._withheld(before):
+            return list(rows)
+        asked = before.only(_among(rows, query)).asking(limit=MOST_COMPARED, offset=0, order_by=())
+        figures = {row.keys: None if row.few else row.figures for row in self._rows(asked, None, hide)[0]}
+        nothing: tuple[Figure, ...] = tuple(0 if metric.unit == "count" else None for metric in query.figures)
+        earlier = _earlier_labels(query, before)
+        return [
+            replace(row, compared=figures.get(tuple(earlier.get(key, key) for key in row.keys), nothing))
+            for row in rows
+        ]
+
+
+def _left_out(found: Filter) -> list[Filter]:
+    """For each condition that has to hold, those who fulfil all others but not this one: by event, and by visit.
+
+    What is said of time is no quality of a visitor, and narrows the period only.
+    """
+    parts = found.parts if isinstance(found, Join) and found.operator == "and" else (found,)
+    left: list[Filter] = []
+    for number, part in enumerate(parts):
+        scopes = {get_dimension(condition.dimension).scope for condition in conditions_of(part)}
+        if "time" in scopes:
+            continue
+        rest = [other for place, other in enumerate(parts) if place != number]
+        ways = ("not", "has_not_done") if scopes & {"event", "goal"} else ("not",)
+        left += [Join("and", (*rest, Join(way, (part,)))) for way in ways]
+    return left
+
+
+def _among(rows: Sequence[AnswerRow], query: Query) -> Filter | None:
+    """Only what the rows are of: a question about another period need not find more."""
+    conditions = [
+        Condition("is", key.name, tuple({row.keys[place]: None for row in rows}))
+        for place, key in enumerate(query.keys)
+        if key.scope != "time"
+    ]
+    return join_filters(*conditions) if rows else None
+
+
+def _earlier_labels(query: Query, before: Query) -> dict[str, str]:
+    """For each hour, day, week or month of the period the one of the same number in the period before."""
+    found: dict[str, str] = {}
+    for key in query.keys:
+        if key.scope == "time":
+            pairs = zip(find_buckets(query, key.name), find_buckets(before, key.name), strict=False)
+            found |= {_label(now.key, query): _label(then.key, query) for now, then in pairs}
+    return found
+
+
+def _label(key: Any, query: Query) -> str:
+    return label_bucket(key, query.timezone) if isinstance(key, date) else str(key)
+
+
+def _plain(figure: Any) -> Figure:
+    return int(figure) if isinstance(figure, Decimal) else figure
+
+
+def _ask(store: Store, question: Question) -> list[tuple[Any, ...]]:
+    return store.fetch(question.sql, question.values)

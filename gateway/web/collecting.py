@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from gateway.analytics.visit import NAME as VISIT
 from gateway.analytics.visit import Visit, continue_visit, read_visit
@@ -13,13 +13,14 @@ from gateway.event import ENGAGEMENT, DropReason, Event, Hit
 from gateway.flows.collect import collect
 from gateway.flows.view import visit_cookie
 from gateway.web.body import media_type, read_body
-from gateway.web.reply import acknowledge, reply
+from gateway.web.reply import reply
 from gateway.web.report_body import Report, decode_report
 from gateway.web.request import VisitorRequest
 from gateway.web.response import Desk
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+Stored = asyncio.Future[JournalFull | None]
 
 
 class Collecting:
@@ -45,11 +46,16 @@ class Collecting:
         report = decode_report(body)
         name = self._desk.cookie_name(VISIT, request, site)
         visit = self._visit(report, read_visit(request.cookie(name), self._parts.signers.visit), site, now)
-        if await self._record(_hit(report, request, site, now), decision, visit, site) and visit is not None:
+        header = (b"x-gateway-dropped", b"1")
+        stored = self._record(_hit(report, request, site, now), decision, visit, site)
+        if stored is not None and visit is not None:
+            if (fault := await stored) is not None:
+                _refuse(fault)
             cookie = visit_cookie(visit, name, site, self._parts, secure=request.secure)
-            await acknowledge(send, (b"set-cookie", cookie.encode("latin-1")))
-        else:
-            await acknowledge(send, (b"x-gateway-dropped", b"1"))
+            header = (b"set-cookie", cookie.encode("latin-1"))
+        # A bare 202: nothing in it could be cached, sniffed or framed.
+        await send({"type": "http.response.start", "status": 202, "headers": [(b"content-length", b"0"), header]})
+        await send({"type": "http.response.body"})
 
     def _visit(self, report: Report, before: Visit | None, site: Site, now: float) -> Visit | None:
         """Views and events open or continue a visit; engagement only ever continues one."""
@@ -60,18 +66,18 @@ class Collecting:
             return None
         return visit
 
-    async def _record(self, hit: Hit, decision: Decision, visit: Visit | None, site: Site) -> bool:
-        """Wait until the event is on disk; False when it was dropped. Raises BadRequest 503 when it cannot be."""
-        stored: asyncio.Future[JournalFull | None] = asyncio.get_running_loop().create_future()
+    def _record(self, hit: Hit, decision: Decision, visit: Visit | None, site: Site) -> Stored | None:
+        """Hand the event over; what comes once it is on disk, or could not be written. None when it was dropped."""
+        stored: Stored = asyncio.get_running_loop().create_future()
         try:
-            if not isinstance(collect(hit, decision, visit, site, self._parts, stored.set_result), Event):
-                return False
-            fault = await stored
+            event = collect(hit, decision, visit, site, self._parts, stored.set_result)
         except JournalFull as error:
-            fault = error
-        if fault is not None:
-            raise BadRequest(503, "journal_full", "events cannot be stored at the moment") from fault
-        return True
+            _refuse(error)
+        return stored if isinstance(event, Event) else None
+
+
+def _refuse(fault: JournalFull) -> NoReturn:
+    raise BadRequest(503, "journal_full", "events cannot be stored at the moment") from fault
 
 
 def _hit(report: Report, request: VisitorRequest, site: Site, now: float) -> Hit:

@@ -24,12 +24,6 @@ PAGE = [
 ]
 
 
-async def acknowledge(send: Send, header: tuple[bytes, bytes]) -> None:
-    """Send a bare 202 with one header of its own: nothing in it could be cached, sniffed or framed."""
-    await send({"type": "http.response.start", "status": 202, "headers": [(b"content-length", b"0"), header]})
-    await send({"type": "http.response.body"})
-
-
 async def reply(
     send: Send,
     status: int,

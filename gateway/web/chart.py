@@ -61,7 +61,8 @@ class ChartView:
 
 def build_chart(report: Report, question: Question, labels: Labels, now: float) -> ChartView:
     """The chart of the chosen metric at `now` (epoch seconds); hours and days to come are left empty."""
-    points, hourly = report.series, report.period.interval == "hour"
+    points, interval = report.series, report.period.interval
+    hourly, daily = interval == "hour", interval == "day"
     local = datetime.fromtimestamp(now, ZoneInfo(report.period.timezone)).strftime("%Y-%m-%dT%H:%M")
     values: list[int] = [getattr(point, question.chart) for point in points]
     started, unfinished = count_started(points, local), find_unfinished(points, local)
@@ -79,10 +80,10 @@ def build_chart(report: Report, question: Question, labels: Labels, now: float) 
         "short": short,
         "long": long,
         "language": LOCALES[labels.language].replace("_", "-"),
-        "links": [] if hourly or question.days == 1 else [question.on_day(point.at) for point in points],
+        "links": [question.on_day(point.at) for point in points] if daily and question.days > 1 else [],
     }
     return ChartView(
-        title=texts["title"].format(metric=metric, interval=texts[report.period.interval]),
+        title=texts["title"].format(metric=metric, interval=texts[interval]),
         summary=_summary(metric, values[:started], long, hourly, labels, report),
         heads=[get_metric(name).label[labels.language] for name in CHARTED],
         table=[_table_row(name, point, labels) for name, point in zip(long, points, strict=True)],

@@ -82,3 +82,14 @@ def test_over_several_days_only_midnights_are_labelled() -> None:
     view = build_chart(build_example(query), build_question(query, {"interval": "hour"}), EN, NOW)
     assert [word for word in msgspec.json.decode(view.data)["short"] if word][:2] == ["20 Oct", "21 Oct"]
     assert len(view.geometry.labels) == 7
+
+
+@pytest.mark.parametrize(("interval", "words"), [("week", "week by week"), ("month", "month by month")])
+@pytest.mark.parametrize("labels", [EN, Labels("nl")], ids=lambda labels: labels.language)
+def test_weeks_and_months_have_a_title_and_lead_to_no_single_day(labels: Labels, interval: str, words: str) -> None:
+    """A question by week or month is drawn in each language; a bar of many days is no link to one of them."""
+    query = ask(period="30d", interval=interval)
+    view = build_chart(build_example(query), build_question(query, {"interval": interval}), labels, NOW)
+    said = {"en": words, "nl": {"week": "week voor week", "month": "maand voor maand"}[interval]}[labels.language]
+    assert view.title.endswith(said)
+    assert msgspec.json.decode(view.data)["links"] == []

@@ -18,6 +18,10 @@ MAX_HOURLY_DAYS = 31
 MAX_ROWS = 1000
 MAX_OFFSET = 1_000_000
 MAX_DIMENSIONS = 4
+# Characters of a field in an address. Filters take what an address can carry: a server reads 64 KB of it, escaped.
+MAX_TEXT = 200
+MAX_TEXTS = {"filters": 16_000, "where": 16_000, "metrics": 2_000, "dimensions": 2_000, "order_by": 2_000}
+FIELDS = ("site", "period", "from", "to", "timezone", "interval", "limit", "offset", "compare", *MAX_TEXTS)
 
 
 class Order(NamedTuple):
@@ -89,9 +93,11 @@ def parse_query(fields: Mapping[str, str], sites: Mapping[str, str], now: dateti
 
     `site`, `period` or `from`/`to`, `timezone`, `interval`, `limit`, `offset`, `compare`; `metrics`, `dimensions` and
     `order_by` (`page_views:asc`) with commas between; `filters` as JSON, `where` as words, one filter a line.
-    `sites` maps site ids to time zones; `now` is aware. Raises QueryError with every fault.
+    `sites` maps site ids to time zones; `now` is aware. Raises QueryError with every fault. A text that is too long is one:
+    what is left of it after a cut may be another question.
     """
     faults: list[str] = []
+    fields = _measure(fields, faults)
     site = fields.get("site") or next(iter(sites), "")
     if site not in sites:
         faults.append(f"site {site!r} is not configured; known: {', '.join(sites)}")
@@ -185,6 +191,15 @@ def parse_comparison(text: str | None, faults: list[str]) -> str:
         faults.append(f"compare {text!r} is unknown; wanted {' or '.join(COMPARISONS)}")
         return ""
     return text or ""
+
+
+def _measure(fields: Mapping[str, str], faults: list[str]) -> dict[str, str]:
+    """The fields of a question, without those that are too long."""
+    there = {key: fields[key] for key in FIELDS if fields.get(key)}
+    limits = {key: MAX_TEXTS.get(key, MAX_TEXT) for key in there}
+    long = {key for key, text in there.items() if len(text) > limits[key]}
+    faults += [f"{key} is {len(there[key])} characters long; at most {limits[key]}" for key in there if key in long]
+    return {key: text for key, text in there.items() if key not in long}
 
 
 def _names(fields: Mapping[str, str], key: str) -> list[str]:

@@ -22,7 +22,6 @@ CSV_TYPE = "text/csv; charset=utf-8; header=present"
 CSV_HEADER = ("section", "name", "detail", "measure", "value")
 # A spreadsheet takes what begins with one of these for a formula.
 FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
-MAX_VALUE = 200
 CsvLine = tuple[str, str, str, str, object]
 Found = TypeVar("Found")
 
@@ -44,7 +43,7 @@ class ReportApi:
     def parse(self, fields: Mapping[str, str]) -> Query:
         """The question in `fields`; raises QueryError."""
         now = datetime.fromtimestamp(self._clock(), UTC)
-        return parse_query({key: value[:MAX_VALUE] for key, value in fields.items()}, self.sites, now)
+        return parse_query(fields, self.sites, now)
 
     async def ask(self, query: Query) -> Report:
         """The report, made in a thread of its own. Raises StoreError."""

@@ -116,6 +116,22 @@ def test_hostile_values_are_faults_and_nothing_else(api: tuple[TestClient, str],
         assert client.get(f"{prefix}/report", params={field: value}).status_code == 400
 
 
+def test_what_a_question_may_hold_is_asked_whole(api: tuple[TestClient, str]) -> None:
+    """A long filter is answered as it stands; one too long is a fault with its name and limit, never cut to another one."""
+    client, prefix = api
+    value = "/" + "a" * 999
+    for fields in ({"filters": f'[["is", "page", ["{value}"]]]'}, {"where": f"page is {value}\nsource is Google"}):
+        assert client.get(f"{prefix}/report", params=fields).status_code == 200
+    long = {"where": f"page is {'a|' * 8_000}a", "limit": "1" * 201, "metrics": "," * 2_001}
+    answer = client.get(f"{prefix}/report", params=long)
+    assert answer.status_code == 400
+    assert sorted(answer.json()["errors"]) == [
+        "limit is 201 characters long; at most 200",
+        "metrics is 2001 characters long; at most 2000",
+        "where is 16009 characters long; at most 16000",
+    ]
+
+
 def test_a_store_that_is_down_is_said_so(tmp_path: Path) -> None:
     """503 with the reason, on both faces."""
     parts = build_parts(tmp_path, report=broken)

@@ -15,7 +15,6 @@ from gateway.analytics.dimensions import DIMENSIONS, find_dimension
 
 OPERATORS = ("is", "is_not", "contains", "contains_not", "matches", "matches_not")
 JOINS = ("and", "or", "not", "has_done", "has_not_done")
-SEGMENT = "segment"
 TIMES = tuple(dimension.name for dimension in DIMENSIONS if dimension.scope == "time")
 MAX_VALUES = 200
 MAX_VALUE = 1000
@@ -157,12 +156,10 @@ class _Parser:
         return Condition(operator, dimension, texts, sensitive) if len(self._faults) == before else None
 
     def _dimension(self, name: object) -> str:
-        if name == SEGMENT:
-            return SEGMENT
         dimension = find_dimension(name) if isinstance(name, str) else None
         if dimension is None:
             names = ", ".join(one.name for one in DIMENSIONS)
-            self._faults.append(f"filter on {_shown(name)}: no such dimension; known: {names}, prop:<name>, {SEGMENT}")
+            self._faults.append(f"filter on {_shown(name)}: no such dimension; known: {names}, prop:<name>")
             return ""
         return dimension.name
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,6 +103,13 @@ def test_fault_is_named(fields: dict[str, str], word: str) -> None:
     """A value that cannot be meant is told as one sentence that holds what is wrong."""
     told = faults(fields)
     assert any(word in fault for fault in told)
+
+
+@pytest.mark.parametrize("name", ["segment", "nothing", "time:minute", 7, None])
+def test_a_filter_on_what_is_no_dimension_is_refused(name: object) -> None:
+    """A dimension that there is not is named, with those that there are; nothing unknown reaches the store."""
+    (fault,) = faults({"filters": msgspec.json.encode([["is", name, ["x"]]]).decode()})
+    assert "no such dimension; known: page, " in fault
 
 
 def test_all_faults_at_once() -> None:

@@ -30,6 +30,7 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="gatew
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As in destinations.toml.")]
 Which = Annotated[str, typer.Option("--reason", help="Only those that are dead for this reason.")]
 
+FIGURES = ("received", "delivered", "dead", "cancelled", "expired", "queued", "on the wire", "oldest", "last error")
 SENT = {
     "delivered": "sent: the receiver accepted it",
     "queued": "not sent yet: it waits",
@@ -48,10 +49,12 @@ def show(config: ConfigOption = None) -> None:
     engine = open_database(loaded.database_url)
     with reading(engine) as connection:
         paused = {d.name for d in loaded.destinations if get_standing(connection, d.name).paused}
-    columns = ("received", "delivered", "dead", "cancelled", "expired", "queued", "on the wire")
-    table = Table("destination", "state", *columns, "oldest", "last error")
-    for figures in queue_figures(engine, loaded.destinations):
-        table.add_row(figures.destination, "paused" if figures.destination in paused else "on", *_cells(figures))
+    found = queue_figures(engine, loaded.destinations)
+    # A destination a column: eleven figures side by side fit no terminal.
+    table = Table("", *(figures.destination for figures in found))
+    table.add_row("state", *("paused" if figures.destination in paused else "on" for figures in found))
+    for name, *cells in zip(FIGURES, *map(_cells, found), strict=True):
+        table.add_row(name, *cells)
     out.print(table)
     for letters in count_dead(engine):
         again = f"{letters.again} can be sent again" if letters.again else "none can be sent again"

@@ -64,7 +64,7 @@ def test_what_is_not_known_is_a_dash() -> None:
 
 def test_breakdowns_have_a_column_for_each_measure() -> None:
     """Rows keep their order; a time that is not known is a dash; a missing value has a word."""
-    assert part("Pages").header == ("Name", "Daily visitors", "Visits", "Page views", "Time")
+    assert part("Pages").header == ("Name", "Daily visitors", "Visits", "Page views", "Time on page")
     assert part("Pages").rows == [("/", "9", "10", "12", "21.4 s"), ("/contact", "3", "3", "3", "–")]
     assert part("Sources").rows == [("(none)", "2", "2", "4", "0.0 s")]
 

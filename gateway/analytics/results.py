@@ -19,34 +19,40 @@ class Period(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """The figures of a period. Rates are 0 to 1 and None without visits; durations are seconds."""
+    """The figures of a period. Rates are 0 to 1 and None without visits; durations are seconds; counts are None only where
+    they are withheld."""
 
-    daily_visitors: int = 0
-    visits: int = 0
-    page_views: int = 0
-    events: int = 0
+    daily_visitors: int | None = 0
+    visits: int | None = 0
+    page_views: int | None = 0
+    events: int | None = 0
     views_per_visit: float | None = None
     bounce_rate: float | None = None
     visit_duration: float | None = None
     median_visit_duration: float | None = None
 
 
+HIDDEN = Totals(None, None, None, None)
+
+
 class Point(msgspec.Struct, frozen=True):
-    """One bar of the chart; `at` is the local start, `2026-11-23` or `2026-11-23T14:00`.
+    """One bar of the chart; `at` is the local start, `2026-11-23` or `2026-11-23T14:00`. Counts that are about too few
+    people are None.
 
     Where summer time ends, the hour that is lived twice is two points with the same `at`.
     """
 
     at: str
-    daily_visitors: int
-    visits: int
-    page_views: int
+    daily_visitors: int | None
+    visits: int | None
+    page_views: int | None
 
 
 class Row(msgspec.Struct, frozen=True):
     """One line of a breakdown; an empty `name` is what has no value.
 
-    `seconds` is the mean engaged time: of a page or topic for each view, of the others for each visit.
+    `seconds` is the mean engaged time: of a page or topic for each view, of the others for each visit. `before` are the
+    visitors of the period compared with, None where there is none or they are withheld.
     """
 
     name: str
@@ -54,6 +60,15 @@ class Row(msgspec.Struct, frozen=True):
     visits: int
     page_views: int
     seconds: float | None = None
+    before: int | None = None
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """The period that this one is compared with, and its figures: None where they are about too few people."""
+
+    first: str
+    last: str
+    totals: Totals | None
 
 
 class ConsentFigures(msgspec.Struct, frozen=True):
@@ -96,7 +111,11 @@ class QueueState(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """All figures of one site and period. `breakdowns` maps page, topic, source, country, browser, os, device."""
+    """All figures of one site and period. `breakdowns` maps page, topic, source, country, browser, os, device.
+
+    `others` has what a breakdown's rows of too few visitors have in common. `withheld` says why there are no figures: `few`
+    visitors fit the filter, or too few do not (`few_others`).
+    """
 
     site: str
     period: Period
@@ -107,6 +126,9 @@ class Report(msgspec.Struct, frozen=True):
     dropped: list[CountRow]
     held: list[CountRow]
     destinations: list[QueueState]
+    others: dict[str, Row] = {}
+    withheld: str = ""
+    compared: Compared | None = None
 
 
 class Lines(NamedTuple):
@@ -124,6 +146,8 @@ CHOICES = ("shown", "accepted", "partly", "refused", "withdrawn", "elsewhere")
 WORDS: dict[str, Words] = {
     "figure": {"en": "Figure", "nl": "Cijfer"},
     "value": {"en": "Value", "nl": "Waarde"},
+    "withheld": {"en": "withheld", "nl": "niet getoond"},
+    "others": {"en": "(too few visitors each)", "nl": "(te weinig bezoekers per stuk)"},
     "name": {"en": "Name", "nl": "Naam"},
     "kind": {"en": "Kind", "nl": "Soort"},
     "detail": {"en": "Detail", "nl": "Bijzonderheid"},
@@ -162,7 +186,7 @@ def report_lines(report: Report, language: str = "en") -> list[Lines]:
     parts = [
         _total_lines(report, language),
         _series_lines(report, language),
-        *(_breakdown_lines(name, rows, language) for name, rows in report.breakdowns.items()),
+        *(_breakdown_lines(name, rows, report.others.get(name), language) for name, rows in report.breakdowns.items()),
         _consent_lines(report.consent, language),
         _count_lines("dropped", report.dropped, language),
         _count_lines("held", report.held, language),
@@ -175,7 +199,8 @@ def _total_lines(report: Report, language: str) -> Lines:
     period = report.period
     title = f"{report.site}: {period.first} – {period.last} ({period.timezone})"
     metrics = [get_metric(name) for name in TOTAL_NAMES]
-    rows = [(m.label[language], _figure(m, getattr(report.totals, m.name))) for m in metrics]
+    hidden = WORDS["withheld"][language] if report.withheld else ""
+    rows = [(m.label[language], hidden or _figure(m, getattr(report.totals, m.name))) for m in metrics]
     return Lines(title, _words(language, "figure", "value"), rows)
 
 
@@ -183,23 +208,30 @@ def _series_lines(report: Report, language: str) -> Lines:
     metrics = [get_metric(name) for name in ("daily_visitors", "visits", "page_views")]
     header = (*_words(language, report.period.interval), *(metric.label[language] for metric in metrics))
     rows = [
-        (point.at.replace("T", " "), *(_figure(metric, getattr(point, metric.name)) for metric in metrics))
+        (point.at.replace("T", " "), *(_count(getattr(point, metric.name), language) for metric in metrics))
         for point in report.series
     ]
     return Lines(WORDS["series"][language], header, rows)
 
 
-def _breakdown_lines(name: str, rows: Sequence[Row], language: str) -> Lines:
+def _count(count: int | None, language: str) -> str:
+    return WORDS["withheld"][language] if count is None else str(count)
+
+
+def _breakdown_lines(name: str, rows: Sequence[Row], others: Row | None, language: str) -> Lines:
     dimension = get_dimension(name)
-    metrics = [get_metric(name) for name in ("daily_visitors", "visits", "page_views", "time_on_page")]
+    time = "time_on_page" if dimension.scope == "event" else "visit_duration"
+    metrics = [get_metric(name) for name in ("daily_visitors", "visits", "page_views", time)]
     header = (*_words(language, "name"), *(metric.label[language] for metric in metrics))
+    named = [(row.name or dimension.empty[language], row) for row in rows]
+    named += [(WORDS["others"][language], others)] if others else []
     cells = [
         (
-            row.name or dimension.empty[language],
+            title,
             *(str(count) for count in (row.visitors, row.visits, row.page_views)),
             _figure(metrics[-1], row.seconds),
         )
-        for row in rows
+        for title, row in named
     ]
     return Lines(dimension.label[language], header, cells)
 

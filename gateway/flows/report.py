@@ -7,17 +7,19 @@ is there at that moment; while entries are being drained, figures of one report 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Engine, select
 
-from gateway.analytics.answers import AnswerRow
+from gateway.analytics.answers import Answer, AnswerRow, Figure
 from gateway.analytics.dimensions import get_dimension
 from gateway.analytics.local_time import find_buckets, label_bucket
 from gateway.analytics.metrics import BREAKDOWNS, SERIES, TOTALS
 from gateway.analytics.query import Query
 from gateway.analytics.results import (
+    HIDDEN,
+    Compared,
     ConsentFigures,
     CountRow,
     Period,
@@ -74,48 +76,73 @@ _choice = msgspec.json.Decoder(ChoiceMade)
 
 def report(query: Query, parts: ReportParts) -> Report:
     """All figures of one site and period. Raises StoreError, or what the database raises."""
-    store = parts.store
+    store, found = (
+        parts.store,
+        answer(query.asking(metrics=TOTALS, dimensions=(), order_by=()), parts.store, parts.analytics),
+    )
+    broken = {} if found.withheld else {one: find_breakdown(query, one, parts) for one in BREAKDOWNS}
     return Report(
         site=query.site,
         period=Period(query.first.isoformat(), query.last.isoformat(), query.timezone, query.interval),
-        totals=find_totals(query, parts),
+        totals=HIDDEN if found.withheld else _totals(found.rows[0].figures if found.rows else ()),
         series=find_series(query, parts),
-        breakdowns={dimension: find_breakdown(query, dimension, parts) for dimension in BREAKDOWNS},
+        breakdowns={one: broken[one].rows if broken else [] for one in BREAKDOWNS},
         consent=find_consent(query, parts),
         dropped=find_counts(query, DROPPED, store),
         held=find_counts(query, HELD, store),
         destinations=find_queues(parts),
+        others={one: part.others for one, part in broken.items() if part.others},
+        withheld=found.withheld,
+        compared=_compared(query, found),
     )
 
 
-def find_totals(query: Query, parts: ReportParts) -> Totals:
-    """The figures of the whole period."""
-    found = _answer(query.asking(metrics=TOTALS, dimensions=()), parts)
-    return (
-        msgspec.convert(dict(zip(TOTALS, found[0].figures, strict=True)), Totals, strict=False) if found else Totals()
-    )
+def _totals(figures: Sequence[Figure]) -> Totals:
+    return msgspec.convert(dict(zip(TOTALS, figures, strict=True)), Totals, strict=False) if figures else Totals()
+
+
+def _compared(query: Query, found: Answer) -> Compared | None:
+    """The period before and its figures; where this one's are withheld, there is nothing to compare."""
+    before = query.compared
+    if before is None or found.withheld:
+        return None
+    figures = found.rows[0].compared if found.rows else None
+    return Compared(before.first.isoformat(), before.last.isoformat(), None if figures is None else _totals(figures))
 
 
 def find_series(query: Query, parts: ReportParts) -> list[Point]:
     """A point for each day or hour of the period, those without anything included."""
-    asked = query.asking(metrics=SERIES, dimensions=(query.interval,), limit=MAX_POINTS, offset=0, order_by=())
-    figures = {row.keys[0]: row.figures for row in _answer(asked, parts)}
+    whole = query.asking(limit=MAX_POINTS, offset=0, order_by=(), compare="")
+    found = answer(whole.asking(metrics=SERIES, dimensions=(query.interval,)), parts.store, parts.analytics)
+    hidden, nothing = (None,) * len(SERIES), (0,) * len(SERIES)
+    figures = {row.keys[0]: hidden if row.few else row.figures for row in found.rows}
     points = []
     for bucket in find_buckets(query, query.interval):
-        values = figures.get(label_bucket(bucket.key, query.timezone), (0,) * len(SERIES))
-        points.append(Point(bucket.label, *(int(value or 0) for value in values)))
+        values = figures.get(label_bucket(bucket.key, query.timezone), hidden if found.withheld else nothing)
+        points.append(Point(bucket.label, *(None if value is None else int(value) for value in values)))
     return points
 
 
-def find_breakdown(query: Query, dimension: str, parts: ReportParts) -> list[Row]:
+class Breakdown(NamedTuple):
+    """The rows of a dimension, and what those of too few visitors have in common."""
+
+    rows: list[Row]
+    others: Row | None
+
+
+def find_breakdown(query: Query, dimension: str, parts: ReportParts) -> Breakdown:
     """The rows of a dimension, those with most visitors first."""
     time = "time_on_page" if get_dimension(dimension).scope == "event" else "visit_duration"
     asked = query.asking(metrics=(*ROW, time), dimensions=(dimension,), order_by=())
-    rows = []
-    for row in _answer(asked, parts):
-        visitors, visits, views, seconds = row.figures
-        rows.append(Row(row.keys[0], int(visitors or 0), int(visits or 0), int(views or 0), seconds))
-    return rows
+    found = answer(asked, parts.store, parts.analytics)
+    rows, others = ([_row(row) for row in part] for part in (found.rows, found.others))
+    return Breakdown(rows, others[0] if others else None)
+
+
+def _row(row: AnswerRow) -> Row:
+    visitors, visits, views, seconds = row.figures
+    before = None if row.compared is None else int(row.compared[0] or 0)
+    return Row(row.keys[0], int(visitors or 0), int(visits or 0), int(views or 0), seconds, before)
 
 
 def find_consent(query: Query, parts: ReportParts) -> ConsentFigures:
@@ -164,7 +191,3 @@ def find_queues(parts: ReportParts) -> list[QueueState]:
     """How each destination's deliveries stand now, whatever the period."""
     figures = queue_figures(parts.engine, parts.destinations)
     return [msgspec.convert(one, QueueState, from_attributes=True) for one in figures]
-
-
-def _answer(query: Query, parts: ReportParts) -> list[AnswerRow]:
-    return answer(query, parts.store, parts.analytics).rows

@@ -64,16 +64,18 @@ def build_chart(report: Report, question: Question, labels: Labels, now: float) 
     points, interval = report.series, report.period.interval
     hourly, daily = interval == "hour", interval == "day"
     local = datetime.fromtimestamp(now, ZoneInfo(report.period.timezone)).strftime("%Y-%m-%dT%H:%M")
-    values: list[int] = [getattr(point, question.chart) for point in points]
+    counts: list[int | None] = [getattr(point, question.chart) for point in points]
+    values, hidden = [count or 0 for count in counts], labels.texts["compared"]["withheld"]
     started, unfinished = count_started(points, local), find_unfinished(points, local)
     short = [_short_label(point, hourly, question.days, labels) for point in points]
     long = [_long_label(point, hourly, labels) for point in points]
-    titles = [f"{name}: {labels.number(value)}" for name, value in zip(long, values, strict=True)]
+    shown = [hidden if count is None else labels.number(count) for count in counts]
+    titles = [f"{name}: {value}" for name, value in zip(long, shown, strict=True)]
     top = choose_top(max(values, default=0))
     lines = [labels.number(top * index // LINES) for index in range(LINES + 1)]
     texts, metric = labels.texts["chart"], get_metric(question.chart).label[labels.language]
     data = {
-        "values": [value if index < started else None for index, value in enumerate(values)],
+        "values": [count if index < started else None for index, count in enumerate(counts)],
         "unfinished": unfinished,
         "unfinishedWord": texts["unfinished"],
         "top": top,
@@ -84,7 +86,7 @@ def build_chart(report: Report, question: Question, labels: Labels, now: float) 
     }
     return ChartView(
         title=texts["title"].format(metric=metric, interval=texts[interval]),
-        summary=_summary(metric, values[:started], long, hourly, labels, report),
+        summary=_summary(metric, counts[:started], long, hourly, labels, report),
         heads=[get_metric(name).label[labels.language] for name in CHARTED],
         table=[_table_row(name, point, labels) for name, point in zip(long, points, strict=True)],
         geometry=build_geometry(values, titles, short, lines, unfinished),
@@ -162,9 +164,14 @@ def _long_label(point: Point, hourly: bool, labels: Labels) -> str:
     return labels.day(point.at, long=True) + (f", {point.at[11:]}" if hourly else "")
 
 
-def _summary(metric: str, values: list[int], names: list[str], hourly: bool, labels: Labels, report: Report) -> str:
+def _summary(
+    metric: str, counts: list[int | None], names: list[str], hourly: bool, labels: Labels, report: Report
+) -> str:
     """The chart in one sentence. The emptiest hour is always some hour of the night, and is not named."""
     texts, period = labels.texts["chart"], labels.days(report.period.first, report.period.last)
+    values = [count for count in counts if count is not None]
+    if len(values) < len(counts):
+        return str(texts["summary_withheld"].format(metric=metric, period=period))
     if not any(values):
         return str(texts["summary_empty"].format(metric=metric, period=period))
     most, least = values.index(max(values)), values.index(min(values))
@@ -182,5 +189,6 @@ def _summary(metric: str, values: list[int], names: list[str], hourly: bool, lab
 
 
 def _table_row(name: str, point: Point, labels: Labels) -> tuple[str, str, str, str, str]:
-    counts = [labels.number(getattr(point, metric)) for metric in CHARTED]
+    found, hidden = [getattr(point, metric) for metric in CHARTED], labels.texts["compared"]["withheld"]
+    counts = [hidden if count is None else labels.number(count) for count in found]
     return point.at, name, counts[0], counts[1], counts[2]

@@ -52,6 +52,14 @@ class Labels:
             return "<" + format_percent(0.01, format="#,##0%", locale=self.locale)
         return format_percent(share, format=f"#,##0{places}%", locale=self.locale)
 
+    def change(self, value: float | None, before: float | None) -> str:
+        """12 after 10 -> "+20%"; after nothing a word for new; None -> a dash."""
+        if value is None or before is None:
+            return MISSING
+        if not before:
+            return str(self.texts["compared"]["new"]) if value else self.percent(0)
+        return format_percent(value / before - 1, format="+#,##0%;-#,##0%", locale=self.locale)
+
     def seconds(self, value: float | None) -> str:
         """134 -> "2 m 14 s"; None -> a dash."""
         if value is None:

@@ -19,7 +19,7 @@ QUEUE_STATES = ("delivered", "queued", "started", "dead", "cancelled", "expired"
 
 @dataclass(frozen=True)
 class Tile:
-    """One key figure; `url` leads to its chart, if it has one."""
+    """One key figure; `url` leads to its chart, if it has one; `change` is since the period compared with."""
 
     label: str
     value: str
@@ -27,11 +27,13 @@ class Tile:
     help: str
     url: str
     current: bool
+    change: str = ""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One row of a card: `width` of its bar in percent of the card's longest, `share` of the whole period."""
+    """One row of a card: `width` of its bar in percent of the card's longest, `share` of the whole period, or the change
+    since the period compared with."""
 
     name: str
     visitors: str
@@ -95,6 +97,8 @@ def build_overview(
         "segments": build_segments(report.consent, labels),
         "choices": report.consent.accepted + report.consent.partly + report.consent.refused,
         "cards": [build_card(key, rows, report, question, labels) for key, rows in report.breakdowns.items()],
+        "withheld": labels.texts["compared"]["why"][report.withheld] if report.withheld else "",
+        "compared": build_compared(report, labels),
         "dropped": build_dropped(report, labels),
         "held": build_held(report, labels),
         "queues": [build_queue(queue, labels, report.period.timezone, stopped) for queue in report.destinations],
@@ -104,14 +108,14 @@ def build_overview(
 
 def find_emptiness(report: Report) -> str:
     """Why there is nothing to see: "none" came in, people were "asked" only, or "" when there is something."""
-    if report.totals.page_views or report.totals.events:
+    if report.withheld or report.totals.page_views or report.totals.events:
         return ""
     return "asked" if report.consent.shown else "none"
 
 
 def build_tiles(report: Report, question: Question, labels: Labels, minutes: int) -> list[Tile]:
     """The six key figures in their order."""
-    totals, hints = report.totals, labels.texts["hints"]
+    totals, hints, hidden = report.totals, labels.texts["hints"], labels.texts["compared"]["withheld"]
     median = labels.seconds(totals.median_visit_duration)
     duration_hint = hints["visit_duration"].format(median=median)
     if totals.median_visit_duration is None:
@@ -127,7 +131,8 @@ def build_tiles(report: Report, question: Question, labels: Labels, minutes: int
     return [
         Tile(
             label=get_metric(key).label[labels.language],
-            value=value,
+            value=hidden if report.withheld else value,
+            change=_change(key, report, labels),
             hint=duration_hint if key == "visit_duration" else hints[key].format(minutes=minutes),
             help=get_metric(key).help[labels.language],
             url=question.url(chart=key) if key in CHARTED else "",
@@ -135,6 +140,23 @@ def build_tiles(report: Report, question: Question, labels: Labels, minutes: int
         )
         for key, value in values.items()
     ]
+
+
+def build_compared(report: Report, labels: Labels) -> str:
+    """The days that this period is compared with, as a sentence; empty where it is not compared."""
+    if report.compared is None:
+        return ""
+    days = labels.days(report.compared.first, report.compared.last)
+    return str(labels.texts["compared"]["with"].format(period=days))
+
+
+def _change(key: str, report: Report, labels: Labels) -> str:
+    """How a key figure has changed since the period compared with."""
+    if report.compared is None:
+        return ""
+    if report.compared.totals is None:
+        return str(labels.texts["compared"]["withheld"])
+    return labels.change(getattr(report.totals, key), getattr(report.compared.totals, key))
 
 
 def build_segments(consent: ConsentFigures, labels: Labels) -> list[Segment]:
@@ -151,18 +173,21 @@ def build_segments(consent: ConsentFigures, labels: Labels) -> list[Segment]:
 
 def build_card(key: str, rows: Sequence[Row], report: Report, question: Question, labels: Labels) -> Card:
     """One breakdown as a card."""
-    whole, limit = report.totals.daily_visitors, question.query.limit
-    longest = max((row.visitors for row in rows), default=0) or 1
+    limit = question.query.limit
+    few = report.others.get(key)
+    named = [(name_row(key, row.name, labels), row) for row in rows]
+    named += [(str(labels.texts["compared"]["others"]), few)] if few else []
+    longest = max((row.visitors for _, row in named), default=0) or 1
     lines = [
         Line(
-            name=name_row(key, row.name, labels),
+            name=name,
             visitors=labels.number(row.visitors),
-            share=labels.percent(row.visitors / whole if whole else None),
+            share=_share(row, row is few, report, labels),
             views=labels.number(row.page_views),
             seconds=labels.seconds(row.seconds),
             width=f"{100 * row.visitors / longest:.2f}%",
         )
-        for row in rows
+        for name, row in named
     ]
     unfolds = len(rows) >= limit and limit < MORE_ROWS
     return Card(
@@ -173,6 +198,15 @@ def build_card(key: str, rows: Sequence[Row], report: Report, question: Question
         more=question.url(limit=str(MORE_ROWS)) if unfolds else "",
         fewer=question.url(limit="") if limit >= MORE_ROWS and len(rows) > 10 else "",
     )
+
+
+def _share(row: Row, put_together: bool, report: Report, labels: Labels) -> str:
+    """What stands beside a row's visitors; rows put together are others in each period, and have no change."""
+    if report.compared is not None:
+        hidden = "" if put_together else str(labels.texts["compared"]["withheld"])
+        return hidden if row.before is None else labels.change(row.visitors, row.before)
+    whole = report.totals.daily_visitors
+    return labels.percent(row.visitors / whole if whole else None)
 
 
 def name_row(dimension: str, name: str, labels: Labels) -> str:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from gateway.analytics.consent_results import ConsentReport, ConsentRow, PurposeRow
 from gateway.analytics.query import Query, parse_query
-from gateway.analytics.results import Report
+from gateway.analytics.results import HIDDEN, Report
 from gateway.config import Config
 from gateway.errors import QueryError, StoreError
 
@@ -22,6 +22,7 @@ CSV_TYPE = "text/csv; charset=utf-8; header=present"
 CSV_HEADER = ("section", "name", "detail", "measure", "value")
 # A spreadsheet takes what begins with one of these for a formula.
 FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
+WITHHELD = "withheld"  # about too few visitors
 CsvLine = tuple[str, str, str, str, object]
 Found = TypeVar("Found")
 
@@ -144,12 +145,17 @@ def _consent_lines(report: ConsentReport) -> Iterator[CsvLine]:
 def _csv_lines(report: Report) -> Iterator[CsvLine]:
     yield "report", "site", "", "", report.site
     yield from _measures("report", "period", "", report.period)
-    yield from _measures("totals", "", "", report.totals)
+    if report.withheld:
+        yield "report", "withheld", "", "", report.withheld
+    yield from _measures("totals", "", "", report.totals, missing=WITHHELD if report.withheld else "")
+    if report.compared:
+        yield from _measures("compared", "period", "", report.compared, "totals")
+        hidden = report.compared.totals is None
+        totals = report.compared.totals or HIDDEN
+        yield from _measures("compared", "", "", totals, missing=WITHHELD if hidden else "")
     for point in report.series:
-        yield from _measures("series", point.at, "", point, "at")
-    for dimension, rows in report.breakdowns.items():
-        for row in rows:
-            yield from _measures(dimension, row.name, "", row, "name")
+        yield from _measures("series", point.at, "", point, "at", missing=WITHHELD)
+    yield from _breakdown_lines(report)
     yield from _measures("consent", "", "", report.consent)
     for section, counts in (("dropped", report.dropped), ("held", report.held)):
         for count in counts:
@@ -158,10 +164,23 @@ def _csv_lines(report: Report) -> Iterator[CsvLine]:
         yield from _measures("destination", queue.destination, queue.kind, queue, "destination", "kind")
 
 
-def _measures(section: str, name: str, detail: str, part: msgspec.Struct, *left_out: str) -> Iterator[CsvLine]:
+def _breakdown_lines(report: Report) -> Iterator[CsvLine]:
+    for dimension, rows in report.breakdowns.items():
+        for row in rows:
+            yield from _measures(dimension, row.name, "", row, "name", "before")
+            if report.compared:
+                yield dimension, row.name, "compared", "visitors", WITHHELD if row.before is None else row.before
+        if dimension in report.others:
+            yield from _measures(dimension, "", "others", report.others[dimension], "name", "before")
+
+
+def _measures(
+    section: str, name: str, detail: str, part: msgspec.Struct, *left_out: str, missing: str = ""
+) -> Iterator[CsvLine]:
     for field in part.__struct_fields__:
         if field not in left_out:
-            yield section, name, detail, field, getattr(part, field)
+            value = getattr(part, field)
+            yield section, name, detail, field, missing if value is None else value
 
 
 def _plain_cell(value: object) -> str:

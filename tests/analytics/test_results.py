@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from gateway.analytics.results import (
+    HIDDEN,
     ConsentFigures,
     CountRow,
     Lines,
@@ -66,7 +67,19 @@ def test_breakdowns_have_a_column_for_each_measure() -> None:
     """Rows keep their order; a time that is not known is a dash; a missing value has a word."""
     assert part("Pages").header == ("Name", "Daily visitors", "Visits", "Page views", "Time on page")
     assert part("Pages").rows == [("/", "9", "10", "12", "21.4 s"), ("/contact", "3", "3", "3", "–")]
+    assert part("Sources").header[-1] == "Visit duration"
     assert part("Sources").rows == [("(none)", "2", "2", "4", "0.0 s")]
+
+
+def test_what_is_about_too_few_is_said_in_words() -> None:
+    """Withheld figures have a word, rows put together a line of their own."""
+    points = [Point("2026-11-22", None, None, None)]
+    few = msgspec.structs.replace(REPORT, others={"source": Row("", 4, 4, 4)}, series=points)
+    lines = {one.title: one.rows for one in report_lines(few)}
+    assert lines["Over time"] == [("2026-11-22", "withheld", "withheld", "withheld")]
+    assert lines["Sources"][-1] == ("(too few visitors each)", "4", "4", "4", "–")
+    hidden = msgspec.structs.replace(REPORT, withheld="few", totals=HIDDEN)
+    assert {row[1] for row in report_lines(hidden)[0].rows} == {"withheld"}
 
 
 def test_parts_without_rows_are_left_out() -> None:

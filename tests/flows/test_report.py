@@ -1,16 +1,19 @@
 """A report from real parts: the event store, the ledger and the outbox."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, insert
 
 from gateway import ledger
 from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.analytics.filters import Condition
 from gateway.analytics.query import Query
-from gateway.analytics.results import ConsentFigures, CountRow, Point, Row, Totals
+from gateway.analytics.results import HIDDEN, ConsentFigures, CountRow, Point, Report, Row, Totals
 from gateway.analytics.store import Batch
 from gateway.database import OUTBOX, open_database, transaction
 from gateway.errors import StoreError
@@ -78,6 +81,43 @@ def test_visits_reach_totals_series_and_breakdowns(store_parts: ReportParts) -> 
     assert found.breakdowns["source"] == [Row("Google", 1, 1, 2, 5.0), Row("direct", 1, 1, 1, 0.0)]
     for dimension, name in (("country", "NL"), ("browser", "Firefox"), ("os", "Linux"), ("device", "desktop")):
         assert found.breakdowns[dimension] == [Row(name, 2, 2, 3, 2.5)]
+
+
+def about_few(config: AnalyticsConfig, parts: ReportParts, **asked: Any) -> Report:
+    """The report of a day with six visitors of the Netherlands and two of Malta, and five of the Netherlands a day before."""
+    entries: list[Entry] = [view(AT + n, f"n{n}", visitor=n, country="NL") for n in range(6)]
+    entries += [view(AT + 3_600 + n, f"m{n}", visitor=10 + n, country="MT") for n in range(2)]
+    entries += [view(AT - 86_400 + n, f"b{n}", visitor=20 + n, country="NL") for n in range(5)]
+    parts.store.add(Batch("segment", 1, entries))
+    return report(DAY.asking(**asked), replace(parts, analytics=config))
+
+
+def test_what_is_about_too_few_is_no_zero(store_parts: ReportParts) -> None:
+    """Rows put together have a row of their own; a filter that fits too few has no figures, and says so."""
+    found = about_few(AnalyticsConfig(), store_parts)
+    assert (found.breakdowns["country"], found.withheld) == ([Row("NL", 6, 6, 6, 0.0)], "")
+    assert found.others["country"] == Row("", 2, 2, 2, 0.0)
+    assert [point.visits for point in found.series if point.visits] == [6, 2]
+    hidden = about_few(AnalyticsConfig(), store_parts, filters=Condition("is", "country", ("MT",)))
+    assert (hidden.withheld, hidden.totals, hidden.others) == ("few", HIDDEN, {})
+    assert {(point.daily_visitors, point.visits, point.page_views) for point in hidden.series} == {(None, None, None)}
+    assert list(hidden.breakdowns) == list(found.breakdowns) and not any(hidden.breakdowns.values())
+
+
+def test_hours_of_few_visitors_are_withheld_under_a_filter(store_parts: ReportParts) -> None:
+    """A filter that enough visitors fit is answered; its hours with too few tell no figures, those with none tell 0."""
+    found = about_few(AnalyticsConfig(), store_parts, filters=Condition("contains", "country", ("N", "M")))
+    by_hour = {point.at[-5:]: point.visits for point in found.series}
+    assert (found.totals.visits, by_hour["14:00"], by_hour["15:00"], by_hour["16:00"]) == (8, 6, None, 0)
+
+
+def test_the_period_compared_with_comes_along(store_parts: ReportParts) -> None:
+    """Its days, its totals, and the visitors of each row; without being asked for, none."""
+    assert about_few(EVERYBODY, store_parts).compared is None
+    found = about_few(EVERYBODY, store_parts, compare="previous_period")
+    assert found.compared is not None and found.compared.totals is not None
+    assert (found.compared.first, found.compared.last, found.compared.totals.visits) == ("2026-11-22", "2026-11-22", 5)
+    assert [(row.name, row.visitors, row.before) for row in found.breakdowns["country"]] == [("NL", 6, 5), ("MT", 2, 0)]
 
 
 def test_empty_site_has_a_whole_report(parts: ReportParts) -> None:

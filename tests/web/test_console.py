@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from gateway.analytics.query import Query
-from gateway.analytics.results import ConsentFigures, CountRow, Point, QueueState, Report, Row
+from gateway.analytics.results import HIDDEN, Compared, ConsentFigures, CountRow, Point, QueueState, Report, Row
 from gateway.errors import ResourceMissing, StoreError
 from gateway.event import DropReason
 from gateway.resources import config_file
@@ -319,6 +320,43 @@ def test_links_keep_the_question(operator: TestClient) -> None:
     assert "/?site=werken&period=30d&interval=hour&chart=visits" in links
     assert "/?site=werken&period=30d&limit=100&chart=visits#card-page" in links
     assert "/api/report.csv?site=werken&period=30d&chart=visits" in links
+
+
+def test_what_is_withheld_is_said_and_not_shown_as_nothing(parts: ConsoleParts) -> None:
+    """Too few visitors: a sentence why, a word for each figure, and no invitation to begin."""
+
+    def few(query: Query) -> Report:
+        report = empty_example(query)
+        points = [Point(point.at, None, None, None) for point in report.series]
+        return replace(report, totals=HIDDEN, series=points, withheld="few")
+
+    page = open_operator(parts, report=few).get("/?period=7d").text
+    assert "too few visitors fit the filter" in page
+    assert page.count('<p class="figure">withheld</p>') == 6
+    assert page.count('<td class="n">withheld</td>') == 3 * 7
+    assert "Nothing has come in yet" not in page and "Nothing in this period." not in page.split("dropped-title")[0]
+
+
+def test_figures_stand_beside_those_of_the_period_before(parts: ConsoleParts) -> None:
+    """Each figure and row with its change, a word where there was nothing or too few; rows put together have none."""
+
+    def compared(query: Query) -> Report:
+        report = build_example(query)
+        rows = [Row("NL", 120, 1, 1, 1.0, 100), Row("BE", 30, 1, 1, 1.0, 0), Row("DE", 20, 1, 1, 1.0, None)]
+        before = replace(report.totals, visits=(report.totals.visits or 0) * 2, bounce_rate=None)
+        return replace(
+            report,
+            breakdowns={"country": rows},
+            others={"country": Row("", 4, 4, 4)},
+            compared=Compared("2026-11-10", "2026-11-16", before),
+        )
+
+    page = open_operator(parts, report=compared).get("/").text
+    assert "Compared with 10 – 16 Nov 2026." in page
+    assert re.findall(r'<td class="n muted share">(.*?)</td>', page) == ["+20%", "new", "withheld", ""]
+    assert "Too few visitors each" in page
+    changes = re.findall(r'<p class="figure">.*?</p>\s*<p class="hint">(.*?)</p>', page)
+    assert changes == ["+0%", "-50%", "+0%", "+0%", "–", "+0%"]
 
 
 def test_a_period_without_points_is_drawn_empty(parts: ConsoleParts) -> None:

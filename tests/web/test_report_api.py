@@ -8,11 +8,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from starlette.testclient import TestClient
 
 from gateway.analytics.consent_results import ConsentReport
 from gateway.analytics.query import Query
-from gateway.analytics.results import CountRow, Report, Row
+from gateway.analytics.results import HIDDEN, Compared, CountRow, Point, Report, Row
 from gateway.errors import StoreError
 from gateway.web.console import ConsoleParts, build_console, build_local_api
 from gateway.web.report_api import build_csv
@@ -54,7 +55,7 @@ def test_json_is_the_report_itself(api: tuple[TestClient, str]) -> None:
     period = report.period
     assert (report.site, period.first, period.last) == ("werken", "2026-11-01", "2026-11-20")
     assert {len(rows) for rows in report.breakdowns.values()} == {3}
-    assert sum(point.page_views for point in report.series) == report.totals.page_views
+    assert sum(point.page_views or 0 for point in report.series) == report.totals.page_views
 
 
 def test_csv_holds_every_figure_of_the_report(api: tuple[TestClient, str]) -> None:
@@ -93,7 +94,7 @@ def test_no_cell_is_a_formula(cell: str) -> None:
     """A spreadsheet shows what a visitor made up as text, wherever it stands."""
     report = build_example(Query("main", date(2026, 11, 23), date(2026, 11, 23), "UTC"))
     report.breakdowns["source"] = [Row(cell, 1, 1, 1)]
-    report = msgspec.structs.replace(report, dropped=[CountRow("dropped", cell, cell, 1)])
+    report = replace(report, dropped=[CountRow("dropped", cell, cell, 1)])
     cells = [cell for line in csv.reader(io.StringIO(build_csv(report).decode(), newline="")) for cell in line]
     assert "\0" not in "".join(cells)
     assert not [cell for cell in cells if cell.lstrip(" \"'\0").startswith(tuple("=+-@\t\r＝")) and cell[0] != "'"]
@@ -114,6 +115,31 @@ def test_hostile_values_are_faults_and_nothing_else(api: tuple[TestClient, str],
     client, prefix = api
     for value in HOSTILE:
         assert client.get(f"{prefix}/report", params={field: value}).status_code == 400
+
+
+def test_csv_says_what_is_withheld_put_together_and_compared() -> None:
+    """A word where there is no figure, never a 0."""
+    report = build_example(Query("main", date(2026, 11, 23), date(2026, 11, 23), "UTC", "day"))
+    rows = {"country": [Row("NL", 9, 9, 9, 1.0, 7), Row("BE", 8, 8, 8, 1.0, None)]}
+    shown = replace(
+        report,
+        breakdowns=rows,
+        others={"country": Row("", 2, 2, 2, 1.0)},
+        series=[Point("2026-11-23", None, None, None)],
+        compared=Compared("2026-11-22", "2026-11-22", None),
+    )
+    lines = {",".join(line) for line in csv.reader(io.StringIO(build_csv(shown).decode(), newline=""))}
+    assert {
+        "country,,others,visitors,2",
+        "country,NL,compared,visitors,7",
+        "country,BE,compared,visitors,withheld",
+        "series,2026-11-23,,visits,withheld",
+        "compared,,,visits,withheld",
+        "compared,period,,first,2026-11-22",
+        f"totals,,,visits,{report.totals.visits}",
+    } <= lines
+    hidden = build_csv(replace(report, totals=HIDDEN, withheld="few")).decode().splitlines()
+    assert {"report,withheld,,,few", "totals,,,visits,withheld", "totals,,,bounce_rate,withheld"} <= set(hidden)
 
 
 def test_what_a_question_may_hold_is_asked_whole(api: tuple[TestClient, str]) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 from gateway.analytics.dimensions import get_dimension
 from gateway.analytics.metrics import get_metric
 from gateway.analytics.results import ConsentFigures, CountRow, QueueState, Report, Row
-from gateway.analytics.source import DIRECT
-from gateway.flows.counters import OTHER, SECOND_BANNER
+from gateway.flows.counters import SECOND_BANNER
 from gateway.web.chart import build_chart
+from gateway.web.filter_words import build_chips, build_comparisons
 from gateway.web.labels import Labels
 from gateway.web.question import CHARTED, MORE_ROWS, Question
+from gateway.web.row_names import name_row, plain_name
 
 WIDE_CARD = "page"  # the card with room for views and time
 QUEUE_STATES = ("delivered", "queued", "started", "dead", "cancelled", "expired")
@@ -33,9 +34,10 @@ class Tile:
 @dataclass(frozen=True)
 class Line:
     """One row of a card: `width` of its bar in percent of the card's longest, `share` of the whole period, or the change
-    since the period compared with."""
+    since the period compared with. `url` leads to the same question about this row alone, empty where that is no question."""
 
     name: str
+    url: str
     visitors: str
     share: str
     views: str
@@ -98,6 +100,8 @@ def build_overview(
         "choices": report.consent.accepted + report.consent.partly + report.consent.refused,
         "cards": [build_card(key, rows, report, question, labels) for key, rows in report.breakdowns.items()],
         "withheld": labels.texts["compared"]["why"][report.withheld] if report.withheld else "",
+        "chips": build_chips(question, labels),
+        "comparisons": build_comparisons(question, labels),
         "compared": build_compared(report, labels),
         "dropped": build_dropped(report, labels),
         "held": build_held(report, labels),
@@ -181,6 +185,7 @@ def build_card(key: str, rows: Sequence[Row], report: Report, question: Question
     lines = [
         Line(
             name=name,
+            url="" if row is few else question.only(key, row.name),
             visitors=labels.number(row.visitors),
             share=_share(row, row is few, report, labels),
             views=labels.number(row.page_views),
@@ -209,18 +214,6 @@ def _share(row: Row, put_together: bool, report: Report, labels: Labels) -> str:
     return labels.percent(row.visitors / whole if whole else None)
 
 
-def name_row(dimension: str, name: str, labels: Labels) -> str:
-    """How a row is called: countries and devices by their names, what is not known as such."""
-    words = labels.texts["values"]
-    if not name:
-        return get_dimension(dimension).empty[labels.language]
-    if dimension == "country":
-        return labels.country(name)
-    if dimension == "device" or (dimension, name) == ("source", DIRECT):
-        return str(words.get(name, name))
-    return _plain_name(name, labels)
-
-
 def build_dropped(report: Report, labels: Labels) -> list[tuple[str, str, str]]:
     """(reason, why, count) for each reason in the report."""
     reasons, why = labels.texts["reasons"], labels.texts["reasons_why"]
@@ -228,7 +221,7 @@ def build_dropped(report: Report, labels: Labels) -> list[tuple[str, str, str]]:
     for row in report.dropped:
         refused = row.kind == "refused_request"
         explained = why["refused_request"] if refused else why.get(row.name, row.detail)
-        rows.append((_plain_name(reasons.get(row.name, row.name), labels), explained, labels.number(row.count)))
+        rows.append((plain_name(reasons.get(row.name, row.name), labels), explained, labels.number(row.count)))
     return rows
 
 
@@ -242,7 +235,7 @@ def build_held(report: Report, labels: Labels) -> list[Held]:
         what, purpose, path = [*row.detail.split(" ", 2), "", ""][:3]
         found.append(
             Held(
-                name=_plain_name(row.name, labels),
+                name=plain_name(row.name, labels),
                 what=str(words[what]) if what in ("script", "iframe", "img", "cookie") else what or words["other"],
                 purpose=words["unknown"] if purpose in ("", "unknown") else purpose,
                 count=labels.number(row.count),
@@ -254,7 +247,7 @@ def build_held(report: Report, labels: Labels) -> list[Held]:
 
 
 def _second_banner(row: CountRow, labels: Labels) -> Held:
-    name, words = _plain_name(row.name, labels), labels.texts["held"]
+    name, words = plain_name(row.name, labels), labels.texts["held"]
     return Held(
         name=name,
         what=str(words["script"]),
@@ -290,8 +283,3 @@ def build_keeper(status: Mapping[str, Any], labels: Labels, now: float) -> dict[
     said += [words[key].format(count=labels.number(status[key])) for key in counts]
     store_ok = status.get("store", "ok") == "ok"
     return {"said": said, "store_ok": store_ok, "store": words["store_ok" if store_ok else "store_bad"]}
-
-
-def _plain_name(name: str, labels: Labels) -> str:
-    words = labels.texts["values"]
-    return str(words["all_others"]) if name == OTHER else name

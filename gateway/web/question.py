@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
+import msgspec
+
+from gateway.analytics.filters import Condition, Filter, Join, encode_filters, join_filters
 from gateway.analytics.period import PERIODS
 from gateway.analytics.query import MAX_HOURLY_DAYS, Query
 
@@ -20,6 +23,7 @@ class Question:
     chart: str
     chosen_interval: str = ""
     chosen_limit: str = ""
+    chosen_timezone: str = ""
 
     @property
     def days(self) -> int:
@@ -32,9 +36,11 @@ class Question:
         return 1 < self.days <= MAX_HOURLY_DAYS
 
     def url(self, path: str = "/", **changes: str) -> str:
-        """A link to the same question with some of site, period, from, to, interval, limit, chart changed."""
+        """A link to the same question with some of site, period, from, to, interval, limit, chart, compare, filters
+        changed."""
         fields = {"site": self.query.site, **self._days(), "interval": self.chosen_interval}
         fields |= {"limit": self.chosen_limit, "chart": self.chart if self.chart != CHARTED[0] else ""}
+        fields |= {"compare": self.query.compare, "timezone": self.chosen_timezone, "filters": self._filters()}
         if "period" in changes or "from" in changes:
             fields |= {"period": "", "from": "", "to": "", "interval": ""}
         kept = {key: value for key, value in (fields | changes).items() if value}
@@ -50,12 +56,39 @@ class Question:
 
     def hidden_fields(self) -> dict[str, str]:
         """What a form that only chooses the days carries along."""
-        return {"site": self.query.site, "chart": self.chart}
+        kept = {"compare": self.query.compare, "timezone": self.chosen_timezone, "filters": self._filters()}
+        return {"site": self.query.site, "chart": self.chart} | {key: value for key, value in kept.items() if value}
+
+    @property
+    def parts(self) -> tuple[Filter, ...]:
+        """The filters of which each has to hold."""
+        found = self.query.filters
+        if isinstance(found, Join) and found.operator == "and":
+            return found.parts
+        return (found,) if found else ()
+
+    def only(self, dimension: str, value: str) -> str:
+        """A link to the same question about what has this value; empty where that is asked already."""
+        condition = Condition("is", dimension, (value,))
+        if condition in self.parts:
+            return ""
+        return self.url(filters=_write(join_filters(*self.parts, condition)), limit="")
+
+    def without(self, part: Filter) -> str:
+        """A link to the same question without one of its filters."""
+        return self.url(filters=_write(join_filters(*(one for one in self.parts if one != part))))
+
+    def _filters(self) -> str:
+        return _write(self.query.filters)
 
     def _days(self) -> dict[str, str]:
         if self.period:
             return {"period": self.period}
         return {"from": self.query.first.isoformat(), "to": self.query.last.isoformat()}
+
+
+def _write(found: Filter | None) -> str:
+    return msgspec.json.encode(encode_filters(found)).decode() if found else ""
 
 
 def build_question(query: Query, fields: Mapping[str, str]) -> Question:
@@ -69,4 +102,5 @@ def build_question(query: Query, fields: Mapping[str, str]) -> Question:
         chart if chart in CHARTED else CHARTED[0],
         query.interval if fields.get("interval") else "",
         str(query.limit) if fields.get("limit") else "",
+        query.timezone if fields.get("timezone") else "",
     )

@@ -99,6 +99,11 @@ def buggy(query: Query) -> Report:
     raise RuntimeError("/secret/path in a traceback")
 
 
+def aims(page: Elements) -> list[str]:
+    """Where links lead, but for the filter on a row's name, which is escaped whatever the name."""
+    return [re.sub(r"&filters=[\w.~%+-]+(?=&|$)", "", attrs.get("href") or "") for _, attrs in page.found]
+
+
 def hostile(query: Query, text: str) -> Report:
     """A report with `text` in every place that a visitor or a receiver can write to."""
     return msgspec.structs.replace(
@@ -184,7 +189,7 @@ def test_markup_from_visitors_is_shown_and_never_run(parts: ConsoleParts, text: 
     plain = Elements(open_operator(parts, report=lambda query: hostile(query, re.sub("[^ ]", "x", text))).get("/").text)
     page = Elements(open_operator(parts, report=lambda query: hostile(query, text)).get("/").text)
     assert [(tag, list(attrs)) for tag, attrs in page.found] == [(tag, list(attrs)) for tag, attrs in plain.found]
-    assert [attrs.get("href") for _, attrs in page.found] == [attrs.get("href") for _, attrs in plain.found]
+    assert aims(page) == aims(plain)
     assert page.text.count(text) >= 12
 
 

@@ -152,9 +152,9 @@ class Journal:
             log.info("journal: %d entries were written after the server had stopped", len(waiting))
 
     def _write(self, lines: list[bytes]) -> None:
-        if self._reserve is not None and not self._reserve.exists():
+        if self._reserve and not os.access(self._reserve, os.F_OK):
             raise OSError("the disk is full; its reserve is kept for consent choices")
-        if self._connection is not None and not self._path.exists():
+        if self._connection is not None and not os.access(self._path, os.F_OK):
             self._close_segment()  # somebody deleted the file: what is written to it would be lost
         connection = self._connection or self._open_segment()
         try:

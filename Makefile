@@ -63,7 +63,7 @@ soak: assets tools ## the kill rounds of `make test`, 200 instead of 20, and 50,
 	@OUTBOX_EXAMPLES=1250 KILL_ROUNDS=200 $(BIN)/python -m pytest --timeout=7200 \
 		tests/journeys/test_kill.py tests/destinations/test_outbox_states.py $(ARGS)
 
-bench: native tools ## speed and memory of the compiled wheel, as printed in docs/performance.md
+bench: tools native ## speed and memory of the compiled wheel, as printed in docs/performance.md
 	@cd build/wheel && PYTHONPATH="$$PWD:$(CURDIR)" $(CURDIR)/$(BIN)/python -m bench $(ARGS)
 
 native: assets ## a wheel with what requests pass through compiled, in build/dist, and unpacked in build/wheel
@@ -82,8 +82,8 @@ clean: ## remove everything that was made here
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-tools: # what the tests need beside Python: browser, fonts, nginx, strace
-	@scripts/install_tools
+tools: $(BIN)/python # what the tests need beside Python: browser, fonts, nginx, strace, a C compiler
+	@PYTHON=$(BIN)/python scripts/install_tools
 
 $(BIN)/python:
 	@[ -n "$(PYTHON)" ] || { echo 'The gateway needs Python 3.11 or newer, and found none on the path.' >&2; exit 1; }

@@ -10,6 +10,7 @@ verdict, and reads in `OutgoingRequest.step` and `memo` where it stands.
 
 import hashlib
 import hmac
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 from typing import ClassVar, Literal
@@ -135,7 +136,7 @@ Verdict = Delivered | Retry | Throttled | Renew | Misconfigured | Split | Dead
 Judgement = Verdict | Sequence[Verdict] | OutgoingRequest
 
 
-class Destination:
+class Destination(ABC):
     """A receiver of consented events. `schedule`: seconds to wait before each attempt, the first included.
 
     `batch_size`: the most events in one request; `mixed`: also of several subjects. `longest_hours`: older events
@@ -157,17 +158,17 @@ class Destination:
         """What the events of one request have in common. Default: whose they are."""
         return telling.subject
 
+    @abstractmethod
     def build(self, batch: Sequence[Telling], now: float) -> OutgoingRequest:
         """The request that tells of these events: 1 to `batch_size`, one `key_of`, in the order recorded. Pure.
 
         Raises DestinationError for events that can never be told in this format; of a batch, each is then tried
         by itself.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def judge(self, request: OutgoingRequest, reply: Reply, now: float) -> Judgement:
         """What an answer means: a verdict for all, one for each, or the next request of the same conversation."""
-        raise NotImplementedError
 
     def withdraw(self, notice: Notice, now: float) -> OutgoingRequest | None:
         """What to send when a consent is withdrawn or a subject erased; None where nothing can be asked for.
@@ -183,7 +184,7 @@ class Destination:
         """
         return None
 
-    def forget(self) -> None:
+    def forget(self) -> None:  # noqa: B027 - most kinds have none to forget
         """The present credentials were refused."""
 
     def take(self, reply: Reply, now: float) -> Verdict:

@@ -32,6 +32,8 @@ FILES = re.compile(
 # Pages that say who is responsible come before others.
 TELLING = re.compile(r"contact|over-ons|about|privacy|cookie|impressum|colofon", re.IGNORECASE)
 FAILED_FROM = 400  # status
+REDIRECTS = (301, 302, 303, 307, 308)  # one that is left over has no address, or goes round in a circle
+PAGES = ("text/html", "application/xhtml+xml")
 MAX_WAITING = 500  # links remembered of a site that has more
 
 
@@ -104,7 +106,7 @@ def walk(
         except LookFailed:
             failed.append(url)
             continue
-        if not is_same_site(page.url, opened.url) or page.status >= FAILED_FROM:
+        if not is_same_site(page.url, opened.url) or _find_fault(page):
             failed.append(url)
             continue
         pages.append(page)
@@ -115,11 +117,20 @@ def walk(
 
 
 def visit_first(eye: Eye, url: str) -> SeenPage:
-    """Open the page that all others are found from. Raises LookFailed, also when the site answers with an error."""
+    """Open the page that all others are found from. Raises LookFailed, also when what the site answers is no page."""
     page = eye.visit(url)
-    if page.status >= FAILED_FROM:
-        raise LookFailed(f"{url} answers with status {page.status}: there is nothing to look at")
+    if fault := _find_fault(page):
+        raise LookFailed(f"{url} answers with {fault}: there is nothing to look at")
     return page
+
+
+def _find_fault(page: SeenPage) -> str:
+    """Why an answer is no page: an error, a redirect that leads nowhere, something that is not HTML; empty for a page."""
+    if page.status >= FAILED_FROM or page.status in REDIRECTS:
+        return f"status {page.status}"
+    named = {name.lower(): value for name, value in page.headers}.get("content-type", "")
+    kind = named.partition(";")[0].strip().lower()
+    return f"{kind} instead of HTML" if kind and kind not in PAGES else ""
 
 
 def choose_links(facts: Facts, url: str, count: int) -> list[str]:

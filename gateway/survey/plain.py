@@ -10,7 +10,7 @@ from typing import IO
 
 from gateway.consent.seen import SeenCookie, SeenPage, host_of_url, is_same_site, without_query
 from gateway.errors import LookFailed
-from gateway.survey.crawl import Seen
+from gateway.survey.crawl import PAGES, Seen
 
 TIMEOUT_SECONDS = 15.0
 MAX_BYTES = 4_194_304
@@ -73,7 +73,7 @@ class PlainEye:
             if cookie:
                 self._cookies.setdefault((cookie.name, cookie.domain), cookie)
         kept = tuple((name, value) for name, value in headers.items() if name.lower() != "set-cookie")
-        is_page = headers.get_content_type() in ("text/html", "application/xhtml+xml")
+        is_page = headers.get_content_type() in PAGES
         html = body.decode(_charset(headers), "replace") if is_page else ""
         return SeenPage(url, status, html, kept)
 

@@ -59,6 +59,16 @@ async def shop(request: Request) -> Response:
     return answer
 
 
+async def around(_request: Request) -> Response:
+    """A redirect that leads back to itself."""
+    return RedirectResponse("/rond")
+
+
+async def paper(_request: Request) -> Response:
+    """A document where a page was expected."""
+    return Response(b"%PDF-1.7", media_type="application/pdf")
+
+
 async def away(_request: Request) -> Response:
     """A redirect to another site."""
     return RedirectResponse("http://elders.example/")
@@ -111,6 +121,8 @@ def shop_server() -> Iterator[int]:
     routes = [
         Route("/weg", away),
         Route("/leeg", gone),
+        Route("/rond", around),
+        Route("/blad", paper),
         Route("/streng", forbidding),
         Route("/verein", two_layers),
         Route("/{rest:path}", shop),

@@ -231,6 +231,15 @@ def test_without_the_extra_it_looks_plainly(monkeypatch: pytest.MonkeyPatch, por
         eyes.require_chromium()
 
 
+@pytest.mark.parametrize(("path", "reason"), [("rond", "status 307"), ("blad", "application/pdf instead of HTML")])
+def test_an_answer_that_is_no_page_drafts_nothing(port: int, tmp_path: Path, path: str, reason: str) -> None:
+    """A redirect in a circle and a document are told as such: an empty policy would look like a site without services."""
+    done = run(str(tmp_path), "--from", f"http://127.0.0.1:{port}/{path}", "--plain")
+    assert isinstance(done.exception, LookFailed)
+    assert reason in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.browser
 def test_a_browser_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
     """A program that is no Chromium: `init` looks plainly, and says why."""

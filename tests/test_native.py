@@ -22,6 +22,7 @@ TOGETHER = (
     "consent/test_held_kinds.py",
     "flows/test_mutated_cookies.py",
     "web/test_odd_bodies.py",
+    "web/test_own_paths.py",
     "web/test_shared_cache.py",
 )
 

@@ -58,7 +58,7 @@ def rewrite_plain(
     held: list[Held] = []
     topic, written, new, known = "", 0, 0, gate.pieces
     for start, end in spans:
-        if not _has_to_be_asked(lowered, start, end):
+        if not gate.by_paths and not _has_to_be_asked(lowered, start, end):
             continue
         tag = body[start:end]
         piece = known.get(tag)
@@ -83,7 +83,8 @@ def rewrite_plain(
 
 def _has_to_be_asked(text: bytes, start: int, end: int) -> bool:
     """Whether a tag could lead to another host, be marked (`data-`) or depend on its `type`: without `:`, `//` and what
-    browsers read as one of them it leads to the page's own host. Meta tags say something of the page."""
+    browsers read as one of them it leads to the page's own host. Meta tags say something of the page. Where a policy
+    names paths of the own host, every tag has to be."""
     if text[start + 1] == M:
         return True
     before = 0

@@ -75,6 +75,7 @@ class TagGate:
         self._policy, self._decision, self._own = policy, decision, own_hosts
         self.known: dict[Key, Verdict | None] = {}  # what was said of a tag
         self.pieces: dict[bytes, Piece] = {}  # what became of it, by its bytes
+        self.by_paths = bool(policy.paths)  # whether what leads to the own host may be held too
         self._passed: set[str] = set()
         refused = [(text, owner) for text, owner in policy.inline if not decision.allows_service(owner[1], owner[0])]
         self._signatures = tuple(make_signature(text, owner) for text, owner in refused)

@@ -9,10 +9,22 @@ from gateway.consent.page_frame import Frame, find_frame
 from gateway.consent.tag_gate import TagGate
 from gateway.consent.tag_scan import find_tags
 from gateway.consent.whole_page import Rewritten, rewrite_by_parser, rewrite_by_tags
-from tests.example_site import read_policy
+from tests.example_site import POLICY_TOML, read_policy
 
 HOSTS = frozenset(("www.example.org",))
+# A tool that the site serves itself: tags that lead to no other host are held too.
+BY_PATHS = (
+    POLICY_TOML
+    + """
+[[services]]
+id = "meting"
+purpose = "analytics"
+name = "Meting"
+paths = ["/own.png", "/tool/*"]
+"""
+)
 GATES = (
+    TagGate(read_policy(BY_PATHS), UNDECIDED, HOSTS),
     TagGate(read_policy(), UNDECIDED, HOSTS),
     TagGate(read_policy(), Decision(granted=frozenset({"analytics"}), allowed=frozenset(), chosen=True), HOSTS),
 )
@@ -30,6 +42,7 @@ def both(body: bytes, gate: TagGate, *, enforce: bool = True) -> tuple[Rewritten
 
 
 PLAIN = [
+    b"<script src=/tool/t.js></script><img src=tool/p.gif><script src='/tool\\t.js' defer></script><img src=/other.png>",
     b"<p>it's 1 < 2 <3 & \"so\" > on</p><img alt='a > b' src=/own.png><IMG SRC=//foreign.example/a.gif>",
     b'<script src="https://foreign.example/a.js" async></script><script>if (a < b && "<img src=//x>") {}</script >',
     b"<!-- <img src=//foreign.example/no.gif> --><link rel=preload href=https://foreign.example/f.woff2 as=font>",
@@ -42,7 +55,7 @@ PLAIN = [
 ]
 
 
-@pytest.mark.parametrize("gate", GATES, ids=["undecided", "analytics"])
+@pytest.mark.parametrize("gate", GATES, ids=["paths", "undecided", "analytics"])
 @pytest.mark.parametrize("body", PLAIN)
 def test_plain_mark_up_needs_no_parser(body: bytes, gate: TagGate) -> None:
     """What tokens alone decide is read tag by tag, and becomes what the parser makes of it, to the byte."""

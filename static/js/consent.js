@@ -27,7 +27,8 @@ function needsNewPage(state) {
 }
 
 let lastFocus = null; // what had the focus before the visitor entered the banner
-let busy = false;
+let pressed = null; // the button whose choice is on its way
+let turn = Promise.resolve(); // another choice waits for the one before it: what was said last holds
 
 /** Load the page anew, with what `state` grants and nothing else: what is lost is used no more on the way out. */
 async function startOver(state) {
@@ -185,14 +186,18 @@ async function isKept(reply) {
   return state.chosen === reply.chosen && held(state).length === held(reply).length;
 }
 
-async function onSubmit(event) {
+function onSubmit(event) {
   const { target: form, submitter: button } = event;
   if (!form.matches("[data-gw-choice]") || !button || form.dataset.gwChoice) return;
   event.preventDefault();
-  if (busy) return;
-  busy = true;
+  if (button === pressed) return;
+  pressed = button;
+  turn = turn.then(() => choose(form, button)).catch(() => {});
+}
+
+async function choose(form, button) {
   const reply = await postChoice(form.action, readChoice(form, button));
-  busy = false;
+  if (pressed === button) pressed = null;
   if (reply && !(await isKept(reply))) { // nothing is let go, and what stands there says why
     form.closest("dialog")?.close();
     return location.assign("#gw-not-kept");

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from axe_playwright_python.base import AxeResults
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from sqlalchemy import select
 
 from gateway.database import LEDGER, open_database, reading
@@ -165,6 +165,21 @@ def test_what_a_script_fills_is_filled_when_it_may(browser: Browser, site: Place
         expect(page.locator("#plattegrond")).to_have_text("Getekend: 240")
         expect(group).to_be_hidden()
         assert site.asked == ["kaart/kaart.js"]
+
+
+def test_what_is_pressed_while_a_choice_is_on_its_way_is_not_lost(browser: Browser, site: PlaceholderSite) -> None:
+    """Who refuses and allows one service before the refusal has been answered has said both, in this order; the same button
+    pressed twice has said it once."""
+    with opened(browser, site.url + "/route") as page:
+        before = len(recorded(site))
+        waiting: list[Route] = []
+        page.route("**/_gw/consent", lambda route: waiting.append(route), times=1)
+        page.get_by_role("button", name=REFUSE).dblclick()
+        page.get_by_role("group", name="Voorbeeld Kaart").get_by_role("button", name=ALWAYS).click()
+        expect(page.locator("#plattegrond")).to_be_hidden()
+        waiting.pop().continue_()
+        expect(page.locator("#plattegrond")).to_have_text("Getekend: 240")
+        assert [choice for choice, _ in recorded(site)[before:]] == ["reject_all", "allow"]
 
 
 def test_a_vendor_s_form_stays_reachable(browser: Browser, site: PlaceholderSite) -> None:

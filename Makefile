@@ -82,7 +82,7 @@ clean: ## remove everything that was made here
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-tools: $(BIN)/python # what the tests need beside Python: browser, fonts, nginx, strace, a C compiler
+tools: $(BIN)/python # what the tests need beside Python: browser, fonts, nginx, Caddy, Apache, strace, a C compiler
 	@PYTHON=$(BIN)/python scripts/install_tools
 
 $(BIN)/python:

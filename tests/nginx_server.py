@@ -3,12 +3,10 @@
 import os
 import pwd
 import shutil
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
+
+from tests.loopback_process import run_process
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 FRAME = """daemon off; pid nginx.pid; error_log stderr; user {user};
@@ -34,24 +32,7 @@ def write_rules(folder: Path, rules: str) -> None:
     (folder / "nginx.conf").write_text(FRAME.format(user=user, rules=rules))
 
 
-@contextmanager
-def run_nginx(folder: Path, rules: str, port: int) -> Iterator[None]:
+def run_nginx(folder: Path, rules: str, port: int) -> AbstractContextManager[None]:
     """nginx with these rules, one of which listens on `port`; it has ended afterwards."""
     write_rules(folder, rules)
-    with (folder / "nginx.log").open("ab") as log:
-        process = subprocess.Popen(nginx_command(folder), stdout=log, stderr=log)
-    try:
-        _wait_for(port, folder / "nginx.log")
-        yield
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _wait_for(port: int, log: Path) -> None:
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.02)
-    raise TimeoutError(f"nginx does not listen on {port}: {log.read_text('utf-8')}")
+    return run_process(nginx_command(folder), port, folder / "nginx.log")

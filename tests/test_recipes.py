@@ -1,11 +1,9 @@
 """The recipes in docs/recipes: what can run does, with the very lines that stand there."""
 
 import re
-import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPSConnection
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +21,11 @@ from tests.example_site import AGENT, POLICY_TOML
 from tests.nginx_server import run_nginx
 from tests.platform_sites import TRACKING, aspnet, wordpress
 from tests.ports import free_port
+from tests.tls_servers import LOOPBACK, RECIPES, recipe_lines
 from tests.web.gated_site import BROWSER, ready_config
 from tests.web.proxy_servers import run_server
 
 pytestmark = pytest.mark.slow
-RECIPES = Path(__file__).resolve().parent.parent / "docs" / "recipes"
-LOOPBACK = "127.0.0.1"
-
-
-def lines(recipe: str, language: str, number: int = 0) -> str:
-    """One of the code blocks of a recipe in a language."""
-    text = (RECIPES / f"{recipe}.md").read_text("utf-8")
-    return str(re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)[number])
 
 
 def test_every_recipe_stands_in_the_list() -> None:
@@ -67,48 +58,13 @@ def get(connection: HTTPConnection, path: str, **headers: str) -> tuple[dict[str
     return {name.lower(): value for name, value in answer.getheaders()}, answer.read().decode()
 
 
-def test_nginx_with_tls_says_who_the_visitor_is(tmp_path: Path) -> None:
-    """Through the documented server block: https, the site's own host, the address of the connection and not what the visitor
-    claims, and cookies for https."""
-    certificate, key, port = tmp_path / "c.pem", tmp_path / "k.pem", free_port()
-    name = ["-subj", "/CN=www.example.org", "-addext", "subjectAltName=DNS:www.example.org"]
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    made = [
-        "openssl",
-        "req",
-        "-x509",
-        "-nodes",
-        "-days",
-        "2",
-        *curve,
-        *name,
-        "-out",
-        str(certificate),
-        "-keyout",
-        str(key),
-    ]
-    subprocess.run(made, check=True, capture_output=True)
-    with gateway(tmp_path, trusted_proxies=[f"{LOOPBACK}/32"]) as front:
-        rules = (
-            lines("nginx", "nginx").replace("127.0.0.1:8787", f"127.0.0.1:{front}").replace("443", f"{LOOPBACK}:{port}")
-        )
-        rules = rules.replace("/etc/ssl/www.example.org.pem", str(certificate))
-        rules = rules.replace("/etc/ssl/www.example.org.key", str(key))
-        with run_nginx(tmp_path / "nginx", rules, port):
-            trusting = ssl.create_default_context(cafile=str(certificate))
-            trusting.check_hostname = False
-            connection = HTTPSConnection(LOOPBACK, port, context=trusting, source_address=("127.7.7.7", 0), timeout=10)
-            headers, text = get(connection, "/", Host="www.example.org", X_Forwarded_For="203.0.113.9")
-            connection.close()
-    assert "127.7.7.7 https www.example.org" in text
-    assert headers["cache-control"] == "private, no-cache"
-
-
 def test_nginx_keeps_pages_that_are_the_same_for_all(tmp_path: Path) -> None:
     """Through the documented cache: the second visitor's page comes from it, the gateway's own addresses never do."""
     port = free_port()
     with gateway(tmp_path, trusted_proxies=[f"{LOOPBACK}/32"], sites=[{"cache_safe": True}]) as front:
-        rules = lines("nginx", "nginx", 1).replace("127.0.0.1:8787", f"127.0.0.1:{front}").replace("8080", str(port))
+        rules = (
+            recipe_lines("nginx", "nginx", 1).replace("127.0.0.1:8787", f"127.0.0.1:{front}").replace("8080", str(port))
+        )
         rules = rules.replace("/var/cache/nginx/pages", str(tmp_path / "pages"))
         with run_nginx(tmp_path / "nginx", rules, port):
             connection = HTTPConnection(LOOPBACK, port, timeout=10)
@@ -121,9 +77,11 @@ def test_nginx_serves_files_beside_the_gateway(tmp_path: Path) -> None:
     """Through the documented server block: files by nginx, with the documented script in them; choice and script by us."""
     port, files = free_port(), tmp_path / "www"
     files.mkdir()
-    (files / "contact.html").write_text(f"<!doctype html><html><body>{lines('static', 'html')}</body></html>")
+    (files / "contact.html").write_text(f"<!doctype html><html><body>{recipe_lines('static', 'html')}</body></html>")
     with gateway(tmp_path, trusted_proxies=[f"{LOOPBACK}/32"]) as front:
-        rules = lines("static", "nginx").replace("127.0.0.1:8787", f"127.0.0.1:{front}").replace("8080", str(port))
+        rules = (
+            recipe_lines("static", "nginx").replace("127.0.0.1:8787", f"127.0.0.1:{front}").replace("8080", str(port))
+        )
         with run_nginx(tmp_path / "nginx", rules.replace("/var/www/example.org", str(files)), port):
             connection = HTTPConnection(LOOPBACK, port, timeout=10)
             _, page = get(connection, "/contact")
@@ -142,7 +100,7 @@ def test_the_fastapi_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "gateway.toml").write_text("[keeper]\nautostart = false\n[limits]\nreserve_bytes = 0\n")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "main"}
-    exec(compile(lines("fastapi", "python"), "main.py", "exec"), names)
+    exec(compile(recipe_lines("fastapi", "python"), "main.py", "exec"), names)
     with TestClient(names["app"], base_url="https://www.example.org", headers=BROWSER) as visitor:
         asked = visitor.get("/").text
         form = {"origin": "https://www.example.org", "sec-fetch-site": "same-origin"}
@@ -155,7 +113,7 @@ def test_the_fastapi_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @contextmanager
 def behind_gateway(folder: Path, site: ASGIApp, recipe: str) -> Iterator[TestClient]:
     """A visitor before the reverse proxy before a site, with the recipe's services in the policy."""
-    config = ready_config(folder, policy=f"{POLICY_TOML}\n{lines(recipe, 'toml')}")
+    config = ready_config(folder, policy=f"{POLICY_TOML}\n{recipe_lines(recipe, 'toml')}")
     with run_server(site) as upstream:
         app = ConsentMiddleware(ReverseProxy(f"http://{LOOPBACK}:{upstream}"), config)
         with TestClient(app, base_url="https://www.example.org", headers=BROWSER, follow_redirects=True) as visitor:
@@ -206,7 +164,7 @@ CLOUDFLARE = [
 @pytest.mark.parametrize(("forwarded", "client"), CLOUDFLARE)
 def test_behind_cloudflare_the_visitor_is_known(tmp_path: Path, forwarded: str, client: str) -> None:
     """With the documented networks, the visitor is the address that Cloudflare saw, whatever the visitor wrote before it."""
-    networks = re.findall(r'"([\d.:a-f]+/\d+)"', lines("cloudflare", "toml"))
+    networks = re.findall(r'"([\d.:a-f]+/\d+)"', recipe_lines("cloudflare", "toml"))
     with gateway(tmp_path, trusted_proxies=networks) as front:
         connection = HTTPConnection(LOOPBACK, front, timeout=10)
         _, text = get(connection, "/", X_Forwarded_For=forwarded, X_Forwarded_Proto="https", Host="www.example.org")

@@ -57,6 +57,7 @@ def empty_tables(engine: Engine) -> None:
 SLOW = (
     "tests/demo/",
     "tests/journeys/",
+    "tests/platforms/",
     "tests/analytics/test_store_orders.py",
     "tests/destinations/test_outbox_races.py",
     "tests/destinations/test_outbox_states.py",

@@ -13,11 +13,17 @@ PATIENCE = 20.0
 
 @contextmanager
 def run_process(
-    command: Sequence[str], port: int, log: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    port: int,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> Iterator[None]:
     """The command, which has opened the port when this begins and has ended when it is over; its words are in `log`."""
     with log.open("ab") as words:
-        process = subprocess.Popen(command, stdout=words, stderr=words, env={**os.environ, **(environment or {})})
+        process = subprocess.Popen(
+            command, stdout=words, stderr=words, env={**os.environ, **(environment or {})}, cwd=folder
+        )
     try:
         _wait_for(port, process, log)
         yield

@@ -79,6 +79,25 @@ class StoredItem(CataloguePart, frozen=True):
         return " ".join(DUTCH.get(word, word) if language == "nl" else word for word in self.lifetime.split())
 
 
+class NamedItem(CataloguePart, frozen=True):
+    """A cookie that each site names in its own way; `like` is a regular expression for the whole name."""
+
+    like: Text
+    description: Wording
+    lifetime: Annotated[str, Meta(pattern=LIFETIME)] = ""
+
+    def __post_init__(self) -> None:
+        CataloguePart.__post_init__(self)
+        try:
+            re.compile(self.like)
+        except re.error as error:
+            raise ValueError(f"like is no regular expression: {error}") from error
+
+    def as_stored(self, name: str) -> StoredItem | None:
+        """The cookie as this site has it; None for a name that is another's."""
+        return StoredItem(name, self.description, self.lifetime) if re.fullmatch(self.like, name) else None
+
+
 class CatalogueService(CataloguePart, frozen=True):
     """One tool or vendor, as the head of `config/catalogue/services/analytics.toml` says; no provider: the site itself."""
 
@@ -156,11 +175,16 @@ class Platform(CataloguePart, frozen=True):
     signs: Signs
     stored: tuple[StoredItem, ...]
     includes: tuple[str, ...] = ()
+    named: tuple[NamedItem, ...] = ()
     note: Wording = {}
 
     def as_service(self, language: str = "en") -> Service:
         """The platform's necessary cookies as a policy's service."""
         return Service(id=self.id, purpose=NECESSARY, name=self.name, cookies=_cookies(self.stored, language))
+
+    def find_named(self, name: str) -> StoredItem | None:
+        """What a cookie is that the site has named itself, in this platform's way."""
+        return next(filter(None, (item.as_stored(name) for item in self.named)), None)
 
 
 Entry = CatalogueService | Platform

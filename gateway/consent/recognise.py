@@ -141,7 +141,7 @@ def _recognise_stored(
         service = _owner(catalogue, cookie.name, "cookie", found, cookie.page, cookie.days)
         if service or (own and _is_of(platforms, cookie.name)):
             continue
-        if own and (claim := catalogue.necessary_cookie(cookie.name)):
+        if own and (claim := _named(platforms, cookie.name) or catalogue.necessary_cookie(cookie.name)):
             yield cookie, claim
         elif own or not catalogue.find_by_url(cookie.domain):
             _add(unknown, Unknown("cookie", cookie.name, f"{cookie.domain}, set by {cookie.setter}", cookie.page))
@@ -161,6 +161,12 @@ def _owner(
         return None
     _entry(found, claim.owner, page).stored[name] = days
     return claim.owner
+
+
+def _named(platforms: Iterable[Platform], name: str) -> Claim | None:
+    """The platform that the site runs on and that lets it name this cookie."""
+    found = ((platform, platform.find_named(name)) for platform in platforms)
+    return next((Claim(platform, item) for platform, item in found if item), None)
 
 
 def _is_of(platforms: Iterable[Platform], name: str) -> bool:

@@ -87,6 +87,7 @@ class ChromiumEye:
 
     name = "Chromium"
     blind = "what only shows after signing in or sending a form"
+    sees_frames = True
 
     def __init__(
         self, browser: Browser, finder: BannerFinder, *, scripts: bool = True, language: str = "nl-NL"

@@ -58,6 +58,7 @@ class Eye(Protocol):
 
     name: str
     blind: str
+    sees_frames: bool  # whether what stands in a frame is noticed with the page around it
 
     def visit(self, url: str) -> SeenPage:
         """Open a page. Raises LookFailed."""
@@ -96,7 +97,7 @@ def walk(
     pages, failed = [opened], list[str]()
     read = [(opened.url, read_page(opened.html, opened.url))]
     known, waiting = {_plain(start), _plain(opened.url)}, list[str]()
-    _queue(read[0][1].links, opened.url, known, waiting)
+    _queue_page(read[0][1], eye, opened.url, known, waiting)
     while waiting and len(pages) < limits.pages and clock() < until:
         url = waiting.pop(0)
         time.sleep(limits.pause)
@@ -112,7 +113,7 @@ def walk(
         pages.append(page)
         read.append((page.url, read_page(page.html, page.url)))
         known.add(_plain(page.url))
-        _queue(read[-1][1].links, opened.url, known, waiting)
+        _queue_page(read[-1][1], eye, opened.url, known, waiting)
     return Walk(_gather(opened.url, eye, pages, read), tuple(read), tuple(failed), agreed)
 
 
@@ -138,6 +139,13 @@ def choose_links(facts: Facts, url: str, count: int) -> list[str]:
     waiting: list[str] = []
     _queue(facts.links, url, {_plain(url)}, waiting)
     return waiting[:count]
+
+
+def _queue_page(facts: Facts, eye: Eye, site: str, known: set[str], waiting: list[str]) -> None:
+    """What a page leads to: its frames, for an eye that does not look into them, then its links."""
+    if not eye.sees_frames:
+        _queue([url for url, kind in facts.contacts if kind == "iframe"], site, known, waiting)
+    _queue(facts.links, site, known, waiting)
 
 
 def _queue(links: list[str], site: str, known: set[str], waiting: list[str]) -> None:

@@ -39,6 +39,7 @@ class PlainEye:
     """Opens pages over HTTP and reads them."""
 
     name = "plain HTTP"
+    sees_frames = False
 
     def __init__(self, why: str = "no browser was used") -> None:
         self.blind = f"what scripts load, set or insert, and storage keys ({why})"

@@ -397,6 +397,13 @@ FAULTS = [
     ("platforms.toml", '"base_id"', '"_one*"', "platforms.base.stored", "claimed by 'one' too"),
     ("platforms.toml", 'id = "base"', 'id = "one"', "platforms.one.id", "used twice"),
     ("platforms.toml", "signs.", 'includes = ["nothing"]\nsigns.', "platforms.base.includes", "is no platform"),
+    (
+        "platforms.toml",
+        "signs.",
+        'named = [{ like = "(", description = { nl = "Een", en = "One" } }]\nsigns.',
+        "platforms.base.named.0",
+        "no regular expression",
+    ),
     ("platforms.toml", "signs.cookies", "signs.cooky", "platforms.base.signs.cooky", "unknown field"),
 ]
 
@@ -409,6 +416,22 @@ def write(folder: Path, file: str = "", old: str = "", new: str = "") -> Path:
         assert name != file or old in text
         path.write_text(text.replace(old, new, 1) if name == file else text)
     return folder
+
+
+NAMED = [
+    ("laravel", "voorbeeld_incasso_session", "voorbeeld_incasso_sessions"),
+    ("laravel", "voorbeeld-session", "session"),
+    ("rails", "_voorbeeld_session", "voorbeeld_session"),
+    ("joomla", "0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdeg"),
+    ("craft", "0123456789abcdef0123456789abcdef_identity", "0123456789abcdef_identity"),
+]
+
+
+@pytest.mark.parametrize(("platform", "own", "other"), NAMED)
+def test_what_a_site_names_itself_is_known_by_its_likeness(platform: str, own: str, other: str) -> None:
+    """A session named after the application or the installation is the platform's; a name that is only similar is not."""
+    found = CATALOGUE.platforms[platform].find_named(own)
+    assert (found and found.name, CATALOGUE.platforms[platform].find_named(other)) == (own, None)
 
 
 @pytest.mark.parametrize(("file", "old", "new", "key", "wanted"), FAULTS)

@@ -83,6 +83,7 @@ class ModelEye:
     pages: dict[str, Model]
     name: str = "a model"
     blind: str = "it is a model"
+    sees_frames: bool = True
     _cookies: list[SeenCookie] = field(default_factory=list)
 
     def visit(self, url: str) -> SeenPage:

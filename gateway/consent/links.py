@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 
-from gateway.consent.tag_addresses import OWN, contacts, host_of, read_refresh, read_srcset
+from gateway.consent.tag_addresses import contacts, read_refresh, read_srcset
 from gateway.consent.tag_gate import Held, TagGate
 
 Header = tuple[bytes, bytes]
@@ -79,6 +79,4 @@ def _judge(name: bytes, value: bytes, gate: TagGate, held: list[Held]) -> bytes 
 
 
 def _refuse(url: str, gate: TagGate) -> tuple[str, str] | None:
-    host = host_of(url)
-    owner = gate.find_refused(host) if host != OWN else None
-    return (host, owner[0]) if owner else None
+    return next(((place, purpose) for (purpose, _), place in gate.refuse((url,)).items()), None)

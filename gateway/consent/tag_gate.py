@@ -133,10 +133,8 @@ class TagGate:
         """The services, with their purposes, for whose sake an inline script may not act; none when it may."""
         kind = read_kind(dict(reversed(attributes)).get("type", ""))
         if kind in RULES:
-            refused = (self.find_refused(host_of(url)) for url in read_rules(kind, text))
-        else:
-            refused = (one.owner for one in self._signatures if one.pattern.search(text))
-        return tuple(dict.fromkeys(owner for owner in refused if owner))
+            return tuple(self.refuse(read_rules(kind, text)))
+        return tuple(dict.fromkeys(one.owner for one in self._signatures if one.pattern.search(text)))
 
     def _judge(self, tag: str, base: str, attributes: Attributes) -> Verdict | None:
         values = dict(reversed(attributes))  # given twice, the first counts
@@ -147,7 +145,7 @@ class TagGate:
         acting: list[str] = []
         refused: Refused = {}
         for names, addresses in find_addresses(tag, values):
-            found = self._refuse(addresses, base)
+            found = self.refuse(addresses, base)
             if found:
                 acting += names
                 refused |= {owner: host for owner, host in found.items() if owner not in refused}
@@ -162,7 +160,7 @@ class TagGate:
         """A tag that waited for another tool: it acts now, or waits for us. Hosts count as those of any other tag."""
         refused: Refused = {owner: "inline" for owner in marks.owners if not self._allows(owner)}
         for _, addresses in find_addresses(tag, {**values, **marks.live}):
-            refused |= self._refuse(addresses, base)
+            refused |= self.refuse(addresses, base)
         if not refused:
             put = tuple((name, value) for name, value in marks.live.items() if value)
             return Verdict(None, put, tuple(name for name in marks.taken if not marks.live.get(name)))
@@ -178,7 +176,8 @@ class TagGate:
     def _names(self) -> dict[str, Owner]:
         return names_of(self._policy)
 
-    def _refuse(self, addresses: Iterable[str], base: str) -> Refused:
+    def refuse(self, addresses: Iterable[str], base: str = OWN) -> Refused:
+        """For whose sake these addresses may not be contacted now, each with a host or path that is theirs."""
         refused: Refused = {}
         for address in addresses:
             host = host_of(address)

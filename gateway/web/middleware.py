@@ -61,8 +61,8 @@ class ConsentGate:
             return
         if carried.refused:
             self._list_refused(carried, request, site, now)
-        if site.policy.paths and scope["type"] == "http" and self._withholds(request, site, decision, now):
-            await reply(send, 403, b"not without consent")
+        if site.policy.paths and self._withholds(request, site, decision, now):
+            await _refuse(scope, receive, send)
             return
         shared = site.config.cache_safe and site.enforce and request.method in METHODS and scope["type"] == "http"
         if shared:
@@ -100,6 +100,14 @@ class ConsentGate:
         if not site.enforce:
             names = [(name, f"cookie {purpose}") for name, purpose in carried.refused]
             parts.counters.add_each(now, site.id, "would_hold", names)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        await reply(send, 403, b"not without consent")
+        return
+    await receive()
+    await send({"type": "websocket.close"})  # before it is accepted: servers answer 403
 
 
 def find_withheld(request: VisitorRequest, site: Site, decision: Decision) -> list[Held]:

@@ -16,6 +16,7 @@ MAX_FORWARDED = 50
 MAX_AGENT = 512
 MAX_LANGUAGES = 500
 MAX_HOST = 260
+BY_SCRIPTS = frozenset((b"x-requested-with", b"sec-websocket-key"))  # of requests that nobody looks at
 
 
 class VisitorRequest(Frozen, frozen=True):
@@ -91,7 +92,7 @@ class VisitorRequest(Frozen, frozen=True):
         if destination is not None:
             return destination == b"document"
         accepts = self.headers.get(b"accept", b"")
-        return b"text/html" in accepts and b"x-requested-with" not in self.headers
+        return b"text/html" in accepts and BY_SCRIPTS.isdisjoint(self.headers)
 
     @property
     def same_origin(self) -> bool:

@@ -5,6 +5,7 @@ that any of them can serve what another one named.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -50,6 +51,7 @@ def build_head(site: Site, assets: dict[str, Asset]) -> Asset | None:
         settings |= {
             "own": site.config.hosts,
             "hosts": {host: _waits_for(owner) for host, owner in policy.hosts.items()},
+            "paths": [[_in_browsers(written), _waits_for(owner)] for _, written, owner in policy.paths],
         }
         settings["suffixes"] = [[suffix, _waits_for(owner)] for suffix, owner in policy.host_suffixes]
     if uses_consent_mode(site):
@@ -68,6 +70,11 @@ def build_head(site: Site, assets: dict[str, Asset]) -> Asset | None:
 
 def _waits_for(owner: Owner) -> str:
     return " ".join(owner).strip()
+
+
+def _in_browsers(path: str) -> str:
+    """A policy's path as a regular expression of JavaScript."""
+    return f"^{re.sub(r'[^a-zA-Z0-9/_*-]', lambda found: chr(92) + found[0], path).replace('*', '.*')}$"
 
 
 def _signals(policy: Policy) -> Mapping[str, Sequence[str]]:

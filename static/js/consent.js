@@ -108,24 +108,23 @@ function closeBanner() {
   const banner = findBanner();
   const hadFocus = banner?.contains(document.activeElement);
   banner?.remove();
-  if (hadFocus) focusPage(lastFocus);
+  if (hadFocus) focusPage();
 }
 
 /** Back to where the visitor was; who began in the banner begins at the page's start. */
-function focusPage(last) {
-  if (last?.isConnected) return last.focus({ preventScroll: true });
+function focusPage() {
+  if (lastFocus?.isConnected) return lastFocus.focus({ preventScroll: true });
   const { body } = document;
-  const was = body.getAttribute("tabindex");
-  body.tabIndex = -1;
+  const lent = !body.hasAttribute("tabindex");
+  if (lent) body.tabIndex = -1;
   body.focus({ preventScroll: true });
-  if (was === null) body.removeAttribute("tabindex");
-  else body.setAttribute("tabindex", was);
+  if (lent) body.removeAttribute("tabindex");
 }
 
 /** Say it where assistive technology listens: later than the banner's end, or screen readers lose it among the changes. */
 const announce = ({ message, language }) => setTimeout(() => {
-  const status = document.getElementById("gw-status");
-  if (!status || !message) return;
+  const status = message && document.getElementById("gw-status");
+  if (!status) return;
   status.lang = language;
   status.textContent = message;
   status.focus(); // the preferences page shows it and leads there; elsewhere it takes no focus
@@ -176,7 +175,7 @@ async function postChoice(url, fields) {
       method: "POST", body: fields, headers: { Accept: "application/json" }, keepalive: true,
     });
     const reply = await response.json();
-    if (response.ok && reply.ok) return reply;
+    if (reply.ok) return reply;
   } catch { /* a form itself is the way that is left */ }
 }
 
@@ -188,7 +187,7 @@ async function isKept(reply) {
 
 function onSubmit(event) {
   const { target: form, submitter: button } = event;
-  if (!form.matches("[data-gw-choice]") || !button || form.dataset.gwChoice) return;
+  if (form.dataset.gwChoice !== "" || !button) return;
   event.preventDefault();
   if (button === pressed) return;
   pressed = button;
@@ -228,7 +227,7 @@ function onClick(event) {
   const opener = event.target.closest?.("[data-gw-open]");
   if (!opener) return;
   // A link keeps what a link can do (new tab, copy); its address follows the page.
-  if (opener.localName === "a") opener.href = preferencesUrl();
+  if (opener.href) opener.href = preferencesUrl();
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   open(opener);

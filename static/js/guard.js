@@ -9,6 +9,7 @@
  *   own       the site's own hosts, beside that of the page
  *   hosts     by host what it waits for: its purpose, a space and its service, or a purpose alone
  *   suffixes  [".example.net", the same], the longest first
+ *   paths     [a regular expression, the same]: paths of the site's own from which it serves a tool itself
  */
 /* global gwHead */
 import { mayAct } from "./lib/early.js";
@@ -29,9 +30,13 @@ const UNKNOWN = "unknown";
 
 /** What an address has to wait for, as `hosts` has it; empty when it may be contacted. */
 function refused(address) {
-  const { protocol, hostname: host } = new URL(address, document.baseURI);
-  if (!/^(http|ws)s?:$/.test(protocol) || host === location.hostname || gwHead.own.includes(host)) return "";
-  const owner = hosts.get(host) || gwHead.suffixes.find(([suffix]) => host.endsWith(suffix))?.[1] || UNKNOWN;
+  const { protocol, hostname: host, pathname } = new URL(address, document.baseURI);
+  if (!/^(http|ws)s?:$/.test(protocol)) return "";
+  const own = host === location.hostname || gwHead.own.includes(host);
+  // As far as the server does not read more into a path: then it refuses what is asked for.
+  const owner = own
+    ? gwHead.paths.find(([path]) => unescape(pathname).match(path))?.[1] || "necessary"
+    : hosts.get(host) || gwHead.suffixes.find(([suffix]) => host.endsWith(suffix))?.[1] || UNKNOWN;
   return mayAct(owner) ? "" : owner;
 }
 

@@ -7,12 +7,13 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.errors import ConfigError
-from gateway.policy import Policy
+from gateway.policy import Policy, Service
 from gateway.settings import DestinationConfig, GoalConfig, Settings, SiteConfig
 from gateway.signing import MIN_KEY_BYTES
 from gateway.theme import check_theme
 
 REASON_LETTERS = 10
+ADS = frozenset(("ad_user_data", "ad_personalization"))
 KNOWN_KEYS = ("change-me", "changeme", "secret", "password", "example")  # so long that no random key holds one
 # A source of a content policy: a host, with or without scheme, port and path. No scheme alone, no `*`: that were everybody.
 SOURCE = re.compile(
@@ -123,8 +124,9 @@ def _check_hosts(site: SiteConfig, taken: set[str], file: str) -> None:
 
 
 def check_destinations(found: tuple[DestinationConfig, ...], policies: Iterable[Policy], file: str) -> None:
-    """Names used once, purposes that a policy has. Raises ConfigError."""
+    """Names used once, purposes that a policy has, and nobody counted twice by Google. Raises ConfigError."""
     names: set[str] = set()
+    policies = list(policies)
     known = {purpose.id for policy in policies for purpose in policy.optional}
     for destination in found:
         if destination.name in names:
@@ -134,3 +136,27 @@ def check_destinations(found: tuple[DestinationConfig, ...], policies: Iterable[
             if purpose not in known:
                 wanted = f"is no purpose of the policy; known: {', '.join(sorted(known))}"
                 raise ConfigError(file, f"{destination.name}.purposes", purpose, wanted)
+        if destination.kind == "ga4":
+            _check_google(destination, policies, file)
+
+
+def _check_google(destination: DestinationConfig, policies: list[Policy], file: str) -> None:
+    for policy in policies:
+        own = next((service.id for service in policy.file.services if _measures_with_google(service)), "")
+        if own:
+            wanted = (
+                f"counts double: pages have Google's own tag (the policy's service {own!r}), which Consent Mode keeps to "
+                "what is granted; take out the one or the other"
+            )
+            raise ConfigError(file, f"{destination.name}.kind", destination.kind, wanted)
+        theirs = [purpose for purpose in policy.optional if purpose.id in destination.purposes]
+        missing = ADS - {signal for purpose in theirs for signal in purpose.signals}
+        if destination.options.get("ads") is True and len(theirs) == len(destination.purposes) and missing:
+            wanted = f"none of its purposes grants {' and '.join(sorted(missing))} (consent_mode in the policy)"
+            raise ConfigError(file, f"{destination.name}.options.ads", value=True, wanted=wanted)
+
+
+def _measures_with_google(service: Service) -> bool:
+    """Whether a service is Google Analytics in the browser, by its id, hosts or cookies."""
+    hosts = any(f".{host}".endswith(".google-analytics.com") for host in service.hosts)
+    return service.id == "google_analytics" or hosts or any(cookie.name == "_ga" for cookie in service.cookies)

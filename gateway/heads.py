@@ -1,4 +1,4 @@
-"""Signed heads of the ledger, and the key that signs them and visitors' receipts. The only user of `cryptography`.
+"""Signed heads of the ledger, and the key that signs them and visitors' receipts.
 
 A *head* says: at this time, the chain's entry with this number had this hash. Heads are kept outside the database, one
 line of JSON each, so that an end that was cut off, or a chain that was written anew as a whole, shows. Whoever has the

@@ -129,7 +129,10 @@ class LimitsConfig(Section, frozen=True):
 
 
 class DestinationConfig(Section, frozen=True):
-    """One receiver of consented events. `secret` is `env:NAME` or `file:path`, never the secret itself."""
+    """One receiver of consented events. `secret` is `env:NAME` or `file:path`, never the secret itself.
+
+    `options` are what its kind alone knows, checked by that kind.
+    """
 
     name: Name
     kind: str
@@ -143,6 +146,7 @@ class DestinationConfig(Section, frozen=True):
     expire_hours: PositiveInt = 72
     never_forward: tuple[str, ...] = ()
     queue_limit: PositiveInt = 1_000_000
+    options: dict[str, str | int | bool] = {}
 
 
 class AcceptedFinding(Section, frozen=True):

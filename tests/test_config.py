@@ -137,6 +137,40 @@ def test_destinations_of_one_name_are_refused(tmp_path: Path) -> None:
         write_site(tmp_path)
 
 
+GOOGLE = DESTINATION.replace('"webhook"', '"ga4"').replace('"marketing"', '"analytics"')
+TAGS = [
+    'id = "google_analytics"',
+    'id = "measuring"\nhosts = ["*.google-analytics.com"]',
+    'id = "measuring"\nhosts = ["region1.google-analytics.com"]',
+    'id = "measuring"\ncookies = [{ name = "_ga" }]',
+]
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_google_is_told_by_the_server_or_by_its_own_tag(tag: str, tmp_path: Path) -> None:
+    """A policy with Google Analytics on the pages and a destination that tells it would count twice: it does not start."""
+    (tmp_path / "destinations.toml").write_text(GOOGLE)
+    service = f'[[services]]\npurpose = "analytics"\nname = "Google"\n{tag}\n'
+    with pytest.raises(ConfigError, match="counts double") as caught:
+        write_site(tmp_path, policy=POLICY_TOML + service)
+    assert caught.value.key == "crm.kind"
+    others = (
+        '[[services]]\npurpose = "marketing"\nname = "Ads"\nid = "google_ads"\nhosts = ["www.googletagmanager.com"]\n'
+    )
+    assert write_site(tmp_path, policy=POLICY_TOML + others).destinations
+
+
+def test_ads_need_a_purpose_that_grants_them(tmp_path: Path) -> None:
+    """`ads` with purposes whose signals do not include Google's for ads is refused; with them it starts."""
+    wanted = GOOGLE + "[destinations.options]\nads = true\n"
+    (tmp_path / "destinations.toml").write_text(wanted)
+    with pytest.raises(ConfigError, match="ad_personalization and ad_user_data") as caught:
+        write_site(tmp_path)
+    assert caught.value.key == "crm.options.ads"
+    (tmp_path / "destinations.toml").write_text(wanted.replace('"analytics"', '"analytics", "marketing"'))
+    assert write_site(tmp_path).destinations[0].options == {"ads": True}
+
+
 def test_the_whole_is_read_from_files_and_environment(tmp_path: Path) -> None:
     """Settings come from the file, and GATEWAY_* of the environment win: numbers, lists, switches and texts alike."""
     (tmp_path / "policy.toml").write_text(POLICY_TOML)

@@ -12,6 +12,7 @@ import pytest
 import typer.main
 
 from gateway.cli import app
+from gateway.destinations import DESTINATIONS
 from gateway.event import DropReason
 from gateway.policy import PolicyFile
 from gateway.settings import DestinationConfig, Settings
@@ -39,8 +40,12 @@ def _kinds(annotation: Any) -> Iterator[Any]:
 def written_keys(text: str) -> set[str]:
     """Every key that stands in a TOML file, live or commented out, by its path (`sites.id`,
     `services.cookies.name`)."""
-    live = re.sub(r"^# (?=\[|[a-z_.]+ = |  \{|\])", "", text, flags=re.MULTILINE)
-    return set(_paths(tomllib.loads(live)))
+    return set(_paths(tomllib.loads(uncommented(text))))
+
+
+def uncommented(text: str) -> str:
+    """The text with its commented examples in force."""
+    return re.sub(r"^# (?=\[|[a-z_.]+ = |  \{|\])", "", text, flags=re.MULTILINE)
 
 
 def _paths(value: object, path: str = "") -> Iterator[str]:
@@ -76,10 +81,19 @@ def test_no_key_of_the_shipped_file_is_invented(name: str, struct: type) -> None
     """Each key in the shipped file, commented examples included, is one that the configuration accepts."""
     wording = {"purposes.title", "purposes.description", "services.cookies.description"}  # free keys: languages
     wording.add("analytics.goals.props")  # free keys: names of properties
+    wording.add("destinations.options")  # each kind's own: see the next test
     prefix = "destinations." if struct is DestinationConfig else ""
     accepted = {f"{prefix}{key}" for key in fields_of(struct)} | {"destinations"}
     found = {key for key in written_keys(manual_of(name)) if key.rpartition(".")[0] not in wording}
     assert sorted(found - accepted) == []
+
+
+@pytest.mark.parametrize("kind", sorted(DESTINATIONS))
+def test_every_option_of_a_destination_stands_in_the_shipped_file(kind: str) -> None:
+    """The example of each kind names all of its options, and no other."""
+    examples = tomllib.loads(uncommented(manual_of("destinations.toml")))["destinations"]
+    written = {key for example in examples if example["kind"] == kind for key in example.get("options", {})}
+    assert written == set(DESTINATIONS[kind].options.__struct_fields__)
 
 
 def test_the_shipped_values_are_the_defaults() -> None:

@@ -80,7 +80,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "argon2": ("operators",),
     "babel": ("web/labels",),
     "brotli": ("web/encoding",),
-    "cryptography": ("heads",),
+    "cryptography": ("heads", "destinations/service_account"),
     "clickhouse_connect": ("analytics/clickhouse_store",),
     "crawleruseragents": ("analytics/screen",),
     "duckdb": ("analytics/duckdb_store",),

@@ -6,12 +6,14 @@ A new kind is its own file beside `webhook.py` and one line in `DESTINATIONS`.
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from gateway.destinations.base import Destination
-from gateway.destinations.webhook import FILE, Webhook
+from gateway.destinations.base import FILE, Destination, read_options
+from gateway.destinations.ga4 import GoogleAnalytics
+from gateway.destinations.webhook import Webhook
 from gateway.errors import ConfigError
 from gateway.settings import DestinationConfig
 
 DESTINATIONS: dict[str, type[Destination]] = {
+    "ga4": GoogleAnalytics,
     "webhook": Webhook,
 }
 
@@ -34,19 +36,23 @@ def _build(config: DestinationConfig, environment: Mapping[str, str], folder: Pa
     if config.expire_hours > kind.longest_hours:
         wanted = f"wanted at most {kind.longest_hours}: what is older is of no use to {config.kind}"
         raise ConfigError(FILE, f"{config.name}.expire_hours", str(config.expire_hours), wanted)
-    return kind(config, read_secret(config, environment, folder))
+    read_options(config, kind.options)
+    named = {key: str(config.options[key]) for key in kind.secret_options if config.options.get(key)}
+    more = {
+        key: read_secret(f"{config.name}.options.{key}", shown, environment, folder) for key, shown in named.items()
+    }
+    return kind(config, read_secret(f"{config.name}.secret", config.secret, environment, folder), more)
 
 
-def read_secret(config: DestinationConfig, environment: Mapping[str, str], folder: Path) -> str:
+def read_secret(key: str, shown: str, environment: Mapping[str, str], folder: Path) -> str:
     """The text that `env:NAME` or `file:path` points at. Raises ConfigError; never shows a secret."""
-    source, _, where = config.secret.partition(":")
-    key = f"{config.name}.secret"
+    source, _, where = shown.partition(":")
     if source == "env" and where:
         if environment.get(where, "").strip():
             return environment[where].strip()
-        raise ConfigError(FILE, key, config.secret, "this environment variable is not set")
+        raise ConfigError(FILE, key, shown, "this environment variable is not set")
     if source == "file" and where:
-        return _read_secret_file(folder / where, key, config.secret)
+        return _read_secret_file(folder / where, key, shown)
     # Somebody may have put the secret itself here, so the value is not shown.
     raise ConfigError(FILE, key, "…", "wanted env:NAME or file:path, never the secret itself")
 

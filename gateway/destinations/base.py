@@ -3,7 +3,8 @@
 A destination knows its wire format and nothing else. It opens no connection, reads no clock, asks for no
 consent: the outbox does the asking, the sender does the sending. All times are epoch seconds, UTC.
 
-A new kind is a class under `Destination`: `build` and `judge` are its own, the rest has a default. A conversation
+A new kind is a class under `Destination`: `build` and `judge` are its own, the rest has a default. What it is told in
+`[destinations.options]` is a struct of its own (`options`, `read_options`). A conversation
 of several requests (find, then delete) goes step by step: `judge` answers with the next request instead of a
 verdict, and reads in `OutgoingRequest.step` and `memo` where it stands.
 """
@@ -11,15 +12,20 @@ verdict, and reads in `OutgoingRequest.step` and `memo` where it stands.
 import hashlib
 import hmac
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from typing import ClassVar, Literal
+from types import MappingProxyType
+from typing import ClassVar, Literal, TypeVar
 
 import msgspec
 
+from gateway.destinations.addresses import find_url_fault
+from gateway.errors import ConfigError
 from gateway.event import Event
-from gateway.settings import DestinationConfig
+from gateway.settings import DestinationConfig, Section
 
+FILE = "destinations.toml"
+Own = TypeVar("Own", bound=Section)
 RETRY_AFTER_CAP_SECONDS = 24 * 3600.0
 LEAST_WAIT_SECONDS = 1.0
 WISH_SPREAD = 0.1
@@ -67,6 +73,10 @@ class OutgoingRequest(msgspec.Struct, frozen=True):
     body: bytes
     step: str = ""
     memo: str = ""
+
+    def __repr__(self) -> str:
+        """Method and address alone: query, headers and body may hold a secret or somebody's data."""
+        return f"OutgoingRequest({self.method} {self.url.partition('?')[0]})"
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -136,22 +146,29 @@ Verdict = Delivered | Retry | Throttled | Renew | Misconfigured | Split | Dead
 Judgement = Verdict | Sequence[Verdict] | OutgoingRequest
 
 
+NO_SECRETS: Mapping[str, str] = MappingProxyType({})
+
+
 class Destination(ABC):
     """A receiver of consented events. `schedule`: seconds to wait before each attempt, the first included.
 
     `batch_size`: the most events in one request; `mixed`: also of several subjects. `longest_hours`: older events
     are of no use there; an `expire_hours` above it does not start.
     `cannot_undo`: what no request can take back, said in each receipt.
+    `options`: what this kind takes in `[destinations.options]`; `secret_options`: those that name where a further
+    secret stands, as `secret` does.
     """
 
     schedule: Sequence[float] = DAILY
     batch_size: ClassVar[int] = 1
     mixed: ClassVar[bool] = False
     longest_hours: ClassVar[int] = 24 * 31
-    cannot_undo: ClassVar[str] = ""
+    cannot_undo: str = ""
+    options: ClassVar[type[Section]] = Section
+    secret_options: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, config: DestinationConfig, secret: str) -> None:
-        """Raises ConfigError for a URL or secret that must not be used."""
+    def __init__(self, config: DestinationConfig, secret: str, more_secrets: Mapping[str, str] = NO_SECRETS) -> None:
+        """`more_secrets` by the names of `secret_options`. Raises ConfigError for what must not be used."""
         self.config = config
 
     def key_of(self, telling: Telling) -> str:
@@ -169,6 +186,10 @@ class Destination(ABC):
     @abstractmethod
     def judge(self, request: OutgoingRequest, reply: Reply, now: float) -> Judgement:
         """What an answer means: a verdict for all, one for each, or the next request of the same conversation."""
+
+    def build_test(self, telling: Telling, now: float) -> OutgoingRequest:
+        """The request that tells of an invented event, for an operator who wants to know what comes back. Pure."""
+        return self.build([telling], now)
 
     def withdraw(self, notice: Notice, now: float) -> OutgoingRequest | None:
         """What to send when a consent is withdrawn or a subject erased; None where nothing can be asked for.
@@ -190,6 +211,39 @@ class Destination(ABC):
     def take(self, reply: Reply, now: float) -> Verdict:
         """Keep the credentials that came: `Delivered`, or what went wrong."""
         return Misconfigured("no_credentials")
+
+
+def read_options(config: DestinationConfig, kind: type[Own]) -> Own:
+    """What stands in the destination's `options`. Raises ConfigError, naming the key."""
+    try:
+        return msgspec.convert(config.options, kind)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$")
+        key = f"{config.name}.options{where.rstrip('`')}"
+        raise ConfigError(FILE, key, None, what[:1].lower() + what[1:]) from error
+
+
+def check_url(config: DestinationConfig, key: str, url: str) -> None:
+    """Raises ConfigError for a URL that a destination must not have."""
+    fault = find_url_fault(url, allow_private=config.allow_private)
+    if fault is not None:
+        raise ConfigError(FILE, f"{config.name}.{key}", "…" if "@" in url else url, fault)
+
+
+def judge_failure(reply: Reply, now: float) -> Verdict | None:
+    """What a status means where it says no more than HTTP has it say; None for 2xx.
+
+    401, 403, 404 and 405 speak of account and address, never of an event: the operator has to look. Other 4xx
+    refuse what was told.
+    """
+    reason = f"http_{reply.status}"
+    if 200 <= reply.status < 300:
+        return None
+    if reply.status in (401, 403, 404, 405):
+        return Misconfigured(reason)
+    if 400 <= reply.status < 500 and reply.status not in (408, 425, 429):
+        return Split(reason)
+    return Retry(reason, parse_retry_after(reply.headers.get("retry-after", ""), now))
 
 
 def make_subject(key: bytes, destination: str, consent_id: str) -> str:

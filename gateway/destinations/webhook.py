@@ -20,15 +20,16 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
-from gateway.destinations.addresses import find_url_fault
 from gateway.destinations.base import (
+    FILE,
     HOUR,
     MINUTE,
+    NO_SECRETS,
     Dead,
     Delivered,
     Destination,
@@ -37,13 +38,13 @@ from gateway.destinations.base import (
     Retry,
     Telling,
     Verdict,
+    check_url,
     parse_retry_after,
 )
 from gateway.errors import ConfigError, DestinationError
 from gateway.event import Event
 from gateway.settings import DestinationConfig
 
-FILE = "destinations.toml"
 SECRET_PREFIX = "whsec_"
 SECRET_BYTES = range(24, 65)
 MIN_DIFFERENT_BYTES = 12
@@ -60,12 +61,9 @@ class Webhook(Destination):
         *(hours * HOUR for hours in (2, 5, 10, 14, 20, 24)),
     )
 
-    def __init__(self, config: DestinationConfig, secret: str) -> None:
-        fault = find_url_fault(config.url, allow_private=config.allow_private)
-        if fault is not None:
-            shown = "…" if "@" in config.url else config.url
-            raise ConfigError(FILE, f"{config.name}.url", shown, fault)
-        super().__init__(config, secret)
+    def __init__(self, config: DestinationConfig, secret: str, more_secrets: Mapping[str, str] = NO_SECRETS) -> None:
+        check_url(config, "url", config.url)
+        super().__init__(config, secret, more_secrets)
         self._keys = parse_secrets(secret, config.name)
 
     def build(self, batch: Sequence[Telling], now: float) -> OutgoingRequest:

@@ -35,7 +35,7 @@ async def _send(destination: Destination, site: str, event_id: str, now: float) 
         if not isinstance(ready, Delivered):
             return ready
         try:
-            request: OutgoingRequest = destination.build([Telling(event_id, event, NOBODY)], now)
+            request: OutgoingRequest = destination.build_test(Telling(event_id, event, NOBODY), now)
         except DestinationError:
             return Retry(UNBUILDABLE)
         judged = await converse(lane, request, now)

@@ -4,6 +4,7 @@ Collection answers 204 to everything, as Google's does; what Google would silent
 """
 
 import re
+from base64 import urlsafe_b64decode
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
@@ -15,7 +16,7 @@ from gateway.receivers.incoming import FORM, Answer, Incoming, answer_json, refu
 COLLECT, DEBUG = "/mp/collect", "/debug/mp/collect"
 DELETE = re.compile(r"/v1alpha/properties/(\d+):submitUserDeletion\Z")
 OLD_DELETE = "/analytics/v3/userDeletion/userDeletionRequests:upsert"
-TOKEN = "/token"
+TOKEN, SCOPE = "/token", "https://www.googleapis.com/auth/analytics.edit"
 IDS = ("userId", "clientId", "appInstanceId")
 OLD_KINDS = {"CLIENT_ID": "clientId", "USER_ID": "userId", "APP_INSTANCE_ID": "appInstanceId"}
 
@@ -73,13 +74,14 @@ class GoogleReceiver:
 
     def _give_token(self, request: Incoming) -> Answer:
         fields = dict(parse_qsl(request.body.decode("utf-8", "replace")))
-        grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+        grant, fault = "urn:ietf:params:oauth:grant-type:jwt-bearer", ""
         if (
             request.content_type != FORM
             or fields.get("grant_type") != grant
-            or not _is_jwt(fields.get("assertion", ""))
+            or (fault := _find_fault_in_assertion(fields.get("assertion", ""), request.at))
         ):
-            return answer_json(400, {"error": "invalid_grant"}, "no usable assertion", fault=True)
+            why = fault or "wanted a form with this grant_type and an assertion"
+            return answer_json(400, {"error": "invalid_grant", "error_description": why}, why, fault=True)
         value = {"access_token": self._token, "expires_in": 3599, "token_type": "Bearer"}
         return answer_json(200, value, "a token given")
 
@@ -113,5 +115,24 @@ def _find_subject(request: Incoming) -> tuple[str, str] | None:
     return None if more or kind not in IDS or not value else (kind, str(value))
 
 
-def _is_jwt(text: str) -> bool:
-    return re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+", text) is not None
+def _find_fault_in_assertion(text: str, now: float) -> str:
+    """What is wrong with a service account's signed claims, but for the signature, whose key we do not have."""
+    try:
+        head, claims, _ = (urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in text.split("."))
+        algorithm = msgspec.json.decode(head, type=dict[str, str]).get("alg")
+        said = msgspec.json.decode(claims, type=_Claims)
+    except (ValueError, msgspec.MsgspecError):
+        return "the assertion is no JWT with iss, scope, aud, iat and exp"
+    if algorithm != "RS256":
+        return "the assertion is not signed with RS256"
+    if SCOPE not in said.scope.split() or not said.aud.endswith(TOKEN):
+        return "the assertion is for another scope or audience"
+    return "" if now - 60 <= said.exp <= said.iat + 3600 else "the assertion's time is wrong"
+
+
+class _Claims(msgspec.Struct):
+    iss: str
+    scope: str
+    aud: str
+    iat: int
+    exp: int

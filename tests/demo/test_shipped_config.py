@@ -45,7 +45,8 @@ def test_the_shipped_files_make_a_configuration(tmp_path: Path) -> None:
 def test_every_setting_is_in_the_manual() -> None:
     """Each key of each table stands in gateway.toml, in force or as an example."""
     text = read("gateway.toml")
-    tables = [table for table in Section.__subclasses__() if table is not DestinationConfig]
+    found = [table for table in Section.__subclasses__() if table.__module__ == Settings.__module__]
+    tables = [table for table in found if table is not DestinationConfig]
     keys = {key for table in tables for key in table.__struct_fields__}
     assert "excluded_paths" in keys
     missing = [key for key in sorted(keys) if not re.search(rf"^(# )?(\[+(\w+\.)?)?{key}\b", text, re.MULTILINE)]
@@ -63,7 +64,7 @@ def test_the_examples_are_right() -> None:
     """The commented tables are accepted as they stand, and name every key that a destination has."""
     destinations = tomllib.loads(uncommented(read("destinations.toml")))["destinations"]
     example = msgspec.convert(destinations, list[DestinationConfig])[0]
-    assert set(destinations[0]) == set(DestinationConfig.__struct_fields__)
+    assert set().union(*destinations) == set(DestinationConfig.__struct_fields__)
     assert example.purposes == ("marketing",)
     policy = parse_policy(tomllib.loads(uncommented(read("policy.toml"))))
     assert policy.purpose_of_host("video.example.org") == "marketing"

@@ -69,7 +69,7 @@ class Scripted(Destination):
 
     schedule: Sequence[float] = (0.0, *[0.05] * 4)
     batch_size: ClassVar[int] = 4
-    cannot_undo: ClassVar[str] = "reports that were printed"
+    cannot_undo: str = "reports that were printed"
     wants_token = False
 
     def __init__(self, url: str, name: str = "hook", **changes: object) -> None:

@@ -1,6 +1,7 @@
 """The `gateway` command: each command reads its options, calls one thing, prints the answer.
 
-Exit status: 0 done, 1 the answer is bad news (a broken ledger, a failed demo), 2 wrong usage or configuration.
+Exit status: 0 done, 1 the answer is bad news (a broken ledger, a failed demo), 2 there is no answer: wrong usage or
+configuration, or a website that cannot be looked at.
 """
 
 import logging
@@ -22,6 +23,7 @@ from gateway.cli_audit import audit
 from gateway.cli_check import check, check_config, refuse_to_serve
 from gateway.cli_csp import csp
 from gateway.cli_destinations import destinations_app
+from gateway.cli_groups import command_group
 from gateway.cli_init import init
 from gateway.cli_ledger import ledger_app, receipt_app
 from gateway.cli_policy import mode, policy_app
@@ -29,7 +31,7 @@ from gateway.cli_receivers import receivers
 from gateway.config import Config, load_config
 from gateway.database import open_database
 from gateway.demo.run import DemoOptions, run_demo
-from gateway.errors import ConfigError, GatewayError
+from gateway.errors import ConfigError, GatewayError, LookFailed
 from gateway.keeper import run_keeper
 from gateway.keys import new_key, rotate_keys
 from gateway.operators import add_operator, list_operators, remove_operator, set_password
@@ -38,9 +40,9 @@ from gateway.resources import config_file
 from gateway.socket_client import call_keeper
 from gateway.web.report_api import build_consent_csv, build_csv, encode_report
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-operator_app = typer.Typer(help="Who may sign in to the console.", no_args_is_help=True)
-keys_app = typer.Typer(help="The keys that sign cookies.", no_args_is_help=True)
+app = command_group(add_completion=False, pretty_exceptions_enable=False)
+operator_app = command_group("Who may sign in to the console.")
+keys_app = command_group("The keys that sign cookies.")
 # The groups that the help shows, in its order.
 BEGIN, RUN, RULES, FIGURES, TOLD, PROOF, ACCESS = (
     "Begin",
@@ -65,6 +67,7 @@ app.add_typer(operator_app, name="operator", rich_help_panel=ACCESS)
 app.add_typer(keys_app, name="keys", rich_help_panel=ACCESS)
 
 out = Console(emoji=False)  # paths hold ":id"
+NO_ANSWER = (ConfigError, LookFailed)
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="gateway.toml, or the folder that holds it.")]
 
 
@@ -74,7 +77,7 @@ def main() -> None:
         app()
     except GatewayError as error:
         Console(stderr=True).print(f"gateway: {error}", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
+        sys.exit(2 if isinstance(error, NO_ANSWER) else 1)
 
 
 def _print_version(wanted: bool) -> None:

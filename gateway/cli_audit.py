@@ -17,7 +17,7 @@ from gateway.consent.audit_evidence import Evidence
 from gateway.consent.audit_knowledge import Knowledge, load_knowledge
 from gateway.consent.audit_rules import judge
 from gateway.consent.findings_language import Speaker, choose_findings_language
-from gateway.errors import ConfigError, LookFailed
+from gateway.errors import ConfigError
 from gateway.resources import config_file
 from gateway.survey.audit_report import Report, build_report, write_json, write_page
 from gateway.survey.eyes import load_browser, require_chromium
@@ -79,12 +79,9 @@ def audit(
 
 
 def _visit(url: str, pages: int, knowledge: Knowledge, resolve: list[str]) -> Evidence:
-    try:
-        program = require_chromium()
-        with show_progress(pages * VISITS) as tell:
-            seen = load_browser("chromium_audit").audit_site(program, url, pages, knowledge, tell, resolve)
-    except LookFailed as error:
-        raise ConfigError("audit", "URL", url, str(error)) from error
+    program = require_chromium()
+    with show_progress(pages * VISITS) as tell:
+        seen = load_browser("chromium_audit").audit_site(program, url, pages, knowledge, tell, resolve)
     assert isinstance(seen, Evidence)
     return seen
 

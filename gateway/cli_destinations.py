@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gateway.cli_groups import command_group
 from gateway.config import Config, load_config
 from gateway.database import open_database, reading, transaction
 from gateway.destinations import build_destinations
@@ -23,7 +24,7 @@ from gateway.destinations.figures import QueueFigures, get_standing, queue_figur
 from gateway.errors import ConfigError
 from gateway.flows.send_test import send_test
 
-destinations_app = typer.Typer(help="Who is told of events: state, pause, resume, dead letters.", no_args_is_help=True)
+destinations_app = command_group("Who is told of events: state, pause, resume, dead letters.")
 out = Console(emoji=False, highlight=False, soft_wrap=True)
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="gateway.toml, or the folder that holds it.")]

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from gateway import ledger
+from gateway.cli_groups import command_group
 from gateway.config import load_config
 from gateway.consent.dpv import build_record
 from gateway.consent.receipt import verify_receipt
@@ -33,8 +34,8 @@ from gateway.heads import (
     read_public_keys,
 )
 
-ledger_app = typer.Typer(help="The record of every choice, and what proves it.", no_args_is_help=True)
-receipt_app = typer.Typer(help="The receipts that visitors are given.", no_args_is_help=True)
+ledger_app = command_group("The record of every choice, and what proves it.")
+receipt_app = command_group("The receipts that visitors are given.")
 
 Watched = TypeVar("Watched")
 SHORTEST_HASH, HEX = 6, frozenset("0123456789abcdef")

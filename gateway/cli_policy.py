@@ -13,6 +13,7 @@ from rich.table import Table
 from sqlalchemy import Engine, inspect
 from sqlalchemy.exc import DBAPIError
 
+from gateway.cli_groups import command_group
 from gateway.cli_ledger import ConfigOption
 from gateway.config import Config, Site, load_config
 from gateway.consent.catalogue import load_catalogue
@@ -24,7 +25,7 @@ from gateway.overlay import NO_OVERLAY, overlay_path, read_overlay
 from gateway.resources import config_file
 from gateway.toml_text import build_toml
 
-policy_app = typer.Typer(help="The policy in force, with what operators added in the console.", no_args_is_help=True)
+policy_app = command_group("The policy in force, with what operators added in the console.")
 out = Console(emoji=False)  # paths hold ":id"
 SiteOption = Annotated[str, typer.Option(help="Site id; none: the first.")]
 MOST_LINES = 40

@@ -23,6 +23,11 @@ from gateway.settings import DestinationConfig, Settings, SiteConfig
 
 T = TypeVar("T")
 ENVIRONMENT_PREFIX = "GATEWAY_"
+OTHER_FILES = {
+    "controller": "a policy",
+    "purposes": "a policy",
+    "destinations": "a list of destinations",
+}  # by their keys
 NO_SETTING = "is no setting; the file that `gateway init` writes shows all there are"
 
 
@@ -92,6 +97,8 @@ def load_config(path: str | Path | None = None, environment: Mapping[str, str] |
     environment = os.environ if environment is None else environment
     file, folder = _locate(path or environment.get("GATEWAY_CONFIG"))
     raw = _read_toml(file)
+    if other := next((OTHER_FILES[key] for key in raw if key in OTHER_FILES), None):
+        raise ConfigError(str(file), "file", None, f"is {other}; wanted gateway.toml or its folder")
     _override(raw, environment)
     return build_config(raw, folder, str(file))
 
@@ -145,7 +152,8 @@ def _locate(path: str | Path | None) -> tuple[Path, Path]:
     file = Path(path)
     file = file / "gateway.toml" if file.is_dir() else file
     if not file.is_file():
-        raise ConfigError(str(file), "file", None, "no such file; `gateway init` writes one")
+        wanted = "there is no such file; wanted gateway.toml or its folder (`gateway init` writes one)"
+        raise ConfigError(str(file), "file", None, wanted)
     return file, file.parent.resolve()
 
 

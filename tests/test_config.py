@@ -219,8 +219,20 @@ def test_a_file_that_cannot_be_read_is_named(content: bytes, tmp_path: Path) -> 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """A configuration asked for by name has to be there."""
-    with pytest.raises(ConfigError, match="no such file"):
-        load_config(tmp_path / "other.toml", {})
+    for missing in (tmp_path / "other.toml", tmp_path):
+        with pytest.raises(ConfigError, match=r"no such file; wanted gateway\.toml or its folder"):
+            load_config(missing, {})
+
+
+def test_a_file_of_another_kind_is_told_apart(tmp_path: Path) -> None:
+    """A policy or a list of destinations in the place of gateway.toml is called by its name, and what is wanted said."""
+    for text, kind in (
+        ('version = "1"\n[controller]\n', "is a policy"),
+        ("[[destinations]]\n", "is a list of destinations"),
+    ):
+        (tmp_path / "other.toml").write_text(text)
+        with pytest.raises(ConfigError, match=rf"other\.toml: file: {kind}; wanted gateway\.toml or its folder"):
+            load_config(tmp_path / "other.toml", {})
 
 
 def test_the_defaults_are_whole(tmp_path: Path) -> None:

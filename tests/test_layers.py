@@ -30,6 +30,7 @@ LAYERS = {
     "cli_check": 4,
     "cli_csp": 4,
     "cli_destinations": 4,
+    "cli_groups": 4,
     "cli_init": 4,
     "cli_ledger": 4,
     "cli_policy": 4,

@@ -57,8 +57,11 @@ class Eye(Protocol):
     """Something that opens pages: a browser, or plain HTTP."""
 
     name: str
-    blind: str
     sees_frames: bool  # whether what stands in a frame is noticed with the page around it
+
+    @property
+    def blind(self) -> str:
+        """What it cannot see, and what it has left unread."""
 
     def visit(self, url: str) -> SeenPage:
         """Open a page. Raises LookFailed."""

@@ -13,7 +13,7 @@ from gateway.errors import LookFailed
 from gateway.survey.crawl import PAGES, Seen
 
 TIMEOUT_SECONDS = 15.0
-MAX_BYTES = 4_194_304
+MAX_BYTES = 4_194_304  # of one page; what is left unread is told
 DAY = 86_400.0
 AGENT = "Mozilla/5.0 (compatible; consent-gateway-survey)"
 
@@ -42,9 +42,16 @@ class PlainEye:
     sees_frames = False
 
     def __init__(self, why: str = "no browser was used") -> None:
-        self.blind = f"what scripts load, set or insert, and storage keys ({why})"
+        self._why = why
+        self._cut: dict[str, None] = {}
         self._opener = urllib.request.build_opener(_SameSite)
         self._cookies: dict[tuple[str, str], SeenCookie] = {}
+
+    @property
+    def blind(self) -> str:
+        """What a look without a browser cannot see, and what this one has left unread."""
+        cut = f"; what stands beyond the first {MAX_BYTES >> 20} MB of {', '.join(self._cut)}" if self._cut else ""
+        return f"what scripts load, set or insert, and storage keys ({self._why}){cut}"
 
     def visit(self, url: str) -> SeenPage:
         """Open a page. Raises LookFailed."""
@@ -52,10 +59,10 @@ class PlainEye:
         request = urllib.request.Request(url, headers=headers)
         try:
             with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-                return self._read(answer.geturl(), answer.status, answer.headers, answer.read(MAX_BYTES))
+                return self._read(answer.geturl(), answer.status, answer.headers, answer.read(MAX_BYTES + 1))
         except urllib.error.HTTPError as error:
             with error:
-                return self._read(url, error.code, error.headers, error.read(MAX_BYTES))
+                return self._read(url, error.code, error.headers, error.read(MAX_BYTES + 1))
         except (OSError, HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise LookFailed(f"{url} cannot be opened ({reason})") from error
@@ -75,7 +82,9 @@ class PlainEye:
                 self._cookies.setdefault((cookie.name, cookie.domain), cookie)
         kept = tuple((name, value) for name, value in headers.items() if name.lower() != "set-cookie")
         is_page = headers.get_content_type() in PAGES
-        html = body.decode(_charset(headers), "replace") if is_page else ""
+        if is_page and len(body) > MAX_BYTES:
+            self._cut[url] = None
+        html = body[:MAX_BYTES].decode(_charset(headers), "replace") if is_page else ""
         return SeenPage(url, status, html, kept)
 
 

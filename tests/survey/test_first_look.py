@@ -6,6 +6,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from typer.testing import CliRunner, Result
 
 from gateway.cli import app
@@ -18,7 +22,9 @@ from gateway.resources import config_file
 from gateway.survey import chromium, eyes
 from gateway.survey.crawl import Limits, Walk
 from gateway.survey.first_look import FirstLook, check_url, draft_files, look_at
+from gateway.survey.plain import MAX_BYTES
 from tests.survey.survey_sites import LATER, SECRET, SHOP, shop_server
+from tests.web.proxy_servers import run_server
 
 FILES = {"gateway.toml", "policy.toml", "destinations.toml"}
 QUICK = Limits(pages=3, pause=0)
@@ -238,6 +244,24 @@ def test_an_answer_that_is_no_page_drafts_nothing(port: int, tmp_path: Path, pat
     assert isinstance(done.exception, LookFailed)
     assert reason in str(done.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_that_is_cut_is_told(tmp_path: Path) -> None:
+    """Without a browser, what stands beyond the first 4 MB is not read: summary and policy say so, and of which page."""
+    page = (
+        b"<script src=http://begin.example/a.js></script>" + b"x" * MAX_BYTES + b"<img src=http://eind.example/b.gif>"
+    )
+
+    async def big(_request: Request) -> Response:
+        return Response(page, media_type="text/html")
+
+    with run_server(Starlette(routes=[Route("/groot", big)])) as opened:
+        shown = run(str(tmp_path), "--from", f"http://127.0.0.1:{opened}/groot", "--plain")
+    told = f"what stands beyond the first 4 MB of http://127.0.0.1:{opened}/groot"
+    text = (tmp_path / "policy.toml").read_text("utf-8")
+    assert told in " ".join(shown.output.split())
+    assert told in " ".join(text.replace("#", " ").split())
+    assert ("begin.example" in text, "eind.example" in text) == (True, False)
 
 
 @pytest.mark.browser

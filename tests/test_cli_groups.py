@@ -1,0 +1,63 @@
+"""The `gateway` command as a whole: its groups, and its exit status."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli import app, main
+from gateway.errors import ConfigError
+
+GROUPS = [
+    ("policy", "show, export"),
+    ("ledger", "verify, export, wording, key"),
+    ("receipt", "verify"),
+    ("destinations", "list, pause, resume, redrive, test, why"),
+    ("operator", "add, passwd, remove, list"),
+    ("keys", "new, rotate"),
+]
+
+
+@pytest.mark.parametrize(("group", "commands"), GROUPS)
+def test_an_option_before_its_command_is_told_where_it_belongs(group: str, commands: str) -> None:
+    """`gateway policy -c FILE` names the option, shows a call that is right, and lists the group's commands."""
+    for option in ("-c", "--config=x"):
+        done = CliRunner().invoke(app, [group, option, "gateway.toml"])
+        assert isinstance(done.exception, ConfigError)
+        told, name = str(done.exception), option.partition("=")[0]
+        assert told.startswith(f"command line: {name}: is no option here")
+        assert f"{group} {commands.partition(',')[0]} {name} ...`" in told
+        assert told.endswith(f"commands: {commands}")
+
+
+def test_a_groups_own_options_are_its_own() -> None:
+    """Help and version still stand before any command."""
+    for words, said in ((["policy", "--help"], "export"), (["--version"], "gateway "), (["--help"], "policy")):
+        done = CliRunner().invoke(app, words)
+        assert (done.exit_code, said in done.output) == (0, True)
+
+
+def status(monkeypatch: pytest.MonkeyPatch, *words: str) -> int | str | None:
+    """The exit status of a command."""
+    monkeypatch.setattr(sys, "argv", ["gateway", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def test_what_gives_no_answer_is_status_2(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A site that cannot be looked at is the same to `init` and `audit`, and as wrong usage: no answer, in one line; bad news
+    is status 1."""
+    folder = ["--config", str(tmp_path)]
+    gone = "http://127.0.0.1:9/"
+    assert status(monkeypatch, "init", str(tmp_path), "--from", gone, "--plain") == 2
+    assert status(monkeypatch, "audit", gone) == 2
+    assert status(monkeypatch, "policy", "show", *folder) == 2
+    (tmp_path / "gateway.toml").touch()
+    assert status(monkeypatch, "status", *folder) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("gateway: ")]
+    assert len(lines) == 4
+    assert sum(gone in line and "cannot be opened" in line for line in lines) == 2

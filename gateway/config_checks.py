@@ -136,19 +136,24 @@ def check_destinations(found: tuple[DestinationConfig, ...], policies: Iterable[
             if purpose not in known:
                 wanted = f"is no purpose of the policy; known: {', '.join(sorted(known))}"
                 raise ConfigError(file, f"{destination.name}.purposes", purpose, wanted)
-        if destination.kind == "ga4":
-            _check_google(destination, policies, file)
+        _check_counted_once(destination, policies, file)
+        _check_ads(destination, policies, file)
 
 
-def _check_google(destination: DestinationConfig, policies: list[Policy], file: str) -> None:
-    for policy in policies:
-        own = next((service.id for service in policy.file.services if _measures_with_google(service)), "")
-        if own:
+def _check_counted_once(destination: DestinationConfig, policies: list[Policy], file: str) -> None:
+    """A tool whose own script is on the pages is not told by the server too."""
+    measures = {"ga4": _measures_with_google, "matomo": _measures_with_matomo}.get(destination.kind)
+    for service in [service for policy in policies for service in policy.file.services]:
+        if measures is not None and measures(service, destination):
             wanted = (
-                f"counts double: pages have Google's own tag (the policy's service {own!r}), which Consent Mode keeps to "
-                "what is granted; take out the one or the other"
+                f"counts double: pages have the tool's own script (the policy's service {service.id!r}), which is kept to "
+                "what is granted as it is; take out the one or the other"
             )
             raise ConfigError(file, f"{destination.name}.kind", destination.kind, wanted)
+
+
+def _check_ads(destination: DestinationConfig, policies: list[Policy], file: str) -> None:
+    for policy in policies:
         theirs = [purpose for purpose in policy.optional if purpose.id in destination.purposes]
         missing = ADS - {signal for purpose in theirs for signal in purpose.signals}
         if destination.options.get("ads") is True and len(theirs) == len(destination.purposes) and missing:
@@ -156,7 +161,12 @@ def _check_google(destination: DestinationConfig, policies: list[Policy], file: 
             raise ConfigError(file, f"{destination.name}.options.ads", value=True, wanted=wanted)
 
 
-def _measures_with_google(service: Service) -> bool:
+def _measures_with_google(service: Service, _destination: DestinationConfig) -> bool:
     """Whether a service is Google Analytics in the browser, by its id, hosts or cookies."""
     hosts = any(f".{host}".endswith(".google-analytics.com") for host in service.hosts)
     return service.id == "google_analytics" or hosts or any(cookie.name == "_ga" for cookie in service.cookies)
+
+
+def _measures_with_matomo(service: Service, destination: DestinationConfig) -> bool:
+    """Whether a service is Matomo in the browser: by its id, or because it contacts the very host that is told."""
+    return service.id == "matomo" or urlsplit(destination.url).hostname in service.hosts

@@ -160,6 +160,16 @@ def test_google_is_told_by_the_server_or_by_its_own_tag(tag: str, tmp_path: Path
     assert write_site(tmp_path, policy=POLICY_TOML + others).destinations
 
 
+@pytest.mark.parametrize("tag", ['id = "matomo"', 'id = "counting"\nhosts = ["crm.example.org"]'])
+def test_matomo_is_told_by_the_server_or_by_its_own_script(tag: str, tmp_path: Path) -> None:
+    """The same goes for Matomo, whose host is the firm's own."""
+    (tmp_path / "destinations.toml").write_text(DESTINATION.replace('"webhook"', '"matomo"'))
+    service = f'[[services]]\npurpose = "analytics"\nname = "Matomo"\n{tag}\n'
+    with pytest.raises(ConfigError, match="counts double"):
+        write_site(tmp_path, policy=POLICY_TOML + service)
+    assert write_site(tmp_path).destinations
+
+
 def test_ads_need_a_purpose_that_grants_them(tmp_path: Path) -> None:
     """`ads` with purposes whose signals do not include Google's for ads is refused; with them it starts."""
     wanted = GOOGLE + "[destinations.options]\nads = true\n"

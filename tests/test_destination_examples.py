@@ -26,6 +26,7 @@ EXAMPLES: list[dict[str, Any]] = [
 MOVED = {
     "https://crm.example.org": "",
     "https://region1.google-analytics.com": "/google",
+    "https://matomo.example.org": "/matomo",
     "https://analyticsadmin.googleapis.com": "/google",
 }
 

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from gateway.analytics.dimensions import DIMENSIONS, Defined
 from gateway.analytics.metrics import METRICS
 from gateway.cli import app
-from gateway.destinations import DESTINATIONS, ga4, sender
+from gateway.destinations import DESTINATIONS, ga4, matomo, sender
 from gateway.destinations.base import Telling
 from gateway.destinations.outbox import Reason, State
 from gateway.destinations.webhook import Webhook, encode_body
@@ -114,7 +114,8 @@ def test_states_and_reasons_of_deliveries_are_explained() -> None:
     words = {word for row in rows(page, "reason") for word in quoted(row[0])}
     unsent = {sender.TIMEOUT, sender.DNS, sender.TLS, sender.ADDRESS_REFUSED, sender.NOT_CONNECTED, sender.NO_ANSWER}
     own = {lane.UNREADABLE, lane.UNBUILDABLE, lane.FAULT}
-    kinds = {ga4.REFUSED, ga4.NO_TOKEN}
+    kinds = {ga4.REFUSED, ga4.NO_TOKEN, matomo.INVALID, matomo.INCOMPLETE, matomo.ODD_ANSWER}
+    kinds |= {matomo.UNKNOWN_SITE, matomo.NO_ACCESS}
     assert words == {reason.value for reason in Reason} | unsent | own | kinds | {"http_503"}
 
 

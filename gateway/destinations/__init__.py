@@ -8,12 +8,14 @@ from pathlib import Path
 
 from gateway.destinations.base import FILE, Destination, read_options
 from gateway.destinations.ga4 import GoogleAnalytics
+from gateway.destinations.matomo import Matomo
 from gateway.destinations.webhook import Webhook
 from gateway.errors import ConfigError
 from gateway.settings import DestinationConfig
 
 DESTINATIONS: dict[str, type[Destination]] = {
     "ga4": GoogleAnalytics,
+    "matomo": Matomo,
     "webhook": Webhook,
 }
 

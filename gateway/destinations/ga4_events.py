@@ -7,18 +7,16 @@ https://developers.google.com/analytics/devguides/collection/protocol/ga4/refere
 """
 
 import re
-from urllib.parse import quote, urlencode
 
+from gateway.destinations.page_address import locate_page, locate_referrer
 from gateway.errors import DestinationError
 from gateway.event import ENGAGEMENT, Event
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}\Z")
 NOT_IN_NAME = re.compile(r"[^A-Za-z0-9_]")
-TORN = re.compile(r"(%[0-9A-F]?)?\Z")  # the rest of a percent-encoded byte where a URL was cut
-TEXT, TITLE, REFERRER, LOCATION = 100, 300, 420, 1000
+TEXT, REFERRER, LOCATION = 100, 420, 1000
 MOST_PARAMS = 25
 LEAST_ENGAGED_MS = 1  # without it, an event belongs to no session in Google's reports
-IN_PATH = "/:@!$&'()*+,;=~"
 
 RESERVED_STARTS = ("_", "firebase_", "ga_", "google_")
 RESERVED_EVENTS = frozenset(
@@ -60,10 +58,10 @@ def _describe(event: Event, session: int) -> dict[str, Param]:
     params: dict[str, Param] = {
         "session_id": str(session),
         "engagement_time_msec": LEAST_ENGAGED_MS,
-        "page_location": _locate(event),
+        "page_location": locate_page(event, LOCATION),
     }
     if event.referrer:
-        params["page_referrer"] = _cut_url("https://" + quote(event.referrer, safe=IN_PATH), REFERRER)
+        params["page_referrer"] = locate_referrer(event, REFERRER)
     if event.topic:
         params["content_group"] = event.topic[:TEXT]
     if event.kind == ENGAGEMENT:
@@ -80,17 +78,3 @@ def _name_param(key: str, params: dict[str, Param]) -> str:
     if not NAME.match(name) or name in TAKEN_PARAMS or name in params or name.startswith(RESERVED_STARTS):
         raise DestinationError("Google Analytics takes no parameter of this name")
     return name
-
-
-def _locate(event: Event) -> str:
-    """The page's address: host, masked path, and the campaign it was reached by; no other query is ever told."""
-    campaign = {"utm_medium": event.medium, "utm_campaign": event.campaign}
-    campaign |= {"utm_term": event.term, "utm_content": event.content}
-    named = {name: text for name, text in campaign.items() if text}
-    query = "?" + urlencode({"utm_source": event.source, **named}) if named and event.source else ""
-    query, path = _cut_url(query, LOCATION // 2), quote(event.path, safe=IN_PATH)
-    return _cut_url(f"https://{quote(event.host or event.site)}{path}", LOCATION - len(query)) + query
-
-
-def _cut_url(url: str, most: int) -> str:
-    return url if len(url) <= most else TORN.sub("", url[: max(0, most)])

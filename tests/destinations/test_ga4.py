@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from hypothesis import event as note
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -140,12 +141,13 @@ BAD = st.builds(
 
 
 @given(st.lists(EVENTS | BAD, min_size=1, max_size=3), st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_what_is_built_passes_googles_validation(events: list[Event], ads: bool) -> None:
     """Names, counts, sizes, reserved words, times: a request is refused here or has nothing that Google would find."""
     try:
         request = make_google({"ads": ads}).build(tell(*events), NOW)
     except DestinationError:
+        note("refused")
         return
     body = json.loads(request.body)
     assert find_faults(body, len(request.body), NOW) == []

@@ -52,7 +52,7 @@ COMPILED = (
     "consent/tag_scan", "consent/tags", "consent/tags_mounts", "consent/tags_scout", "consent/whole_page",
     "flows/collect", "flows/count_consent", "flows/count_held", "flows/counters", "flows/decide", "flows/sightings",
     "flows/view",
-    "geo", "signing",
+    "geo", "hit", "signing",
     "web/body", "web/caching", "web/carried", "web/collecting", "web/content_policy", "web/kinds", "web/middleware",
     "web/onward", "web/page_cache", "web/public", "web/rate_limit", "web/reply", "web/request", "web/response",
     "web/shared_page", "web/snippet",

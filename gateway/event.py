@@ -1,6 +1,6 @@
-"""What passes through the gateway: the raw hit, the stored event, and why a hit was dropped.
+"""What is written down: the stored event, what the journal holds beside it, and why a hit was dropped.
 
-`Hit` has an address and an agent and lives for milliseconds. `Event` has neither field, and stores and
+A hit (gateway/hit.py) has an address and an agent and lives for milliseconds. `Event` has neither field, and stores and
 destinations accept `Event` only: what is not there cannot leak.
 """
 
@@ -10,30 +10,6 @@ import msgspec
 
 PAGE_VIEW = "page_view"
 ENGAGEMENT = "engagement"
-
-
-class Hit(msgspec.Struct, frozen=True):
-    """One request being judged, as it came in. Never stored, never logged.
-
-    `at` is seconds since 1970, UTC. `url` is path and query; `referrer` the full header or the script's
-    word. `kind` is `page_view`, `engagement`, or the name of a custom event.
-    """
-
-    at: float
-    site: str
-    host: str
-    url: str
-    ip: str
-    user_agent: str
-    referrer: str = ""
-    language: str = ""
-    kind: str = PAGE_VIEW
-    view_id: str = ""
-    topic: str = ""
-    sequence: int = 0
-    engaged_ms: int = 0
-    props: dict[str, str] = {}
-    prefetch: bool = False
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -54,6 +54,7 @@ LAYERS = {
     "toml_text": 0,
     "theme": 0,
     "event": 0,
+    "hit": 0,
     "frozen": 0,
     "ledger": 0,
     "geo": 0,

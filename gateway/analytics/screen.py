@@ -8,7 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 import crawleruseragents
 
-from gateway.event import DropReason, Hit
+from gateway.event import DropReason
+from gateway.hit import Hit
 
 Check = Callable[[Hit], DropReason | None]
 MAX_AGENT = 512  # letters looked at: the list of crawlers takes time by length

@@ -102,7 +102,13 @@ def _parents(host: str) -> list[str]:
 
 def build_set_cookie(name: str, value: str, *, max_age: int = LIFETIME_SECONDS, secure: bool, domain: str = "") -> str:
     """A Set-Cookie header's value: HttpOnly, SameSite=Lax, the whole site, Secure on https."""
+    return name + "=" + value + _cookie_flags(max_age, secure, domain)
+
+
+@lru_cache(maxsize=256)
+def _cookie_flags(max_age: int, secure: bool, domain: str) -> str:
+    """What follows a cookie's value: one of a few texts, and asked for with each event."""
     flags = "; Secure" if secure else ""
     if domain:
         flags += f"; Domain={domain}"
-    return f"{name}={value}; Max-Age={max_age}; Path=/; HttpOnly; SameSite=Lax{flags}"
+    return f"; Max-Age={max_age}; Path=/; HttpOnly; SameSite=Lax{flags}"

@@ -9,8 +9,9 @@ from gateway.analytics.visit import Visit
 from gateway.config import Site
 from gateway.consent.decision import Decision
 from gateway.errors import JournalFull
-from gateway.event import ENGAGEMENT, PAGE_VIEW, DropReason, Event, Hit, Recorded
+from gateway.event import ENGAGEMENT, PAGE_VIEW, DropReason, Event, Recorded
 from gateway.flows.parts import Parts
+from gateway.hit import Hit
 
 MAX_PROPS = 30
 NO_SOURCE = Source()
@@ -56,11 +57,15 @@ def find_reason(hit: Hit, decision: Decision, visit: Visit | None, parts: Parts)
 
 
 def build_event(hit: Hit, decision: Decision, visit: Visit, site: Site, parts: Parts) -> Event:
-    """The event of a hit: masked, its address reduced to a country (and a network where a destination asks)."""
+    """The event of a hit: masked, its address reduced to a country (and a network where a destination asks).
+
+    Its fields stand in their order: given by their names they would take four times as long as all the rest.
+    """
     device = parse_agent(hit.user_agent)
     source = _source(hit, site, parts) if hit.kind == PAGE_VIEW else NO_SOURCE
     path = parts.masker.path(hit.url)
     masker = parts.masker
+    props = {masker.text(k): masker.text(v) for k, v in list(hit.props.items())[:MAX_PROPS]} if hit.props else {}
     return Event(
         hit.at,
         hit.site,
@@ -70,26 +75,26 @@ def build_event(hit: Hit, decision: Decision, visit: Visit, site: Site, parts: P
         visit.id,
         visit.started_at,
         hit.view_id,
-        host=hit.host if hit.host in site.config.hosts else masker.text(hit.host),
-        topic=masker.text(hit.topic) if hit.topic else _topic(path, parts),
-        sequence=hit.sequence,
-        engaged_ms=_clamp(hit, visit, parts) if hit.kind == ENGAGEMENT else 0,
-        source=source.source,
-        medium=source.medium,
-        campaign=source.campaign,
-        term=source.term,
-        content=source.content,
-        channel=source.channel,
-        referrer=source.referrer,
-        country=parts.countries.find(hit.ip),
-        language=hit.language[:2].lower(),
-        browser=device.browser,
-        browser_version=device.browser_version,
-        os=device.os,
-        os_version=device.os_version,
-        device=device.device,
-        props={masker.text(k): masker.text(v) for k, v in list(hit.props.items())[:MAX_PROPS]} if hit.props else {},
-        network=truncate_address(hit.ip) if parts.keeps_network else "",
+        hit.host if hit.host in site.config.hosts else masker.text(hit.host),
+        masker.text(hit.topic) if hit.topic else _topic(path, parts),
+        hit.sequence,
+        _clamp(hit, visit, parts) if hit.kind == ENGAGEMENT else 0,
+        source.source,
+        source.medium,
+        source.campaign,
+        source.term,
+        source.content,
+        source.channel,
+        source.referrer,
+        parts.countries.find(hit.ip),
+        hit.language[:2].lower(),
+        device.browser,
+        device.browser_version,
+        device.os,
+        device.os_version,
+        device.device,
+        props,
+        truncate_address(hit.ip) if parts.keeps_network else "",
     )
 
 

@@ -11,10 +11,11 @@ from gateway.config import Site
 from gateway.consent.cookies import build_set_cookie
 from gateway.consent.decision import Decision
 from gateway.errors import JournalFull
-from gateway.event import DropReason, Hit
+from gateway.event import DropReason
 from gateway.flows.collect import find_reason, record
 from gateway.flows.parts import Parts
 from gateway.frozen import Frozen
+from gateway.hit import Hit
 
 PENDING_SECONDS = 60
 
@@ -55,9 +56,9 @@ def record_view(view: PageView, topic: str, decision: Decision, site: Site, part
     """Count an opened view; a journal that takes nothing costs the count, never the page."""
     if view.hit is None or view.visit is None:
         return
-    hit = msgspec.structs.replace(view.hit, topic=topic) if topic else view.hit
+    view.hit.topic = topic or view.hit.topic
     try:
-        record(hit, decision, view.visit, site, parts)
+        record(view.hit, decision, view.visit, site, parts)
     except JournalFull:
         parts.counters.add(view.hit.at, site.id, "dropped", DropReason.FAULT.value)
 

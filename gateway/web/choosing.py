@@ -23,13 +23,14 @@ from gateway.consent.foreign_text import ForeignText
 from gateway.consent.shown_text import ShownText
 from gateway.consent.wanted import PLAIN, takes_back
 from gateway.errors import BadRequest, JournalFull
-from gateway.event import Event, Hit
+from gateway.event import Event
 from gateway.flows.choose import ACCEPT_ALL, ALLOW, CHOICES, SAVE, Chosen, Said, choose, find_wanted
 from gateway.flows.collect import collect
 from gateway.flows.count_consent import count_choice
 from gateway.flows.decide import Decider
 from gateway.flows.load_once import ONCE, record_once
 from gateway.flows.view import visit_cookie
+from gateway.hit import Hit
 from gateway.policy import OWN_STATISTICS, UNKNOWN, Policy
 from gateway.web.body import media_type, read_body
 from gateway.web.once_frame import sign_frame
@@ -337,10 +338,16 @@ def came_from(request: VisitorRequest) -> str:
 
 def _accepting_hit(post: Post, request: VisitorRequest, site: Site, now: float) -> Hit:
     """The hit of the page that carried the form, not of the post."""
-    return msgspec.structs.replace(
-        request.hit(site.id, now),
-        url=post.return_to or "/",
-        referrer=post.referrer,
+    return Hit(
+        now,
+        site.id,
+        request.host,
+        post.return_to or "/",
+        request.client,
+        request.user_agent,
+        post.referrer,
+        request.languages,
         view_id=post.view,
         topic=post.topic,
+        prefetch=request.prefetch,
     )

@@ -9,11 +9,12 @@ from gateway.analytics.visit import Visit, continue_visit, read_visit
 from gateway.config import Site
 from gateway.consent.decision import Decision
 from gateway.errors import BadRequest, JournalFull
-from gateway.event import ENGAGEMENT, DropReason, Event, Hit
+from gateway.event import ENGAGEMENT, DropReason, Event
 from gateway.flows.collect import collect
 from gateway.flows.view import visit_cookie
-from gateway.web.body import media_type, read_body
-from gateway.web.reply import reply
+from gateway.hit import Hit
+from gateway.web.body import find_whole, media_type, read_body
+from gateway.web.reply import JSON, reply
 from gateway.web.report_body import Report, decode_report
 from gateway.web.request import VisitorRequest
 from gateway.web.response import Desk
@@ -28,16 +29,20 @@ class Collecting:
 
     def __init__(self, desk: Desk) -> None:
         self._desk, self._parts = desk, desk.parts
-        self._limit = desk.parts.config.settings.limits.body_bytes
+        settings = desk.parts.config.settings
+        self._limit, self._timeout = settings.limits.body_bytes, settings.analytics.visit_minutes * 60
 
     async def answer(
         self, request: VisitorRequest, site: Site, decision: Decision, now: float, receive: Receive, send: Send
     ) -> None:
         """One post: 202 with the visit's cookie, 403 without consent, 503 when the disk takes nothing."""
-        body = await read_body(request, receive, self._limit)
+        message = await receive()
+        body = find_whole(message, self._limit)
+        if body is None:
+            body = await read_body(request, receive, self._limit, message)
         if not request.same_origin:
             raise BadRequest(403, "cross_site", "events are taken from the site's own pages only")
-        if media_type(request) != "application/json":
+        if request.headers.get(b"content-type") != JSON and media_type(request) != "application/json":
             raise BadRequest(415, "media_type", "application/json is wanted")
         if not decision.counts:
             self._parts.counters.add(now, site.id, "dropped", DropReason.NO_CONSENT.value)
@@ -61,7 +66,7 @@ class Collecting:
         """Views and events open or continue a visit; engagement only ever continues one."""
         if report.k == ENGAGEMENT and before is None:
             return None
-        visit = continue_visit(before, site.id, now, self._parts.config.settings.analytics.visit_minutes * 60)
+        visit = continue_visit(before, site.id, now, self._timeout)
         if report.k == ENGAGEMENT and before is not None and visit.id != before.id:
             return None
         return visit
@@ -81,20 +86,21 @@ def _refuse(fault: JournalFull) -> NoReturn:
 
 
 def _hit(report: Report, request: VisitorRequest, site: Site, now: float) -> Hit:
+    """The fields in their order, as in `build_event`."""
     return Hit(
-        at=now,
-        site=site.id,
-        host=request.host,
-        url=report.url,
-        ip=request.client,
-        user_agent=request.user_agent,
-        referrer=report.referrer,
-        language=request.languages,
-        kind=report.name if report.k == "event" else report.k,
-        view_id=report.view,
-        topic=report.topic,
-        sequence=report.seq,
-        engaged_ms=report.engaged,
-        props={name: str(value) for name, value in report.props.items()},
-        prefetch=request.prefetch,
+        now,
+        site.id,
+        request.host,
+        report.url,
+        request.client,
+        request.user_agent,
+        report.referrer,
+        request.languages,
+        report.name if report.k == "event" else report.k,
+        report.view,
+        report.topic,
+        report.seq,
+        report.engaged,
+        {name: str(value) for name, value in report.props.items()},
+        request.prefetch,
     )

@@ -43,27 +43,24 @@ class ConsentGate:
         self._cookies = CookieReader(decider)
         self._shared = SharedPages(desk)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """One request: what is decided here is waited for by none, so it is no coroutine of its own."""
         request = self._reader.read(scope)
         scope["gateway.client"] = request.client
         scope["gateway.scheme"] = request.scheme
         if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         site = self._config.find_site(request.host) or self._config.sites[0]
         now = self._desk.parts.clock()
         carried = self._cookies.read(request, site, self._desk.cookie_name(CONSENT, request, site), now)
         decision = carried.decision
         scope["gateway.consent"] = decision
         if (request.path.startswith(self._prefix) or request.path == GPC_PATH) and scope["type"] == "http":
-            await self._public.answer(request, site, decision, now, receive, send)
-            return
+            return self._public.answer(request, site, decision, now, receive, send)
         if carried.refused:
             self._list_refused(carried, request, site, now)
         if site.policy.paths and self._withholds(request, site, decision, now):
-            await _refuse(scope, receive, send)
-            return
+            return _refuse(scope, receive, send)
         shared = site.config.cache_safe and site.enforce and request.method in METHODS and scope["type"] == "http"
         if shared:
             carried = self._cookies.read_undecided(request, site)
@@ -71,8 +68,7 @@ class ConsentGate:
         onward = scope.copy()
         onward["headers"] = pass_on(scope["headers"], request.headers, carried, enforce=site.enforce)
         if scope["type"] == "websocket":
-            await self._app(onward, receive, send)
-            return
+            return self._app(onward, receive, send)
         if not SHORT_CUTS.isdisjoint(onward.get("extensions") or ()):
             onward["extensions"] = {n: value for n, value in onward["extensions"].items() if n not in SHORT_CUTS}
         if shared:
@@ -82,6 +78,10 @@ class ConsentGate:
             gated = GatedResponse(self._desk, request, site, decision, now, send)
             if carried.refused and site.enforce:
                 gated.expired = carried.expire(request)
+        return self._pass(onward, receive, gated)
+
+    async def _pass(self, onward: Scope, receive: Receive, gated: GatedResponse) -> None:
+        """To the inner app and back."""
         try:
             await self._app(onward, receive, gated.send)
         finally:

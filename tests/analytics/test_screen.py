@@ -13,7 +13,8 @@ from gateway.analytics.screen import (
     reject_prefetch,
     reject_spam,
 )
-from gateway.event import DropReason, Hit
+from gateway.event import DropReason
+from gateway.hit import Hit
 from tests.analytics.agents import CHROME, EDGE, FIREFOX, HEADLESS, IPAD, IPHONE, PIXEL, SAFARI
 from tests.example_site import AGENT, NOW
 

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from gateway.analytics.visit import Visit, encode_visit, mark_page, new_id, read_visit
-from gateway.event import Hit
 from gateway.flows.parts import Parts
 from gateway.flows.view import PENDING_SECONDS, PageView, open_view, record_view
+from gateway.hit import Hit
 from tests.example_site import AGENT, NOW, make_decision
 from tests.flows.worker_parts import opened_parts, read_recorded
 

@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gateway.config_checks import check_destinations, check_settings
+from gateway.config_checks import check_channels, check_destinations, check_settings
 from gateway.errors import ConfigError
 from gateway.overlay import MODES_FILE, Switched, merge_overlay, overlay_path, read_modes, read_overlay
 from gateway.policy import Policy, PolicyFile, build_policy, read_policy_file
 from gateway.resources import config_file
-from gateway.settings import DestinationConfig, Settings, SiteConfig
+from gateway.settings import ChannelsFile, DestinationConfig, Settings, SiteConfig
 
 T = TypeVar("T")
 ENVIRONMENT_PREFIX = "GATEWAY_"
@@ -59,13 +59,14 @@ class Site(msgspec.Struct, frozen=True):
 
 class Config(msgspec.Struct, frozen=True):
     """Everything the gateway runs on, whole and checked. `folder` is where relative paths start; `files` is how the files
-    of policies and modes looked when they were read."""
+    of policies and modes looked when they were read; `channels` are the tables of sources, the operator's first."""
 
     folder: str
     settings: Settings
     sites: tuple[Site, ...]
     destinations: tuple[DestinationConfig, ...] = ()
     files: tuple[Stamp, ...] = ()
+    channels: tuple[ChannelsFile, ...] = ()
 
     @property
     def data_folder(self) -> Path:
@@ -110,7 +111,8 @@ def build_config(raw: dict[str, Any], folder: Path, file: str = "gateway.toml") 
     if settings.geo.database and not (folder / settings.geo.database).is_file():
         raise ConfigError(file, "geo.database", settings.geo.database, "no such file; empty takes the package's own")
     destinations = _read_destinations(folder / settings.destinations_file)
-    return refresh_sites(Config(str(folder.resolve()), settings, (), destinations))
+    channels = _read_channels(folder / settings.analytics.channels_file)
+    return refresh_sites(Config(str(folder.resolve()), settings, (), destinations, channels=channels))
 
 
 def refresh_sites(config: Config) -> Config:
@@ -255,6 +257,14 @@ def _read_policy_file(folder: Path, site: SiteConfig) -> tuple[str, PolicyFile]:
     if not file.is_file() and site.policy == "policy.toml":
         file = config_file("policy.toml")
     return str(file), read_policy_file(_read_toml(file), str(file))
+
+
+def _read_channels(file: Path) -> tuple[ChannelsFile, ...]:
+    files = [file, config_file("channels.toml")] if file.is_file() else [config_file("channels.toml")]
+    tables = [(str(one), _convert(_read_toml(one), ChannelsFile, str(one))) for one in files]
+    for name, table in tables:
+        check_channels(table, name)
+    return tuple(table for _, table in tables)
 
 
 def _read_destinations(file: Path) -> tuple[DestinationConfig, ...]:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.errors import ConfigError
 from gateway.policy import Policy, Service
-from gateway.settings import DestinationConfig, GoalConfig, Settings, SiteConfig
+from gateway.settings import ChannelsFile, DestinationConfig, GoalConfig, Settings, SiteConfig
 from gateway.signing import MIN_KEY_BYTES
 from gateway.theme import check_theme
 
@@ -65,6 +65,21 @@ def _check_patterns(patterns: tuple[str, ...], file: str) -> None:
         except re.error as error:
             wanted = f"is no regular expression: {error}"
             raise ConfigError(file, "analytics.mask_patterns", pattern, wanted) from error
+
+
+def check_channels(table: ChannelsFile, file: str) -> None:
+    """Raise ConfigError for a rule that asks for nothing, or whose expressions are none."""
+    for rule in table.channels:
+        if not (rule.family or rule.medium or rule.source or rule.clicked):
+            raise ConfigError(
+                file, "channels.channel", rule.channel, "wanted family, medium, source or clicked with it"
+            )
+        for key, pattern in (("medium", rule.medium), ("source", rule.source)):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                wanted = f"is no regular expression: {error}"
+                raise ConfigError(file, f"channels.{key}", pattern, wanted) from error
 
 
 def _check_goals(goals: tuple[GoalConfig, ...], file: str) -> None:

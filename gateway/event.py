@@ -10,6 +10,7 @@ import msgspec
 
 PAGE_VIEW = "page_view"
 ENGAGEMENT = "engagement"
+MAX_PROPS = 30  # of an event
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -27,6 +27,7 @@ from gateway.analytics.screen import (
     reject_prefetch,
     reject_spam,
 )
+from gateway.analytics.source import Channels
 from gateway.analytics.visitor import Visitors
 from gateway.config import Config, load_config
 from gateway.consent.tombstones import UnknownTombstones, open_tombstones
@@ -310,6 +311,7 @@ def build_parts(config: Config, clock: Callable[[], float], keys: Sequence[bytes
         countries=Countries(Path(config.folder) / geo if geo else country_database()),
         visitors=Visitors(opened.engine),
         masker=masker,
+        channels=Channels(config.channels),
         checks=build_checks(analytics),
         counters=counters,
         sightings=Sightings(masker, SecondBanners(counters)),

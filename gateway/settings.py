@@ -97,6 +97,34 @@ class GoalConfig(Section, frozen=True):
     seconds: Annotated[int, Meta(ge=0)] = 0
 
 
+class KnownSource(Section, frozen=True):
+    """A site or app that visitors come from: its name, its family (search, social, ...), its domains (`google.*`: with any
+    country's ending), and what else `utm_source` may call it."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    family: Annotated[str, Meta(min_length=1, max_length=32)]
+    hosts: tuple[Annotated[str, Meta(pattern=r"^([a-z0-9-]+\.)+([a-z0-9-]+|\*)\Z")], ...] = ()
+    names: tuple[str, ...] = ()
+
+
+class ChannelRule(Section, frozen=True):
+    """The channel of what fits all that is named: families of sources, regular expressions for medium and source, networks
+    whose click id came along."""
+
+    channel: Annotated[str, Meta(min_length=1, max_length=32)]
+    family: tuple[str, ...] = ()
+    medium: str = ""
+    source: str = ""
+    clicked: tuple[str, ...] = ()
+
+
+class ChannelsFile(Section, frozen=True):
+    """`channels.toml` as it stands in the file: rules in their order, and the sources that they speak of."""
+
+    channels: tuple[ChannelRule, ...] = ()
+    sources: tuple[KnownSource, ...] = ()
+
+
 class AnalyticsConfig(Section, frozen=True):
     """What is counted, and what is left out."""
 
@@ -105,6 +133,7 @@ class AnalyticsConfig(Section, frozen=True):
     mask_patterns: tuple[str, ...] = ()
     topics: tuple[TopicRule, ...] = ()
     spam_referrers: tuple[str, ...] = ()
+    channels_file: str = "channels.toml"
     visit_minutes: PositiveInt = 30
     engaged_cap_minutes: PositiveInt = 240
     goals: tuple[GoalConfig, ...] = ()

@@ -23,7 +23,8 @@ from user_agents.parsers import (
     parse_operating_system,
 )
 
-MAX_AGENT = 512  # bytes looked at; longer agent strings are attacks on parsers
+from gateway.analytics.screen import cut_agent
+
 BROWSERS = frozenset(
     """Aloha Browser|Amazon Silk|Android|AOL|Avast Secure Browser|Baidu Browser|BlackBerry WebKit|Brave|Chrome|Chrome Mobile|
 Chrome Mobile iOS|Chrome Mobile WebView|Chromium|Coc Coc|Comodo Dragon|DuckDuckGo|DuckDuckGo Mobile|Ecosia Android|
@@ -94,7 +95,7 @@ def _parser() -> Parser:
 @lru_cache(maxsize=4096)
 def parse_agent(user_agent: str) -> Device:
     """The device behind an agent string; what cannot be told is empty. Remembered in memory only."""
-    agent = _Agent(user_agent[:MAX_AGENT])
+    agent = _Agent(cut_agent(user_agent))
     browser, browser_version = _known(agent.browser, BROWSERS)
     system, system_version = _known(agent.os, SYSTEMS)
     return Device(browser, browser_version, system, system_version, _device_class(agent))

@@ -12,7 +12,11 @@ MAX_TEXT = 200
 MAX_READ = 4096  # letters looked at, and remembered, of what a visitor sent
 MAX_MASKED = 1000
 CAMPAIGN_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
-CLICK_IDS = {"gclid": "google", "msclkid": "bing", "fbclid": "facebook", "ttclid": "tiktok"}
+CLICK_IDS = {
+    "gclid": "google", "gbraid": "google", "wbraid": "google", "msclkid": "bing", "fbclid": "facebook",
+    "ttclid": "tiktok", "twclid": "twitter", "li_fat_id": "linkedin",
+}  # fmt: skip
+REFERRING = ("http", "https", "android-app")  # the last: apps, by their own names
 
 # In this order: whole shapes first, then plain runs of digits. A "token" is a long run that mixes letters and digits,
 # or a JWT; ordinary words and slugs (words and short numbers with dashes between) are left alone.
@@ -80,7 +84,7 @@ class Masker:
             host = (parts.hostname or "").lower()
         except ValueError:
             return ""
-        if parts.scheme not in ("http", "https") or not host:
+        if parts.scheme not in REFERRING or not host:
             return ""
         return (host if host in own_hosts else self.text(host)) + self.path(parts.path or "/")
 

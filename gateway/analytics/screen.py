@@ -12,7 +12,7 @@ from gateway.event import DropReason
 from gateway.hit import Hit
 
 Check = Callable[[Hit], DropReason | None]
-MAX_AGENT = 512  # letters looked at: the list of crawlers takes time by length
+MAX_AGENT = 512  # bytes looked at: parsers and the list of crawlers take time by length
 
 # Headless browsers and libraries that the kept list of crawlers leaves to others.
 AUTOMATED = re.compile(
@@ -32,8 +32,16 @@ def is_bot(user_agent: str) -> bool:
     return _is_bot(user_agent[:MAX_AGENT])
 
 
+def cut_agent(user_agent: str) -> str:
+    """As much of an agent string as anybody looks at: 512 bytes, whatever letters they make."""
+    if len(user_agent) <= MAX_AGENT and user_agent.isascii():
+        return user_agent
+    return user_agent.encode("utf-8", "replace")[:MAX_AGENT].decode("utf-8", "ignore")
+
+
 @lru_cache(maxsize=8192)
 def _is_bot(user_agent: str) -> bool:
+    user_agent = cut_agent(user_agent)
     if not user_agent.strip():
         return True
     return bool(AUTOMATED.search(user_agent)) or crawleruseragents.is_crawler(user_agent)
@@ -83,11 +91,19 @@ def reject_spam(hosts: Sequence[str]) -> Check:
     spam = tuple(hosts)
 
     def check(hit: Hit) -> DropReason | None:
-        host = hit.referrer.partition("://")[2].partition("/")[0].lower() if spam else ""
+        host = _host_of(hit.referrer) if spam else ""
         listed = any(host == name or host.endswith("." + name) for name in spam)
         return DropReason.SPAM if listed else None
 
     return check
+
+
+def _host_of(url: str) -> str:
+    """The host of an address, without port and user; empty when it cannot be read."""
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return ""
 
 
 def _lookup(networks: Sequence[str]) -> Callable[[str], bool]:

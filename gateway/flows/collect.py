@@ -4,16 +4,15 @@ from collections.abc import Callable
 
 from gateway.analytics.device import parse_agent
 from gateway.analytics.masking import campaign_fields, truncate_address
-from gateway.analytics.source import DIRECT, Source, classify_source
+from gateway.analytics.source import DIRECT, Source
 from gateway.analytics.visit import Visit
 from gateway.config import Site
 from gateway.consent.decision import Decision
 from gateway.errors import JournalFull
-from gateway.event import ENGAGEMENT, PAGE_VIEW, DropReason, Event, Recorded
+from gateway.event import ENGAGEMENT, MAX_PROPS, PAGE_VIEW, DropReason, Event, Recorded
 from gateway.flows.parts import Parts
 from gateway.hit import Hit
 
-MAX_PROPS = 30
 NO_SOURCE = Source()
 DIRECT_SOURCE = Source(source=DIRECT, channel=DIRECT)
 SLACK_MS = 5_000
@@ -103,7 +102,7 @@ def _source(hit: Hit, site: Site, parts: Parts) -> Source:
         return DIRECT_SOURCE
     campaign = {name: parts.masker.text(value) for name, value in campaign_fields(hit.url).items()}
     own = frozenset((hit.host, *site.config.hosts))
-    return classify_source(campaign, parts.masker.referrer(hit.referrer, own), own)
+    return parts.channels.classify(campaign, parts.masker.referrer(hit.referrer, own), own)
 
 
 def _topic(path: str, parts: Parts) -> str:

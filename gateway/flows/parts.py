@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from gateway.analytics.journal import Journal
 from gateway.analytics.masking import Masker
 from gateway.analytics.screen import Check
+from gateway.analytics.source import Channels
 from gateway.analytics.visitor import Visitors
 from gateway.config import Config
 from gateway.consent.tombstones import Tombstones
@@ -46,6 +47,7 @@ class Parts:
     countries: Countries
     visitors: Visitors
     masker: Masker
+    channels: Channels
     checks: tuple[Check, ...]
     counters: Counters
     sightings: Sightings

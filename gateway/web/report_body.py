@@ -6,7 +6,8 @@ import msgspec
 from msgspec import Meta
 
 from gateway.errors import BadRequest
-from gateway.event import ENGAGEMENT, PAGE_VIEW
+from gateway.event import ENGAGEMENT, MAX_PROPS, PAGE_VIEW
+from gateway.settings import PropName
 
 ViewId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{16,32}\Z")]
 EventName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_.: -]{0,63}\Z")]
@@ -26,7 +27,7 @@ class Report(msgspec.Struct, frozen=True):
     seq: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     engaged: Annotated[int, Meta(ge=0, le=2**40)] = 0
     name: EventName = "event"
-    props: dict[Annotated[str, Meta(max_length=64)], str | int | float | bool] = {}
+    props: Annotated[dict[PropName, str | int | float | bool], Meta(max_length=MAX_PROPS)] = {}
 
 
 _decoder = msgspec.json.Decoder(Report)

@@ -134,7 +134,8 @@ REFERRERS = [
     ("https://jan:geheim@www.example.net/a", "www.example.net/a"),
     ("https://mail.example.net/lees/jan@voorbeeld.nl/1234567", "mail.example.net/lees/:id/:id"),
     ("https://u123456.example.net/", "u:id.example.net/"),
-    ("android-app://com.example.app/", ""),
+    ("android-app://com.example.app/", "com.example.app/"),
+    ("intent://com.example.app/", ""),
     ("javascript:alert(1)", ""),
     ("about:blank", ""),
     ("/relative", ""),
@@ -146,7 +147,7 @@ REFERRERS = [
 
 @pytest.mark.parametrize(("url", "masked"), REFERRERS)
 def test_a_referrer_is_host_and_masked_path(url: str, masked: str) -> None:
-    """Of a web referrer host and masked path are kept, of anything else nothing."""
+    """Of a page or an app that refers, host and masked path are kept, of anything else nothing."""
     assert MASKER.referrer(url) == masked
 
 
@@ -222,6 +223,8 @@ CAMPAIGNS = [
         {"utm_source": "nieuwsbrief", "utm_medium": "email", "utm_campaign": "a b"},
     ),
     ("/?gclid=abc", {"click": "google"}),
+    ("/?wbraid=abc", {"click": "google"}),
+    ("/?li_fat_id=abc", {"click": "linkedin"}),
     ("/?fbclid=abc&msclkid=d", {"click": "facebook"}),
     ("/?utm_source=een&utm_source=twee", {"utm_source": "een"}),
     ("/?email=jan@voorbeeld.nl&UTM_SOURCE=x&utm_sources=y&utm_source=", {}),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.analytics.screen import (
+    cut_agent,
     is_bot,
     reject_bots,
     reject_excluded,
@@ -81,6 +82,14 @@ def test_the_operator_s_own_networks_are_left_out(ip: str, internal: bool) -> No
     assert reject_internal([])(make_hit(ip=ip)) is None
 
 
+def test_of_an_agent_512_bytes_count() -> None:
+    """However many bytes its letters take, no more than 512 of an agent string are looked at, and no letter is halved."""
+    for text in ("x" * 2000, "é" * 2000, "x" + "漢" * 2000, "\ud800" * 2000):
+        cut = cut_agent(text)
+        assert 509 <= len(cut.encode()) <= 512 and cut == text[: len(cut)].replace("\ud800", "?")
+    assert cut_agent("é") == "é"
+
+
 EXCLUDED = [
     ("/beheer/", True),
     ("/beheer/gebruikers?x=1", True),
@@ -106,6 +115,9 @@ SPAM = [
     ("https://traffic.example/free", True),
     ("https://www.traffic.example/", True),
     ("https://TRAFFIC.example", True),
+    ("https://traffic.example:8443?from=1", True),
+    ("https://traffic.example.", True),
+    ("https://[traffic.example/", False),
     ("https://nottraffic.example/", False),
     ("https://www.example.net/?traffic.example", False),
     ("", False),

@@ -10,8 +10,8 @@ import pytest
 
 from gateway.analytics.visit import Visit
 from gateway.errors import JournalFull
-from gateway.event import DropReason, Event
-from gateway.flows.collect import MAX_PROPS, SLACK_MS, collect
+from gateway.event import MAX_PROPS, DropReason, Event
+from gateway.flows.collect import SLACK_MS, collect
 from gateway.flows.parts import Parts
 from gateway.hit import Hit
 from tests.example_site import AGENT, CONSENT_ID, NOW, make_decision

@@ -160,6 +160,8 @@ WRONG: list[dict[str, Any]] = [
     {"props": {"a": {"b": 1}}},
     {"props": {"a": [1]}},
     {"props": {"a" * 65: 1}},
+    {"props": {'a"b': 1}},
+    {"props": {f"p{number}": 1 for number in range(31)}},
 ]
 
 

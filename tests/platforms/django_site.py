@@ -137,5 +137,6 @@ DJANGO = Modelled(
     optional=("_ga", "li_fat_id"),
     tags=(PLAUSIBLE, MAP),
     scripts=("_linkedin_partner_id",),
+    contacts=("plausible.io", "www.openstreetmap.org"),
     works=("/static/site.js",),
 )

@@ -182,5 +182,6 @@ DRUPAL = Modelled(
     optional=("_ga", "_ga_VOORBEELD1"),
     tags=(GTAG, SHARE),
     scripts=('gtag("config"',),
+    contacts=("www.googletagmanager.com", "static.addtoany.com", "www.youtube.com"),
     works=("/core/misc/drupal.js?v=10.3.1", "/sites/default/files/css/css_aB3.css?delta=0"),
 )

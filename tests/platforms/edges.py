@@ -271,5 +271,5 @@ HAPROXY = _edge("haproxy", HaProxy, ("SERVERID",))
 CITRIX = _edge("citrix", Citrix, (Citrix.sticky, Citrix.wall, "citrix_ns_id_.example.org"))
 CLOUDFLARE = _edge(
     "cloudflare", cloudflare, ("__cf_bm", "_cfuvid", "__cflb", "cf_clearance"), walk_cloudflare
-)._replace(tags=(GTAG, BEACON), works=(DECODE,))
+)._replace(tags=(GTAG, BEACON), works=(DECODE,), contacts=("www.googletagmanager.com", "static.cloudflareinsights.com"))
 EDGES = (CLOUDFLARE, ALB, ELB, F5, HAPROXY, CITRIX)

@@ -139,5 +139,6 @@ LARAVEL = Modelled(
     optional=("_fbp",),
     tags=(PIXEL,),
     scripts=("fbq('init'", "_hjSettings"),
+    contacts=("connect.facebook.net", "static.hotjar.com"),
     works=("/build/assets/app-D4e5.js", "/build/assets/app-Bc3d.css", "/livewire/livewire.min.js?id=df3a17f2"),
 )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from html import unescape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,15 +13,19 @@ from starlette.responses import HTMLResponse
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
+from gateway.config import load_config
 from gateway.front import ConsentMiddleware
 from gateway.survey.crawl import Limits
 from gateway.survey.first_look import draft_files, look_at
 from gateway.web.proxy import ReverseProxy
-from tests.web.gated_site import BROWSER, HOST, ORIGIN, SAME_SITE, ready_config
+from tests.migrated import put_migrated
+from tests.web.gated_site import BROWSER, HOST, ORIGIN, SAME_SITE
 from tests.web.modelled_sites import read_acting
 from tests.web.proxy_servers import run_server
 
 QUICK = Limits(pages=6, pause=0)
+# What is not as it was drafted: enforced at once, and without a keeper.
+SWITCHES = {"GATEWAY_MODE": "enforce", "GATEWAY_KEEPER_AUTOSTART": "false", "GATEWAY_LIMITS_RESERVE_BYTES": "0"}
 NO_HEADERS: Mapping[str, str] = {}
 OWN_COOKIE = re.compile(r"(__Host-)?gw_")
 
@@ -29,7 +33,8 @@ OWN_COOKIE = re.compile(r"(__Host-)?gw_")
 class Modelled(NamedTuple):
     """A platform's site. `walk` does what a visitor comes for, and fails where it does not work; `needed` are the cookies that
     it leaves, by how their names begin. On the first page stand what must wait, the `optional` cookies, the `tags` by address
-    and the `scripts` by a part of their text, and in `works` what acts from the beginning."""
+    and the `scripts` by a part of their text, and in `works` what acts from the beginning. `contacts` are the foreign hosts
+    that a browser asks for something once all is accepted, `needs` those that it asks before."""
 
     name: str
     open: Callable[[Path], AbstractContextManager[int]]
@@ -39,6 +44,8 @@ class Modelled(NamedTuple):
     tags: tuple[str, ...]
     scripts: tuple[str, ...] = ()
     works: tuple[str, ...] = ()
+    contacts: tuple[str, ...] = ("www.googletagmanager.com",)
+    needs: tuple[str, ...] = ()
 
 
 def serving(site: Callable[[], ASGIApp]) -> Callable[[Path], AbstractContextManager[int]]:
@@ -108,16 +115,27 @@ class Visitor:
 @contextmanager
 def drafted(folder: Path, modelled: Modelled, policy: str = "") -> Iterator[Visitor]:
     """The site behind the gateway, which enforces the policy that `gateway init --from` drafts for it, or the given one."""
+    with ExitStack() as stack:
+        app, onward = stack.enter_context(enforced(folder, modelled, policy))
+        client = TestClient(app, base_url=ORIGIN, headers=BROWSER, follow_redirects=True)
+        yield Visitor(stack.enter_context(client), onward)
+
+
+@contextmanager
+def enforced(folder: Path, modelled: Modelled, policy: str = "") -> Iterator[tuple[ConsentMiddleware, Onward]]:
+    """The site behind the gateway, and what stands between the two."""
     folder.mkdir(parents=True, exist_ok=True)
     with modelled.open(folder) as upstream:
         address = f"http://127.0.0.1:{upstream}"
         seen = look_at(f"{address}/", QUICK, lambda _: None, plain=True)
-        found = draft_files(seen, "2026-11-26")
-        config = ready_config(folder, policy=policy or found.files["policy.toml"])
-        onward = Onward(ReverseProxy(address))
-        app = ConsentMiddleware(onward, config)
-        with TestClient(app, base_url=ORIGIN, headers=BROWSER, follow_redirects=True) as client:
-            yield Visitor(client, onward)
+        for name, text in draft_files(seen, "2026-11-26").files.items():
+            (folder / name).write_text(text, "utf-8")
+        if policy:
+            (folder / "policy.toml").write_text(policy, "utf-8")
+        config = load_config(folder, SWITCHES)
+        put_migrated(config.data_folder / "gateway.db")
+        onward = Onward(ReverseProxy(config.settings.proxy.upstream))
+        yield ConsentMiddleware(onward, config), onward
 
 
 def is_acting(page: str, mark: str) -> bool:

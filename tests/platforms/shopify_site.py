@@ -141,5 +141,7 @@ SHOPIFY = Modelled(
     optional=("_shopify_y", "_shopify_s", "_landing_page"),
     tags=(KLAVIYO,),
     scripts=("trekkie.load(", "webPixelsConfigList"),
+    contacts=("static.klaviyo.com",),
+    needs=("cdn.shopify.com",),
     works=(THEME, "//www.example.org/cdn/shop/t/3/assets/base.css?v=1", "Shopify.theme = "),
 )

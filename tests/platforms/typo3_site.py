@@ -166,5 +166,6 @@ TYPO3 = Modelled(
     optional=("_pk_id.1.1fff", "_pk_ses.1.1fff"),
     tags=(FILM, MAP, GTM_FRAME, "//matomo.voorbeeld.example/matomo.php?idsite=1&rec=1"),
     scripts=("gtm.start", "_paq.push"),
+    contacts=("www.googletagmanager.com", "matomo.voorbeeld.example", "www.youtube-nocookie.com", "www.google.com"),
     works=("/_assets/0a1b/JavaScript/site.js?1700000000", "/typo3temp/assets/compressed/merged-a1b2.css?1700000000"),
 )

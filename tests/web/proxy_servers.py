@@ -78,11 +78,13 @@ def read_body(connection: socket.socket, head: bytes) -> bytes:
 
 
 @contextmanager
-def run_server(app: ASGIApp) -> Iterator[int]:
-    """Serve an ASGI app on a free loopback port, which is yielded."""
+def run_server(app: ASGIApp, **settings: Any) -> Iterator[int]:
+    """Serve an ASGI app on a free loopback port, which is yielded; `settings` are uvicorn's."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
-        uvicorn.Config(app, log_level="critical", proxy_headers=False, server_header=False, date_header=False)
+        uvicorn.Config(
+            app, log_level="critical", proxy_headers=False, server_header=False, date_header=False, **settings
+        )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -1,8 +1,8 @@
 """Signed webhooks, as https://www.standardwebhooks.com has them: one event, one POST, one signature.
 
-The body is `{"type", "timestamp", "data"}`; `webhook-id` is the same in every attempt and is the receiver's
-key for telling a repeat; `webhook-timestamp` is the time of the attempt. We sign ourselves (the published
-library goes wrong with times that are not UTC); the tests verify with the published library.
+The body is `{"type", "timestamp", "data"}` or a CloudEvent (see `hook_bodies`); `webhook-id` is the same in every
+attempt and is the receiver's key for telling a repeat; `webhook-timestamp` is the time of the attempt. We sign
+ourselves (the published library goes wrong with times that are not UTC); the tests verify with the published library.
 
 An answer counts by its status alone:
 
@@ -19,11 +19,8 @@ import base64
 import binascii
 import hashlib
 import hmac
-import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-
-import msgspec
+from typing import ClassVar
 
 from gateway.destinations.base import (
     FILE,
@@ -33,6 +30,7 @@ from gateway.destinations.base import (
     Dead,
     Delivered,
     Destination,
+    Notice,
     OutgoingRequest,
     Reply,
     Retry,
@@ -40,22 +38,24 @@ from gateway.destinations.base import (
     Verdict,
     check_url,
     parse_retry_after,
+    read_options,
 )
-from gateway.errors import ConfigError, DestinationError
-from gateway.event import Event
-from gateway.settings import DestinationConfig
+from gateway.destinations.hook_bodies import HookOptions, Message, encode, read_notice, read_telling
+from gateway.errors import ConfigError
+from gateway.settings import DestinationConfig, Section
 
 SECRET_PREFIX = "whsec_"
 SECRET_BYTES = range(24, 65)
 MIN_DIFFERENT_BYTES = 12
-BODY_CAP_BYTES = 20_000
-NOT_IN_TYPE = re.compile(r"[^A-Za-z0-9_.]")
+TOLD_ON = "what the receiver has passed on is its own to take back"
+NAMELESS = "the receiver knows no name by which it could find what it was told of this visitor"
 
 
 class Webhook(Destination):
     """One endpoint. `secret` is one `whsec_...`, or several, newest first and separated by spaces, while they
     rotate: then each request carries a signature by each."""
 
+    options: ClassVar[type[Section]] = HookOptions
     schedule: Sequence[float] = (
         *(0.0, 5.0, 5 * MINUTE, 30 * MINUTE),
         *(hours * HOUR for hours in (2, 5, 10, 14, 20, 24)),
@@ -65,19 +65,13 @@ class Webhook(Destination):
         check_url(config, "url", config.url)
         super().__init__(config, secret, more_secrets)
         self._keys = parse_secrets(secret, config.name)
+        self._options = read_options(config, HookOptions)
+        self.cannot_undo = TOLD_ON if self._options.withdrawals else NAMELESS
 
     def build(self, batch: Sequence[Telling], now: float) -> OutgoingRequest:
         """The signed POST for one event."""
         [telling] = batch
-        body, event_id = encode_body(telling.event), telling.event_id
-        stamp = str(int(now))
-        headers = {
-            "content-type": "application/json",
-            "webhook-id": event_id,
-            "webhook-timestamp": stamp,
-            "webhook-signature": sign(self._keys, event_id, stamp, body),
-        }
-        return OutgoingRequest("POST", self.config.url, headers, body)
+        return self._post(read_telling(telling, self._options, self.config.purposes), now)
 
     def judge(self, request: OutgoingRequest, reply: Reply, now: float) -> Verdict:
         """2xx is success whatever the body; see the module's text for the rest."""
@@ -88,21 +82,20 @@ class Webhook(Destination):
             return Dead(reason, disable=True)
         return Retry(reason, parse_retry_after(reply.headers.get("retry-after", ""), now))
 
+    def withdraw(self, notice: Notice, now: float) -> OutgoingRequest | None:
+        """Told like an event, where the receiver knows visitors by a name."""
+        return self._post(read_notice(notice), now) if self._options.withdrawals else None
 
-def encode_body(event: Event) -> bytes:
-    """The event as JSON; the visitor key as hexadecimal text, since receivers may hold 53 bits only."""
-    data: dict[str, object] = msgspec.to_builtins(event)
-    data["visitor"] = f"{event.visitor:016x}"
-    data["visit_started_at"] = _rfc3339(event.visit_started_at)
-    timestamp = data["at"] = _rfc3339(event.at)
-    kind = NOT_IN_TYPE.sub("_", event.kind)
-    try:
-        body = msgspec.json.encode({"type": kind, "timestamp": timestamp, "data": data})
-    except UnicodeEncodeError as error:
-        raise DestinationError("the event holds text that is no Unicode") from error
-    if len(body) > BODY_CAP_BYTES:
-        raise DestinationError(f"the event takes {len(body)} bytes; webhooks carry {BODY_CAP_BYTES}")
-    return body
+    def _post(self, message: Message, now: float) -> OutgoingRequest:
+        content_type, body = encode(message, self._options)
+        stamp = str(int(now))
+        headers = {
+            "content-type": content_type,
+            "webhook-id": message.message_id,
+            "webhook-timestamp": stamp,
+            "webhook-signature": sign(self._keys, message.message_id, stamp, body),
+        }
+        return OutgoingRequest("POST", self.config.url, headers, body)
 
 
 def sign(keys: Sequence[bytes], event_id: str, timestamp: str, body: bytes) -> str:
@@ -134,11 +127,3 @@ def _parse_secret(text: str) -> bytes:
         return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except (binascii.Error, ValueError):
         return b""
-
-
-def _rfc3339(at: float) -> str:
-    try:
-        moment = datetime.fromtimestamp(at, UTC)
-    except (ValueError, OverflowError, OSError) as error:
-        raise DestinationError("the event has an impossible time") from error
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -17,14 +17,18 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from gateway.config import load_config
+from gateway.consent.catalogue import load_catalogue
+from gateway.database import open_database
 from gateway.demo.foreign import Foreign
 from gateway.demo.loopback import LoopbackServer
 from gateway.demo.site import build_site
+from gateway.flows.undeclared import list_inventory
+from gateway.resources import config_file
 from tests.journeys.browsing import open_browser, open_context
 from tests.journeys.cluster import end_keeper, wait_until_up
 from tests.ports import free_port
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "first-hour.md"
 FOLDER, PASSWORD = "voorbeeld", "stapel kaas met bieslook"
@@ -116,6 +120,19 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         foreign.stop()
 
 
+def wait_for_inventory(folder: Path) -> None:
+    """Until all that browsers have done and told stands in it: for some seconds nothing is added."""
+    config, catalogue = load_config(folder, {}), load_catalogue(config_file("catalogue"))
+    engine = open_database(config.database_url)
+    until, before, since = time.monotonic() + 30, 0, time.monotonic()
+    while time.monotonic() < until and (not before or time.monotonic() < since + 4):
+        time.sleep(0.3)
+        found = len(list_inventory(engine, config.sites[0], catalogue))
+        if found != before:
+            before, since = found, time.monotonic()
+    engine.dispose()
+
+
 def labels() -> set[str]:
     """What the page says one presses."""
     return set(re.findall(r"\*\*([^*]+)\*\*", PAGE.read_text("utf-8")))
@@ -166,7 +183,7 @@ def test_the_first_hour_goes_as_it_is_written(reader: Reader, tmp_path: Path) ->
         for path in ("/", "/contact", "/privacy"):
             visitor.goto(reader.address(FRONT) + path)
             assert visitor.locator("#gw-banner").count() == 0
-        time.sleep(3)
+        wait_for_inventory(tmp_path / FOLDER)
         reader.expect(reader.run())
         console = open_console(browser, reader)
         name_the_pixel(console)

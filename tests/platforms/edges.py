@@ -14,6 +14,7 @@ from tests.platforms.platform_world import Modelled, Visitor, html_page, serving
 
 GTAG = "https://www.googletagmanager.com/gtag/js?id=G-VOORBEELD9"
 BEACON = "https://static.cloudflareinsights.com/beacon.min.js/vcd15cbe7772f49c399c6a5babf22c1241717689176015"
+TURNSTILE = "https://challenges.cloudflare.com/turnstile/v0/api.js"
 DECODE = "/cdn-cgi/scripts/5c5dd728/cloudflare-static/email-decode.min.js"
 PAGE = f"""<script async src="{GTAG}"></script><script>window.dataLayer = window.dataLayer || [];
 function gtag(){{dataLayer.push(arguments);}} gtag('js', new Date()); gtag('config', 'G-VOORBEELD9');</script>"""
@@ -217,7 +218,7 @@ class AddingServer:
         self._server = Server()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        added = f"""<script data-cfasync="false" src="{DECODE}"></script>
+        added = f"""<script data-cfasync="false" src="{DECODE}"></script><script src="{TURNSTILE}" async defer></script>
 <script defer src="{BEACON}" data-cf-beacon='{{"token":"x"}}' crossorigin="anonymous"></script></body>"""
 
         async def add(message: Any) -> None:
@@ -271,5 +272,9 @@ HAPROXY = _edge("haproxy", HaProxy, ("SERVERID",))
 CITRIX = _edge("citrix", Citrix, (Citrix.sticky, Citrix.wall, "citrix_ns_id_.example.org"))
 CLOUDFLARE = _edge(
     "cloudflare", cloudflare, ("__cf_bm", "_cfuvid", "__cflb", "cf_clearance"), walk_cloudflare
-)._replace(tags=(GTAG, BEACON), works=(DECODE,), contacts=("www.googletagmanager.com", "static.cloudflareinsights.com"))
+)._replace(
+    tags=(GTAG, BEACON, TURNSTILE),
+    works=(DECODE,),
+    contacts=("www.googletagmanager.com", "static.cloudflareinsights.com", "challenges.cloudflare.com"),
+)
 EDGES = (CLOUDFLARE, ALB, ELB, F5, HAPROXY, CITRIX)

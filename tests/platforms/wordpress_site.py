@@ -1,5 +1,5 @@
 """WordPress with WooCommerce: log-in, basket, comments, a page with a password; Site Kit, Jetpack's counter, a pixel, fonts,
-portraits, a captcha and a film on it."""
+portraits, a captcha and a film on it, and payment by Stripe, which is necessary."""
 
 import secrets
 
@@ -16,6 +16,7 @@ COUNTER = "https://stats.wp.com/e-202648.js"
 FILM = "https://www.youtube.com/embed/voorbeeld-07?feature=oembed"
 FONTS = "https://fonts.googleapis.com/css?family=Inter%3A400%2C700&display=swap"
 PORTRAIT = "https://secure.gravatar.com/avatar/0a1b2c?s=56&d=mm&r=g"
+STRIPE = "https://js.stripe.com/v3/?ver=3.0"
 CAPTCHA = "https://www.google.com/recaptcha/api.js?render=6LvOORBEELD"
 HEAD = f"""<meta charset="UTF-8"><title>Voorbeeld</title><meta name="generator" content="WordPress 6.7.1">
 <meta name="generator" content="WooCommerce 9.4.3"><meta name="generator" content="Site Kit by Google 1.140.0">
@@ -33,6 +34,7 @@ t=b.createElement(e);t.async=!0;t.src=v;s=b.getElementsByTagName(e)[0];s.parentN
 (window,document,'script','https://connect.facebook.net/en_US/fbevents.js'); fbq('init', '99', {{}});</script>"""
 FOOT = f"""<figure class="wp-block-embed is-provider-youtube"><iframe src="{FILM}" title="Film"></iframe></figure>
 <img alt="" src="{PORTRAIT.replace("&", "&#038;")}" class="avatar avatar-56 photo" height="56" width="56">
+<script src="{STRIPE}" id="stripe-js"></script>
 <script src="{CAPTCHA}" id="google-recaptcha-js"></script><script src="{COUNTER}" id="jetpack-stats-js" defer></script>
 <script id="jetpack-stats-js-after">_stq = window._stq || []; _stq.push([ "view", JSON.parse("{{}}") ]);</script>"""
 LOGIN = """<form name="loginform" action="/wp-login.php" method="post"><input name="log"><input name="pwd">
@@ -173,13 +175,15 @@ WORDPRESS = Modelled(
         "woocommerce_items_in_cart",
     ),
     optional=("_ga", "_fbp", "sbjs_first", "tk_ai"),
-    tags=(GTAG, COUNTER, FILM, FONTS, PORTRAIT),
+    tags=(GTAG, COUNTER, FILM, FONTS, PORTRAIT, CAPTCHA),
     scripts=('gtag("config"', "fbq('init'", "_stq.push"),
     works=(
         "/wp-includes/js/jquery/jquery.min.js?ver=3.7.1",
         "/wp-content/plugins/woocommerce/assets/js/frontend/add-to-cart.min.js?ver=9.4.3",
         "_wpemojiSettings",
+        STRIPE,
     ),
+    needs=("js.stripe.com",),
     contacts=(
         "www.googletagmanager.com",
         "stats.wp.com",
@@ -187,5 +191,6 @@ WORDPRESS = Modelled(
         "fonts.googleapis.com",
         "secure.gravatar.com",
         "connect.facebook.net",
+        "www.google.com",
     ),
 )

@@ -153,7 +153,7 @@ def test_the_example_of_a_webhook_is_what_is_sent(monkeypatch: pytest.MonkeyPatc
     sent = msgspec.convert({**event, **times, "visitor": int(event["visitor"], 16)}, Event)
     monkeypatch.setenv("CRM_WEBHOOK_SECRET", SECRET)
     receiver: dict[str, Any] = {}
-    (source,) = blocks(page, "python")
+    source = blocks(page, "python")[0]
     exec(compile(source, "docs/destinations.md", "exec"), receiver)
     purposes, url = ("marketing",), "https://crm.example.org/hooks/gateway"
     config = DestinationConfig(name="crm", kind="webhook", url=url, secret="env:X", purposes=purposes)

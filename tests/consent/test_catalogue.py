@@ -422,6 +422,8 @@ NAMED = [
     ("laravel", "voorbeeld_incasso_session", "voorbeeld_incasso_sessions"),
     ("laravel", "voorbeeld-session", "session"),
     ("rails", "_voorbeeld_session", "voorbeeld_session"),
+    ("f5_big_ip", "TSe4d0fb2b027", "TSLA"),
+    ("f5_big_ip", "TS6b5d0c_28", "TSe4d0fb_x"),
     ("joomla", "0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdeg"),
     ("craft", "0123456789abcdef0123456789abcdef_identity", "0123456789abcdef_identity"),
 ]

@@ -153,6 +153,19 @@ class BigIp(Edge):
         return None
 
 
+class BigIpWall(BigIp):
+    """F5's firewall alone, with a cookie that is named after its policy, and without stickiness: one server."""
+
+    wall = "TSe4d0fb2b027"
+
+    def server_of(self, request: Request) -> int | None:
+        return 0
+
+    def lines(self, request: Request, chosen: int) -> list[str]:
+        ending = f"Path=/{domain(request)}; Secure; HTTPOnly"
+        return [f"{name}=01d0{secrets.token_hex(20)}; {ending}" for name in (self.wall, "TS01a2b3c4", "TSPD_101")]
+
+
 class HaProxy(Edge):
     """`cookie SERVERID insert indirect nocache`: set where it is missing."""
 
@@ -268,6 +281,7 @@ def _edge(
 ALB = _edge("alb", Alb, ("AWSALB", "AWSALBCORS", "AWSELBAuthSessionCookie-0", "AWSELBAuthSessionCookie-1"), walk_alb)
 ELB = _edge("elb", Elb, ("AWSELB", "AWSELBCORS"))
 F5 = _edge("f5", BigIp, (BigIp.pool, BigIp.wall))
+F5_WALL = _edge("f5-wall", BigIpWall, (BigIpWall.wall, "TS01a2b3c4", "TSPD_101"))
 HAPROXY = _edge("haproxy", HaProxy, ("SERVERID",))
 CITRIX = _edge("citrix", Citrix, (Citrix.sticky, Citrix.wall, "citrix_ns_id_.example.org"))
 CLOUDFLARE = _edge(
@@ -277,4 +291,4 @@ CLOUDFLARE = _edge(
     works=(DECODE,),
     contacts=("www.googletagmanager.com", "static.cloudflareinsights.com", "challenges.cloudflare.com"),
 )
-EDGES = (CLOUDFLARE, ALB, ELB, F5, HAPROXY, CITRIX)
+EDGES = (CLOUDFLARE, ALB, ELB, F5, F5_WALL, HAPROXY, CITRIX)

@@ -44,6 +44,7 @@ class TagHolder:
         "_number",
         "_place",
         "_scripts",
+        "based",
         "depends",
         "held",
     )
@@ -64,6 +65,7 @@ class TagHolder:
         self._number, self._place = -1, place if enforce else None
         self._noscript: list[str] = []
         self.held: list[Held] = []
+        self.based = False  # whether a base with a host has come by
         self.depends = False  # whether there are scripts of which the text decides
 
     def look(self, element: lolhtml.Element, tag: str) -> None:
@@ -135,6 +137,7 @@ class TagHolder:
         if tag == "base":
             self._base = self._base if self._based else find_host(values.get("href", "")) or OWN
             self._based = True
+            self.based = self.based or find_host(values.get("href", "")) != OWN
             return
         name = _FRAMES[tag]
         content = None if judged else read_data(values.get(name, ""))
@@ -238,6 +241,11 @@ class PageRewriter:
         self._rewriter.end()
         rest = self._take()
         return rest if self._inserted or not self.document else rest + self._insert()
+
+    @property
+    def based(self) -> bool:
+        """Whether the page has relative addresses read from elsewhere than where it stands, or will have."""
+        return self._holder.based
 
     @property
     def depends(self) -> bool:

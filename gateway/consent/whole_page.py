@@ -4,6 +4,8 @@ it is not. Both make the same of it."""
 import secrets
 from collections.abc import Sequence
 
+import msgspec
+
 from gateway.consent.page_frame import Frame, find_frame
 from gateway.consent.places import Place
 from gateway.consent.plain_page import QUICK, rewrite_plain
@@ -24,7 +26,8 @@ class Rewritten(Frozen, frozen=True):
     """A page rewritten once: what stands before and after the place of our own snippet.
 
     `document` is False for a fragment, which gets no snippet. `topic` and `language` are what the page says of itself,
-    `counted` is what was held, as it is counted: host and detail; `places` are those of the PLACE_MARKs, in order.
+    `counted` is what was held, as it is counted: host and detail; `places` are those of the PLACE_MARKs, in order; `based` is
+    whether the page's relative addresses lead elsewhere.
     """
 
     before: bytes
@@ -35,6 +38,7 @@ class Rewritten(Frozen, frozen=True):
     held: tuple[Held, ...]
     counted: tuple[tuple[str, str], ...]
     places: tuple[Place, ...] = ()
+    based: bool = False
 
 
 def rewrite_page(body: bytes, gate: TagGate, *, enforce: bool) -> Rewritten:
@@ -105,9 +109,8 @@ def _parse(
     elif rewriter.document:
         before, mark, after = text.rpartition(_MARK_BYTES)
         document = bool(mark)
-    return _build(
-        before, after, document, rewriter.language, rewriter.topic, rewriter.held, rewriter.places
-    ), rewriter.depends
+    page = _build(before, after, document, rewriter.language, rewriter.topic, rewriter.held, rewriter.places)
+    return msgspec.structs.replace(page, based=True) if rewriter.based else page, rewriter.depends
 
 
 def _part(text: bytes, frame: Frame) -> tuple[bytes, bytes]:

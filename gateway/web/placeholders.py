@@ -16,6 +16,7 @@ from gateway.consent.tags import PageRewriter
 from gateway.consent.whole_page import PLACE_MARK, Rewritten
 from gateway.policy import Service
 from gateway.web.content_policy import Header, add_nonce
+from gateway.web.own_addresses import lead_home
 from gateway.web.pages import Pages
 from gateway.web.request import VisitorRequest
 
@@ -46,7 +47,10 @@ class Placeholders:
         """A remembered page with our snippet in it and its marks filled; `headers` are those that the site sent it with."""
         language = self._language(page.language, site, request)
         assets = add_nonce(self._assets(), headers)
-        pieces = b"".join((page.before, snippet, self._form(site, request), page.after)).split(PLACE_MARK)
+        form = self._form(site, request)
+        if page.based:
+            assets, form = (lead_home(part, request, self._prefix) for part in (assets, form))
+        pieces = b"".join((page.before, snippet, form, page.after)).split(PLACE_MARK)
         filled = [pieces[0]]
         for at, place in enumerate(page.places):
             filled += [b"" if at else assets, self.render(place, site, language), pieces[at + 1]]
@@ -60,6 +64,7 @@ class Placeholders:
         def write(page: PageRewriter, place: Place) -> str:
             language = self._language(page.language, site, request)
             assets = add_nonce(self._assets(), headers) if len(page.places) == 1 else b""
+            assets = lead_home(assets, request, self._prefix) if page.based else assets
             return (assets + self.render(place, site, language)).decode()
 
         return write

@@ -249,6 +249,7 @@ class GatedResponse:
         """The page with our snippet in it, and its head."""
         self._view = self._open_view() if page.document else NO_VIEW
         snippet = self._snippet(page.language, page.topic) if page.document else b""
+        snippet = self._desk.snippets.lead_home(snippet, self._request) if page.based else snippet
         page = add_nonce_to_head(page, self._tag_gate().head, sent_with := self._start["headers"])
         content = b"".join((page.before, snippet, page.after))
         if page.places:
@@ -282,11 +283,8 @@ class GatedResponse:
         place = self._desk.snippets.placeholders.writer(self._site, self._request, sent_with)
         self._rewriter = PageRewriter(self._tag_gate(), self._stream_snippet, enforce=enforce, place=place)
         self._rewriter.head = add_nonce(self._rewriter.head.encode(), sent_with).decode()
-        if self._site.enforce:
-            self._view = self._open_view()
-            await self._send({**self._start, "headers": self._page_headers()})
-        else:
-            await self._send({**self._start, "headers": self._start["headers"] + self._policy()})
+        self._view = self._open_view() if enforce else NO_VIEW
+        await self._send({**self._start, "headers": self._page_headers() if enforce else sent_with + self._policy()})
         self._mode = self._stream
         await self._stream(message)
 
@@ -331,16 +329,16 @@ class GatedResponse:
 
     def _end_stream(self, held: Sequence[Held]) -> None:
         self._count_held(held)
-        body = b"".join(self._gathered) if self._kept else b""
-        sightings, path = self._desk.parts.sightings, self._request.path
-        sightings.note_page(self._now, self._site, path, self._tag_gate(), held, body)
+        body, path = b"".join(self._gathered) if self._kept else b"", self._request.path
+        self._desk.parts.sightings.note_page(self._now, self._site, path, self._tag_gate(), held, body)
 
     def _stream_snippet(self, rewriter: PageRewriter) -> bytes:
         if not self._site.enforce:
             return b""
         try:
             snippet = self._snippet(rewriter.language, rewriter.topic)
-            return snippet + self._desk.snippets.placeholders.end(rewriter, self._site, self._request)
+            snippet += self._desk.snippets.placeholders.end(rewriter, self._site, self._request)
+            return self._desk.snippets.lead_home(snippet, self._request) if rewriter.based else snippet
         except Exception:  # the edge: the page is on its way, with everything held back; it goes on without our part
             log.exception("a page is served without the banner")
             return b""

@@ -22,8 +22,10 @@ from gateway.consent.wording import load_wording
 from gateway.frozen import Frozen
 from gateway.resources import Asset
 from gateway.web.content_policy import enforces
+from gateway.web.own_addresses import lead_home
 from gateway.web.pages import Pages
 from gateway.web.placeholders import Placeholders
+from gateway.web.request import VisitorRequest
 from gateway.web.site_scripts import build_head, build_leave, head_tag
 from gateway.web.site_style import build_style
 
@@ -66,6 +68,10 @@ class Snippets:
         """The scripts and styles made for one site each, by the names under which they are served."""
         made = (*self._leave.values(), *self.heads.values(), *self._styles.values())
         return {asset.url_name: asset for asset in made if asset}
+
+    def lead_home(self, part: bytes, request: VisitorRequest) -> bytes:
+        """Mark-up of ours for a page whose `base` leads elsewhere."""
+        return lead_home(part, request, self._config.settings.prefix)
 
     def head(self, site: Site, decision: Decision) -> str:
         """What goes first into a page's head; empty on most sites."""

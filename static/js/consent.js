@@ -199,7 +199,7 @@ async function choose(form, button) {
   if (pressed === button) pressed = null;
   if (reply && !(await isKept(reply))) { // nothing is let go, and what stands there says why
     form.closest("dialog")?.close();
-    return location.assign("#gw-not-kept");
+    return (location.hash = "gw-not-kept");
   }
   if (reply) return settle(reply, form);
   form.dataset.gwChoice = "plain";

@@ -10,14 +10,36 @@ import msgspec
 
 PAGE_VIEW = "page_view"
 ENGAGEMENT = "engagement"
+NOT_FOUND, SEARCH = "not_found", "search"  # events that the server records by itself
 MAX_PROPS = 30  # of an event
+
+
+class Told(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the script tells of a view so far, or of an event, beside its time; -1 and empty: nothing.
+
+    `scroll` is how far down the page was seen, in percent; `screen` a class of widths; `lcp` and `inp` milliseconds, `cls`
+    thousandths (web vitals); `revenue` thousandths of `currency`; `status` the page's, where it is an error.
+    """
+
+    scroll: int = -1
+    screen: str = ""
+    lcp: int = -1
+    inp: int = -1
+    cls: int = -1
+    revenue: int = 0
+    currency: str = ""
+    status: str = ""
+
+
+NOTHING = Told()
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """One happening, safe to store: no address, no agent, no consent id, paths masked.
 
     `at` seconds since 1970, UTC. `visitor` is the visitor key of the day, 64 bit, unsigned. `engaged_ms` is cumulative
-    for `view_id`. `network` (/24 or /48) is present only where a destination asks for it, and is dropped by the store.
+    for `view_id`, and so is what is `told` of a view. `network` (/24 or /48) is present only where a destination asks for
+    it, and is dropped by the store.
     """
 
     at: float
@@ -48,6 +70,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     device: str = ""
     props: dict[str, str] = {}
     network: str = ""
+    told: Told = NOTHING
 
 
 class Recorded(msgspec.Struct, frozen=True, tag="event", omit_defaults=True):

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from gateway.event import PAGE_VIEW
+from gateway.event import NOTHING, PAGE_VIEW, Told
 
 
 class Hit:
@@ -30,6 +30,7 @@ class Hit:
         engaged_ms: int = 0,
         props: dict[str, str] | None = None,
         prefetch: bool = False,
+        told: Told = NOTHING,
     ) -> None:
         self.at: Final = at
         self.site: Final = site
@@ -46,3 +47,25 @@ class Hit:
         self.engaged_ms: Final = engaged_ms
         self.props: Final = props
         self.prefetch: Final = prefetch
+        self.told: Final = told
+
+    def as_event(self, kind: str, props: dict[str, str], told: Told = NOTHING) -> "Hit":
+        """The same request as another happening on that page."""
+        return Hit(
+            self.at,
+            self.site,
+            self.host,
+            self.url,
+            self.ip,
+            self.user_agent,
+            self.referrer,
+            self.language,
+            kind,
+            self.view_id,
+            self.topic,
+            0,
+            0,
+            props,
+            self.prefetch,
+            told,
+        )

@@ -125,6 +125,21 @@ class ChannelsFile(Section, frozen=True):
     sources: tuple[KnownSource, ...] = ()
 
 
+class AutomaticConfig(Section, frozen=True):
+    """What is counted without the site's asking, beside page views and engaged time; `search_params` are the parameters of an
+    address in which a site's own search has its words."""
+
+    outbound: bool = True
+    downloads: bool = True
+    forms: bool = True
+    not_found: bool = True
+    search: bool = True
+    search_params: tuple[str, ...] = ("q", "s", "query", "search", "zoek", "zoekterm")
+    scroll: bool = True
+    vitals: bool = True
+    hash_routes: bool = False
+
+
 class AnalyticsConfig(Section, frozen=True):
     """What is counted, and what is left out."""
 
@@ -136,6 +151,7 @@ class AnalyticsConfig(Section, frozen=True):
     channels_file: str = "channels.toml"
     visit_minutes: PositiveInt = 30
     engaged_cap_minutes: PositiveInt = 240
+    automatic: AutomaticConfig = AutomaticConfig()
     goals: tuple[GoalConfig, ...] = ()
     min_visitors: PositiveInt = 5
 

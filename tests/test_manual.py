@@ -35,9 +35,10 @@ LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 TABLES = (
     "sites",
     "analytics.topics",
+    "analytics.automatic",
     "analytics.goals",
     "accepted_findings",
-)  # arrays of tables: not from the environment
+)  # tables in tables and arrays of them: not from the environment
 
 
 def read(name: str) -> str:

@@ -52,6 +52,8 @@ class Writer:
     def figure(self, metric: Metric) -> str:
         """A metric's expression."""
         sql = metric.sql.replace("{day}", self.day(MOMENT["visits"])) if "{day}" in metric.sql else metric.sql
+        if metric.most:
+            return self._dialect.most.format(value=sql)
         return self._dialect.median.format(value=sql) if metric.median else sql
 
     def key(self, dimension: Dimension, place: Place) -> str:

@@ -41,6 +41,7 @@ SYSTEMS = frozenset(
 Linux Mint|Mac OS X|NetBSD|OpenBSD|Other Linux|PlayStation|Red Hat|SUSE|Solaris|Tizen|Ubuntu|WatchOS|Windows|Windows Mobile|
 Windows Phone|iOS|webOS""".replace("\n", "").split("|")
 )
+SCREENS, WIDEST = (("small", 576), ("medium", 992), ("large", 1440)), "wide"
 VERSION = re.compile(r"(?:RT )?\d{1,4}(?:\.\d{1,4})?|XP|Vista|ME|NT|RT|CE")
 
 
@@ -99,6 +100,13 @@ def parse_agent(user_agent: str) -> Device:
     browser, browser_version = _known(agent.browser, BROWSERS)
     system, system_version = _known(agent.os, SYSTEMS)
     return Device(browser, browser_version, system, system_version, _device_class(agent))
+
+
+def screen_class(width: int) -> str:
+    """The class of a page's width in pixels; empty when it was not told."""
+    if width <= 0:
+        return ""
+    return next((name for name, below in SCREENS if width < below), WIDEST)
 
 
 def _known(found: Any, names: frozenset[str]) -> tuple[str, str]:

@@ -11,7 +11,8 @@ class Dialect(NamedTuple):
     """The words that an engine has for itself.
 
     `shifted` and `unshifted` add and take away seconds, `matches` finds a regular expression (RE2) anywhere,
-    `median` is the middle value, or the mean of the two in the middle. `prop` is a property of
+    `median` is the middle value, or the mean of the two in the middle; `most` what three quarters of the values do not exceed,
+    between two values in proportion. `prop` is a property of
     a JSON text, empty when it is missing.
     """
 
@@ -22,6 +23,7 @@ class Dialect(NamedTuple):
     contains: str
     lower: str
     median: str
+    most: str
     prop: str
     local_hour: str
 
@@ -34,6 +36,7 @@ DUCKDB = Dialect(
     contains="contains({text}, {part})",
     lower="lower({text})",
     median="median({value})",
+    most="quantile_cont({value}, 0.75)",
     prop="coalesce(json_extract_string({props}, {name}), '')",
     local_hour="strftime({moment}, '%Y-%m-%dT%H:00')",
 )

@@ -170,6 +170,24 @@ DIMENSIONS = (
         "visit:language", UNKNOWN,
     ),
     _define(
+        "screen", "e.screen",
+        ("Screens", "How wide the page was: small (below 576 pixels), medium (992), large (1440) or wide."),
+        ("Schermen", "Hoe breed de pagina was: small (onder 576 pixels), medium (992), large (1440) of wide."),
+        "event:screen", UNKNOWN, where=IS_VIEW,
+    ),
+    _define(
+        "currency", "e.currency",
+        ("Currencies", "The currency of an event that was worth something."),
+        ("Munten", "De munt van een gebeurtenis die iets waard was."),
+        "event:currency", where="e.currency <> ''",
+    ),
+    _define(
+        "status", "e.status",
+        ("Statuses", "The status of a page that could not be shown: 404 (not found) or 410 (gone)."),
+        ("Statuscodes", "De status van een pagina die niet kon worden getoond: 404 (niet gevonden) of 410 (weg)."),
+        "event:status", where="e.status <> ''",
+    ),
+    _define(
         "event", "e.kind",
         ("Events", "The name of an event; page views are none."),
         ("Gebeurtenissen", "De naam van een gebeurtenis; paginaweergaven zijn dat niet."),

@@ -20,7 +20,7 @@ import msgspec
 
 from gateway.analytics.store import Batch, naive_utc
 from gateway.errors import StoreError
-from gateway.event import ENGAGEMENT, Counted, Entry, Event, Recorded
+from gateway.event import ENGAGEMENT, Counted, Entry, Event, Recorded, Told
 
 # Without the two `auto` settings DuckDB would fetch extensions from the internet.
 SETTINGS: dict[str, str | bool | int | float | list[str]] = {
@@ -40,12 +40,26 @@ ENTRY_TEXTS = (
     "host", "source", "medium", "campaign", "term", "content", "channel", "referrer", "country",
     "language", "browser", "browser_version", "os", "os_version", "device",
 )  # fmt: skip
+# What is told of a view again and again: the largest counts. And what came later than the first stores: where a store is
+# older, its events say nothing of it.
+CUMULATIVE = ("engaged_ms", "scroll", "screen", "lcp", "inp", "cls")
+LATER = {
+    "scroll": "SMALLINT DEFAULT -1", "screen": "VARCHAR DEFAULT ''", "lcp": "INTEGER DEFAULT -1",
+    "inp": "INTEGER DEFAULT -1", "cls": "INTEGER DEFAULT -1", "revenue": "BIGINT DEFAULT 0",
+    "currency": "VARCHAR DEFAULT ''", "status": "VARCHAR DEFAULT ''",
+}  # fmt: skip
+TOLD_TYPES = {name: kind.partition(" ")[0] for name, kind in LATER.items()}
 FIELD_TYPES = {
     "at": "DOUBLE", "visitor": "UBIGINT", "visit_started_at": "DOUBLE", "sequence": "BIGINT",
     "engaged_ms": "BIGINT", "props": "JSON",
 }  # fmt: skip
-# Every field of Event but the network, which is never stored.
-FIELDS = tuple(name for name in Event.__struct_fields__ if name != "network")
+MISSING = {
+    "props": "'{}'", "visitor": "0", "sequence": "0", "engaged_ms": "0", "revenue": "0",
+    "scroll": "-1", "lcp": "-1", "inp": "-1", "cls": "-1",
+}  # fmt: skip
+# Every field of Event but the network, which is never stored, and all that is told.
+PLAIN = tuple(name for name in Event.__struct_fields__ if name not in ("network", "told"))
+FIELDS = (*PLAIN, *Told.__struct_fields__)
 TIMES = {"at": "happened_at", "visit_started_at": "visit_started_at"}
 
 
@@ -71,17 +85,25 @@ CREATE TABLE IF NOT EXISTS counts (
     detail VARCHAR NOT NULL, n BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS journal_offsets (segment VARCHAR PRIMARY KEY, drained BIGINT NOT NULL);
 """
+# Stores of earlier versions get the columns that they lack; what was interrupted goes on when the file is opened again.
+ADDED = tuple(
+    f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {name} {kind}"
+    for table, names in (("events", LATER), ("waiting", CUMULATIVE))
+    for name, kind in LATER.items()
+    if name in names
+)
 
 
 def _staged(name: str) -> str:
     """One column of `incoming`: encoders leave defaults out, so what is missing is empty."""
     if name in TIMES:
         return f'make_timestamp(CAST(round(e."{name}" * 1000000) AS BIGINT)) AS {TIMES[name]}'
-    missing = {"props": "'{}'", "visitor": "0", "sequence": "0", "engaged_ms": "0"}.get(name, "''")
-    return f"coalesce(e.{name}, {missing}) AS {name}"
+    missing = MISSING.get(name, "''")
+    return f"coalesce(e.{'told.' if name in TOLD_TYPES else ''}{name}, {missing}) AS {name}"
 
 
-_JSON = msgspec.json.encode([{name: FIELD_TYPES.get(name, "VARCHAR") for name in FIELDS}]).decode()
+_SHAPE = {name: FIELD_TYPES.get(name, "VARCHAR") for name in PLAIN} | {"told": TOLD_TYPES}
+_JSON = msgspec.json.encode([_SHAPE]).decode()
 STAGE = f"""
 CREATE OR REPLACE TEMP TABLE incoming AS
 SELECT {", ".join(_staged(name) for name in FIELDS)} FROM (SELECT unnest(from_json($entries, '{_JSON}')) AS e)"""
@@ -118,22 +140,26 @@ WHEN NOT MATCHED THEN INSERT (site, visit_id, started_at, last_at, views, events
     VALUES (c.site, c.visit_id, c.started_at, c.last_at, c.views, c.events, 0, c.entry.visitor,
     c.entry.happened_at, c.entry.path, c.exit.happened_at, c.exit.path, {_texts("c.entry.{}")})"""
 
-WAIT = """
-INSERT INTO waiting SELECT site, view_id, max(engaged_ms), max(happened_at) FROM incoming
+_TOLD = ", ".join(CUMULATIVE)
+_LARGEST = ", ".join(f"max({name}) AS {name}" for name in CUMULATIVE)
+WAIT = f"""
+INSERT INTO waiting (site, view_id, last_at, {_TOLD}) SELECT site, view_id, max(happened_at), {_LARGEST} FROM incoming
 WHERE kind = 'engagement' AND view_id <> '' GROUP BY site, view_id"""
-ENGAGED = """
+ENGAGED = f"""
 CREATE OR REPLACE TEMP TABLE engaged AS
-SELECT v.site, v.view_id, v.visit_id, v.visit_started_at, w.engaged_ms, w.last_at,
+SELECT v.site, v.view_id, v.visit_id, v.visit_started_at, {", ".join(f"w.{name}" for name in CUMULATIVE)}, w.last_at,
     greatest(w.engaged_ms - v.engaged_ms, 0) AS gained
-FROM (SELECT site, view_id, max(engaged_ms) AS engaged_ms, max(last_at) AS last_at FROM waiting
+FROM (SELECT site, view_id, max(last_at) AS last_at, {_LARGEST} FROM waiting
       WHERE view_id IN (SELECT view_id FROM incoming) GROUP BY site, view_id) w
 JOIN events v ON v.site = w.site AND v.view_id = w.view_id
 WHERE v.kind = 'page_view' AND v.happened_at >= $since"""
 ENGAGED_SINCE = "SELECT min(visit_started_at) FROM engaged"
-UPDATE_VIEWS = """
-UPDATE events SET engaged_ms = w.engaged_ms FROM (SELECT DISTINCT site, view_id, engaged_ms FROM engaged) w
+UPDATE_VIEWS = f"""
+UPDATE events SET {", ".join(f"{name} = greatest(events.{name}, w.{name})" for name in CUMULATIVE)}
+FROM (SELECT DISTINCT site, view_id, {_TOLD} FROM engaged) w
 WHERE events.site = w.site AND events.view_id = w.view_id AND events.kind = 'page_view'
-    AND events.happened_at >= $since AND events.engaged_ms < w.engaged_ms"""
+    AND events.happened_at >= $since
+    AND ({" OR ".join(f"events.{name} < w.{name}" for name in CUMULATIVE)})"""
 UPDATE_ENGAGED = f"""
 UPDATE visits SET engaged_ms = visits.engaged_ms + c.gained, last_at = greatest(visits.last_at, c.last_at)
 FROM (SELECT site, visit_id, CAST(sum(gained) AS BIGINT) AS gained, max(last_at) AS last_at
@@ -260,7 +286,8 @@ class DuckDBStore:
                 raise StoreError("the event store is closed")
             if self._opened is None:
                 writing = duckdb.connect(str(self._path), config=SETTINGS)
-                writing.execute(SCHEMA)
+                for statement in (SCHEMA, *ADDED):
+                    writing.execute(statement)
                 self._path.chmod(0o600)
                 self._opened = Connections(writing, writing.cursor())
             return self._opened

@@ -91,18 +91,30 @@ class Masker:
 
 def campaign_fields(url: str) -> dict[str, str]:
     """The campaign parameters of a URL's query, and `click` = the network of a click id. Nothing else is read."""
-    query = url.partition("?")[2].partition("#")[0]
-    if not query:
-        return {}
     found: dict[str, str] = {}
-    if len(query) > MAX_READ:  # what a cut leaves of an identifier could no longer be told
-        query = query[:MAX_READ].rpartition("&")[0]
-    for name, value in parse_qsl(query, max_num_fields=None)[:100]:
+    for name, value in _parameters(url):
         if name in CAMPAIGN_FIELDS and value:
             found.setdefault(name, value)
         elif name in CLICK_IDS:
             found.setdefault("click", CLICK_IDS[name])
     return found
+
+
+def search_words(url: str, names: Sequence[str]) -> str:
+    """The words of a site's own search, in small letters: the first parameter of one of these names that has any."""
+    for name, value in _parameters(url):
+        if name in names and (words := " ".join(value.split())):
+            return words.lower()
+    return ""
+
+
+def _parameters(url: str) -> list[tuple[str, str]]:
+    query = url.partition("?")[2].partition("#")[0]
+    if not query:
+        return []
+    if len(query) > MAX_READ:  # what a cut leaves of an identifier could no longer be told
+        query = query[:MAX_READ].rpartition("&")[0]
+    return parse_qsl(query, max_num_fields=None)[:100]
 
 
 def truncate_address(ip: str) -> str:

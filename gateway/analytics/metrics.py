@@ -13,13 +13,13 @@ from typing import Literal
 from gateway.analytics.dimensions import IS_VIEW, Defined
 
 Of = Literal["visits", "events", "conversions", "converted"]
-Unit = Literal["count", "number", "rate", "seconds"]
+Unit = Literal["count", "number", "rate", "seconds", "milliseconds", "score", "money"]
 
 LANGUAGES = ("en", "nl")
 
 
 class Metric(Defined, frozen=True):
-    """A figure; `median`: the middle one of the expression's values.
+    """A figure; `median`: the middle one of the expression's values; `most`: what three quarters of them do not exceed.
 
     `outside` is what Plausible's API calls it.
     """
@@ -28,6 +28,7 @@ class Metric(Defined, frozen=True):
     sql: str
     unit: Unit
     median: bool = False
+    most: bool = False
     outside: str = ""
 
 
@@ -39,10 +40,15 @@ def _define(
     en: tuple[str, str],
     nl: tuple[str, str],
     median: bool = False,
+    most: bool = False,
     outside: str = "",
 ) -> Metric:
     label, help_text = {"en": en[0], "nl": nl[0]}, {"en": en[1], "nl": nl[1]}
-    return Metric(name, label, help_text, of, sql, unit, median, outside or name)
+    return Metric(name, label, help_text, of, sql, unit, median, most, outside or name)
+
+
+def _vital(column: str) -> str:
+    return f"CASE WHEN {IS_VIEW} AND e.{column} >= 0 THEN e.{column} END"
 
 
 def _share(condition: str) -> str:
@@ -119,6 +125,52 @@ METRICS = (
         "time_on_page", "events", f"avg(CASE WHEN {IS_VIEW} THEN e.engaged_ms END) / 1000.0", "seconds",
         ("Time on page", "Mean time for which a page was visible and in use, for each view."),
         ("Tijd op pagina", "Gemiddelde tijd dat een pagina zichtbaar en in gebruik was, per weergave."),
+    ),
+    _define(
+        "scroll_depth", "events", f"avg(CASE WHEN {IS_VIEW} AND e.scroll >= 0 THEN e.scroll END) / 100.0", "rate",
+        ("Scroll depth", "How far down a page was seen, at most, on average over the views that told."),
+        ("Scrolldiepte", "Hoe ver een pagina hoogstens is gezien, gemiddeld over de weergaven die het zeiden."),
+    ),
+    _define(
+        "median_scroll_depth", "events", f"CASE WHEN {IS_VIEW} AND e.scroll >= 0 THEN e.scroll END / 100.0", "rate",
+        ("Median scroll depth", "Half of the views went further down the page, half less far."),
+        ("Mediane scrolldiepte", "De helft van de weergaven kwam verder op de pagina, de helft minder ver."),
+        median=True,
+    ),
+    _define(
+        "revenue", "events",
+        "CASE WHEN count(distinct CASE WHEN e.currency <> '' THEN e.currency END) <= 1 "
+        "THEN CAST(sum(e.revenue) AS DOUBLE) / 1000.0 END",
+        "money",
+        ("Revenue", "What events were worth, added up in their currency; nothing where several currencies come together: "
+         "break down by currency, or filter on one."),
+        ("Omzet", "Wat gebeurtenissen waard waren, opgeteld in hun munt; niets waar meer munten samenkomen: "
+         "splits uit naar munt, of filter op één."),
+        outside="total_revenue",
+    ),
+    _define(
+        "lcp", "events", _vital("lcp"), "milliseconds",
+        ("Main content shown (LCP)", "Largest contentful paint: three quarters of the measured views showed their main "
+         "content at least as fast. Up to 2500 ms is good, above 4000 ms poor."),
+        ("Hoofdinhoud getoond (LCP)", "Largest contentful paint: driekwart van de gemeten weergaven toonde de hoofdinhoud "
+         "minstens zo snel. Tot 2500 ms is goed, boven 4000 ms slecht."),
+        most=True,
+    ),
+    _define(
+        "inp", "events", _vital("inp"), "milliseconds",
+        ("Reaction to input (INP)", "Interaction to next paint: on three quarters of the measured views even the slowest "
+         "reaction to a click, tap or key came at least as fast. Up to 200 ms is good, above 500 ms poor."),
+        ("Reactie op invoer (INP)", "Interaction to next paint: bij driekwart van de gemeten weergaven kwam ook de traagste "
+         "reactie op klik, tik of toets minstens zo snel. Tot 200 ms is goed, boven 500 ms slecht."),
+        most=True,
+    ),
+    _define(
+        "cls", "events", f"{_vital('cls')} / 1000.0", "score",
+        ("Shifts of the layout (CLS)", "Cumulative layout shift: on three quarters of the measured views the page jumped "
+         "about at most this much. Up to 0.1 is good, above 0.25 poor."),
+        ("Verspringen (CLS)", "Cumulative layout shift: bij driekwart van de gemeten weergaven versprong de pagina hoogstens "
+         "zo veel. Tot 0,1 is goed, boven 0,25 slecht."),
+        most=True,
     ),
     _define(
         "conversions", "conversions", "", "count",

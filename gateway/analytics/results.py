@@ -140,6 +140,7 @@ class Lines(NamedTuple):
 
 
 MISSING = "–"
+DECIMALS = {"number": "{:.1f}", "milliseconds": "{:.0f} ms", "score": "{:.3f}", "money": "{:,.2f}"}
 TOTAL_NAMES = tuple(name for name in Totals.__struct_fields__)
 STATES = ("queued", "started", "delivered", "dead", "cancelled", "expired")
 CHOICES = ("shown", "accepted", "partly", "refused", "withdrawn", "elsewhere")
@@ -268,7 +269,7 @@ def _figure(metric: Metric, value: float | None) -> str:
     if metric.unit == "seconds":
         minutes, seconds = divmod(round(value), 60)
         return f"{minutes} m {seconds:02} s" if minutes else f"{value:.1f} s"
-    return f"{value:.1f}" if metric.unit == "number" else str(value)
+    return DECIMALS.get(metric.unit, "{}").format(value)
 
 
 def show_share(share: float | None) -> str:

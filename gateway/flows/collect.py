@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 from gateway.analytics.device import parse_agent
-from gateway.analytics.masking import campaign_fields, truncate_address
+from gateway.analytics.masking import campaign_fields, search_words, truncate_address
 from gateway.analytics.source import DIRECT, Source
 from gateway.analytics.visit import Visit
 from gateway.config import Site
 from gateway.consent.decision import Decision
 from gateway.errors import JournalFull
-from gateway.event import ENGAGEMENT, MAX_PROPS, PAGE_VIEW, DropReason, Event, Recorded
+from gateway.event import ENGAGEMENT, MAX_PROPS, PAGE_VIEW, SEARCH, DropReason, Event, Recorded
 from gateway.flows.parts import Parts
 from gateway.hit import Hit
 
@@ -38,9 +38,20 @@ def collect(
 
 def record(hit: Hit, decision: Decision, visit: Visit, site: Site, parts: Parts, done: Done | None = None) -> Event:
     """Write down a hit for which there is no reason not to. Raises JournalFull when the journal takes nothing."""
+    if hit.kind == PAGE_VIEW and "?" in hit.url:
+        _record_search(hit, decision, visit, site, parts)
     event = build_event(hit, decision, visit, site, parts)
     parts.journal.append(Recorded(event, decision.consent_id, decision.revision, decision.purposes), done)
     return event
+
+
+def _record_search(hit: Hit, decision: Decision, visit: Visit, site: Site, parts: Parts) -> None:
+    """What somebody looked for on the site itself, beside the view of what was found."""
+    automatic = parts.config.settings.analytics.automatic
+    words = search_words(hit.url, automatic.search_params) if automatic.search else ""
+    if words:
+        event = build_event(hit.as_event(SEARCH, {"term": words}), decision, visit, site, parts)
+        parts.journal.append(Recorded(event, decision.consent_id, decision.revision, decision.purposes))
 
 
 def find_reason(hit: Hit, decision: Decision, visit: Visit | None, parts: Parts) -> DropReason | None:
@@ -94,6 +105,7 @@ def build_event(hit: Hit, decision: Decision, visit: Visit, site: Site, parts: P
         device.device,
         props,
         truncate_address(hit.ip) if parts.keeps_network else "",
+        hit.told,
     )
 
 

@@ -11,13 +11,14 @@ from gateway.config import Site
 from gateway.consent.cookies import build_set_cookie
 from gateway.consent.decision import Decision
 from gateway.errors import JournalFull
-from gateway.event import DropReason
+from gateway.event import NOT_FOUND, DropReason, Told
 from gateway.flows.collect import find_reason, record
 from gateway.flows.parts import Parts
 from gateway.frozen import Frozen
 from gateway.hit import Hit
 
 PENDING_SECONDS = 60
+LOST = (404, 410)
 
 
 class PageView(Frozen, frozen=True):
@@ -50,6 +51,19 @@ def open_view(
     if counted:  # the page of another tab, which leaves that one what it waits for
         visit = msgspec.structs.replace(visit, pending=counted.pending, page=counted.page)
     return PageView(hit.view_id, hit, visit, visit_cookie(visit, cookie_name, site, parts, secure=secure))
+
+
+def find_view(hit: Hit, status: int, site: Site, parts: Parts) -> Hit | None:
+    """What a page counts as by its status: a view, an event where it does not exist (with the page that led there), nothing."""
+    if 200 <= status < 300:
+        return hit
+    if status not in LOST or not parts.config.settings.analytics.automatic.not_found:
+        return None
+    own = frozenset((hit.host, *site.config.hosts))
+    led = parts.masker.referrer(hit.referrer, own)
+    host, slash, path = led.partition("/")
+    led = slash + path if host in own else led
+    return hit.as_event(NOT_FOUND, {"from": led} if led else {}, Told(status=str(status)))
 
 
 def record_view(view: PageView, topic: str, decision: Decision, site: Site, parts: Parts) -> None:

@@ -103,4 +103,5 @@ def _hit(report: Report, request: VisitorRequest, site: Site, now: float) -> Hit
         report.engaged,
         {name: str(value) for name, value in report.props.items()},
         request.prefetch,
+        report.told,
     )

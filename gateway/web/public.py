@@ -129,6 +129,7 @@ class Public:
             "granted": sorted(decision.granted),
             "services": sorted(decision.find_services()),
             "collect_url": self._desk.snippets.asset_url("collect.js"),
+            **self._desk.snippets.automatic(),
             "css_url": self._desk.snippets.style_url(site),
             **self._desk.snippets.site_urls(site),
         }

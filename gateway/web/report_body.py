@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from gateway.analytics.device import screen_class
 from gateway.errors import BadRequest
-from gateway.event import ENGAGEMENT, MAX_PROPS, PAGE_VIEW
+from gateway.event import ENGAGEMENT, MAX_PROPS, NOTHING, PAGE_VIEW, Told
 from gateway.settings import PROP_NAME
 
 # Matched below: as `pattern` of the types they would take a third of the whole decoding.
@@ -15,11 +16,21 @@ VIEW_ID = re.compile(r"[A-Za-z0-9_-]{16,32}\Z")
 EVENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.: -]{0,63}\Z")
 KEY = re.compile(PROP_NAME)
 ShortText = Annotated[str, Meta(max_length=500)]
+Milliseconds = Annotated[int, Meta(ge=-1, le=600_000)]  # -1: not told
 RESERVED = (PAGE_VIEW, ENGAGEMENT)
 
 
+class Revenue(msgspec.Struct, frozen=True):
+    """What an event was worth, in a currency by its three letters; less than nothing where something was paid back."""
+
+    amount: Annotated[float, Meta(ge=-1e9, le=1e9)]
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
+
+
 class Report(msgspec.Struct, frozen=True):
-    """The script's message. `k` says which fields count; times are milliseconds, `seq` counts up per view."""
+    """The script's message. `k` says which fields count; times are milliseconds, `seq` counts up per view, `scroll` is in
+    percent, `cls` in thousandths, `width` in pixels.
+    """
 
     v: Literal[1]
     k: Literal["page_view", "engagement", "event"]
@@ -29,8 +40,23 @@ class Report(msgspec.Struct, frozen=True):
     topic: ShortText = ""
     seq: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     engaged: Annotated[int, Meta(ge=0, le=2**40)] = 0
+    scroll: Annotated[int, Meta(ge=-1, le=100)] = -1
+    width: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    lcp: Milliseconds = -1
+    inp: Milliseconds = -1
+    cls: Annotated[int, Meta(ge=-1, le=1_000_000)] = -1
     name: str = "event"
     props: Annotated[dict[str, str | int | float | bool], Meta(max_length=MAX_PROPS)] = {}
+    revenue: Revenue | None = None
+
+    @property
+    def told(self) -> Told:
+        """What it says of its view, or of its event."""
+        if self.k == ENGAGEMENT:
+            return Told(self.scroll, screen_class(self.width), self.lcp, self.inp, self.cls)
+        if self.revenue is not None and self.k == "event":
+            return Told(revenue=round(self.revenue.amount * 1000), currency=self.revenue.currency)
+        return NOTHING
 
 
 _decoder = msgspec.json.Decoder(Report)

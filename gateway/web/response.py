@@ -23,7 +23,7 @@ from gateway.consent.whole_page import Rewritten, rewrite_page
 from gateway.flows.count_consent import count_shown
 from gateway.flows.count_held import count_held
 from gateway.flows.parts import Parts
-from gateway.flows.view import PageView, open_view, record_view
+from gateway.flows.view import PageView, find_view, open_view, record_view
 from gateway.web.caching import keep_from_others, make_private
 from gateway.web.content_policy import WORKERS, ContentPolicies, add_nonce, add_nonce_to_head
 from gateway.web.encoding import UNTOUCHED, open_packer, open_undo
@@ -351,17 +351,17 @@ class GatedResponse:
         return {**head, "headers": [*head["headers"], CLOSED]} if self._site.enforce else head
 
     def _open_view(self) -> PageView:
-        """The view of this page. What is no view (a frame, a fragment, an error) has an id and is not counted; who has
-        said no to being counted needs no id."""
-        request, desk = self._request, self._desk
+        """The view of this page. What is none (a frame, a fragment) has an id and is not counted; a refusal needs no id."""
+        request, desk, site = self._request, self._desk, self._site
         if not self._decision.counts:
             return NO_VIEW if self._decision.chosen else PageView(new_id())
-        if not (request.method == "GET" and 200 <= self._start["status"] < 300 and request.is_document):
-            return PageView(new_id())
-        name = desk.cookie_name(VISIT, request, self._site)
-        hit = request.hit(self._site.id, self._now, new_id())
-        cookie = request.cookie(name)
-        return open_view(hit, self._decision, cookie, name, self._site, desk.parts, secure=request.secure)
+        seen = request.hit(site.id, self._now, new_id())
+        hit = find_view(seen, self._start["status"], site, desk.parts) if request.is_document else None
+        if hit is None or request.method != "GET":
+            return PageView(seen.view_id)
+        name = desk.cookie_name(VISIT, request, site)
+        cookie, secure = request.cookie(name), request.secure
+        return open_view(hit, self._decision, cookie, name, site, desk.parts, secure=secure)
 
     def _snippet(self, language: str, topic: str) -> bytes:
         """Our part of the page; with it the view is counted, and so is a banner that is shown."""

@@ -29,6 +29,7 @@ from gateway.web.request import VisitorRequest
 from gateway.web.site_scripts import build_head, build_leave, head_tag
 from gateway.web.site_style import build_style
 
+BY_SCRIPT = ("outbound", "downloads", "forms", "not_found", "scroll", "hash_routes")
 MAX_REMEMBERED = 500  # letters of an address
 MAX_RENDERED = 1024  # snippets: visitors choose among services in many ways
 TOKEN = re.compile(r"%%GW_([A-Z_]+)%%")
@@ -85,6 +86,12 @@ class Snippets:
         leave = self._leave[site.id]
         urls = {"settings_url": self.asset_url("settings.js")}
         return urls | ({"leave_url": f"{self._config.settings.prefix}assets/{leave.url_name}"} if leave else {})
+
+    def automatic(self) -> dict[str, object]:
+        """What the collect script counts without the site's asking, and where it finds the script that measures."""
+        chosen = self._config.settings.analytics.automatic
+        told = [name for name in BY_SCRIPT if getattr(chosen, name)]
+        return {"auto": told} | ({"vitals_url": self.asset_url("vitals.js")} if chosen.vitals else {})
 
     def build(self, site: Site, language: str, decision: Decision, view: View) -> bytes:
         """The snippet for one page view."""
@@ -168,6 +175,7 @@ class Snippets:
             "services": sorted(decision.find_services()),
             "chosen": decision.chosen,
             "collect_url": self.asset_url("collect.js"),
+            **self.automatic(),
             # Code written for other tools may wait for anything.
             **({"csp": sorted(site.policy.scopes) if site.config.shims else []} if enforces(site) else {}),
             **self.site_urls(site),

@@ -1,12 +1,14 @@
 /**
  * Counts, once "analytics" is granted and not before: engaged time under the page view that the server minted, views that
- * the server does not see (in-page navigation, pages restored from the browser's cache, static sites), and the site's own
- * events through gateway.track(name, props).
+ * the server does not see (in-page navigation, pages restored from the browser's cache, static sites), the site's own
+ * events through gateway.track(name, props, revenue), and what lib/automatic.js notices.
  *
  * Engaged time is the milliseconds in which the page was visible and had the focus, cumulative per view, with a sequence
- * number: the server keeps the maximum, so a message lost, doubled or late does no harm.
+ * number: the server keeps the maximum, so a message lost, doubled or late does no harm. How far down the page was seen, its
+ * width and its web vitals go along, and are kept in the same way.
  */
-import { config, isFromCache, pageTopic } from "./lib/page_config.js";
+import { does, listenToVisitor, place } from "./lib/automatic.js";
+import { config, isFromCache, isLost, pageTopic } from "./lib/page_config.js";
 
 const LONGEST_STRETCH_MS = 70_000; // timers look in at least every 60 s: anything longer, and the machine was asleep
 const gateway = window.gateway;
@@ -15,7 +17,10 @@ let view = "";
 let url = "";
 let seq = 0;
 let engaged = 0; // milliseconds until `since`
-let reported = 0;
+let reported = ""; // what was said last
+let bottom = 0; // the lowest pixel of the page that was in sight
+let width = 0;
+let vitals = {}; // of the page that was loaded, by vitals.js
 let since = 0; // start of the running stretch of engagement; 0 when there is none
 let leaving = false;
 let stopped = false;
@@ -27,6 +32,10 @@ const mintId = () => btoa(String.fromCharCode(...crypto.getRandomValues(new Uint
 
 /** An address without its fragment, which is nobody's business, and no longer than the server takes. */
 const shorten = (address) => address.split("#")[0].slice(0, 4096);
+
+/** Where the visitor is. On sites that ask for it a route in the fragment is a page, `/#/contact`. */
+const here = () => shorten(does("hash_routes") && /^#!?\//.test(location.hash)
+  ? location.pathname + "%23" + location.hash.slice(1).split("?")[0] : location.href);
 
 /** Same origin, so JSON needs no preflight. What is lost is not sent again, but for engagement, where a double is harmless. */
 function send(body) {
@@ -47,14 +56,24 @@ function tick() {
   const now = performance.now();
   if (since) engaged += Math.min(now - since, LONGEST_STRETCH_MS);
   since = !leaving && !document.hidden && document.hasFocus() ? now : 0;
+  look();
 }
 
+function look() {
+  if (!document.hidden) bottom = Math.max(bottom, scrollY + innerHeight);
+}
+
+/** In percent of the page as it is now. */
+const depth = () => Math.min(100, Math.round((100 * bottom) / Math.max(document.documentElement.scrollHeight, 1)));
+
+/** Tell what has changed since the last time, of a page that was in sight. */
 function flush() {
   tick();
-  const total = Math.floor(engaged);
-  if (total <= reported) return;
-  reported = total;
-  send({ k: "engagement", view, seq: ++seq, engaged: total, url });
+  const told = { engaged: Math.floor(engaged), width, scroll: does("scroll") ? depth() : undefined, ...vitals };
+  const text = JSON.stringify(told);
+  if (!bottom || text === reported) return;
+  reported = text;
+  send({ k: "engagement", view, seq: ++seq, url, ...told });
 }
 
 /** The sparse backstop, for browsers that die without a word: after 10, 30, 60 seconds, then every 60. */
@@ -68,8 +87,10 @@ function arm(delay) {
 
 function begin(id) {
   view = id;
-  url = shorten(location.href);
-  seq = engaged = reported = since = 0;
+  url = here();
+  seq = engaged = bottom = since = 0;
+  width = innerWidth;
+  vitals = {};
   tick();
   arm(10_000);
 }
@@ -82,10 +103,11 @@ function beginUnseen(referrer) {
 
 /** The address has changed without a load; a new fragment, or a query replaced in place, is not another page. */
 function onMove(replaced) {
-  const before = new URL(url);
-  if (location.pathname === before.pathname && (replaced || location.search === before.search)) return;
+  const before = new URL(url, location);
+  const now = new URL(here(), location);
+  if (now.pathname === before.pathname && (replaced || now.search === before.search)) return;
   flush();
-  beginUnseen(url);
+  beginUnseen(before.href);
 }
 
 function wrapHistory(name, replaced) {
@@ -104,13 +126,13 @@ function onLeave() {
 
 function onReturn(event) {
   leaving = false;
-  if (event.persisted) beginUnseen(url);
+  if (event.persisted) beginUnseen(new URL(url, location).href);
   else tick();
 }
 
-function track(name, props) {
+function track(name, props, revenue) {
   try {
-    send({ k: "event", view, name, props: props || undefined, url });
+    send({ k: "event", view, name, props: props || undefined, revenue: revenue || undefined, url });
   } catch { /* props that are no JSON must not break the site's own code */ }
 }
 
@@ -123,17 +145,31 @@ function listen() {
   addEventListener("focus", tick);
   addEventListener("blur", tick);
   addEventListener("popstate", () => onMove(false));
+  addEventListener("scroll", look, { passive: true });
+  listenToVisitor(track);
   wrapHistory("pushState", false);
   wrapHistory("replaceState", true);
 }
 
+/** They measure what has been, so they can wait until the page has all that it needs. */
+function loadVitals() {
+  gateway.vitals = vitals;
+  const load = () => setTimeout(() => gateway.load(config.vitals_url), 500);
+  if (document.readyState === "complete") load();
+  else addEventListener("load", load);
+}
+
 function start() {
-  if (!config.view) beginUnseen(shorten(document.referrer));
-  else if (isFromCache()) beginUnseen(shorten(location.href));
+  const fromCache = isFromCache();
+  if (!config.view && isLost()) begin(mintId());
+  else if (!config.view) beginUnseen(shorten(document.referrer));
+  else if (fromCache) beginUnseen(shorten(location.href));
   else begin(config.view);
   listen();
   gateway.track = track;
-  for (const [name, props] of gateway.queue) track(name, props);
+  if (!config.view && isLost() && does("not_found")) track("not_found", document.referrer && { from: place(new URL(document.referrer)) });
+  for (const [name, props, revenue] of gateway.queue) track(name, props, revenue);
+  if (config.vitals_url && !fromCache) loadVitals();
 }
 
 if (gateway && !gateway.collecting && gateway.consent.has("own_statistics")) {

@@ -272,9 +272,9 @@ export const isFirst = !window.gateway;
 
 if (isFirst) {
   const queue = []; // waits for the collect script, which takes it over with `track`
-  const track = (name, props) => { if (has("own_statistics")) queue.push([name, props]); };
+  const track = (...event) => { if (has("own_statistics")) queue.push(event); };
   window.gateway = {
-    consent: { has, when, open, withdraw, release: letGo, get chosen() { return config.chosen; } }, track, queue,
+    consent: { has, when, open, withdraw, release: letGo, get chosen() { return config.chosen; } }, track, queue, load,
   };
   // Before anything is fetched: what is withdrawn in another tab meanwhile must not be missed.
   channel.onmessage = ({ data: left }) => (left ? startOver(left) : catchUp());

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gateway.event import ENGAGEMENT, PAGE_VIEW, Event, Recorded
+from gateway.event import ENGAGEMENT, PAGE_VIEW, Event, Recorded, Told
 
 ZONE = "Europe/Amsterdam"
 NOON = datetime(2026, 11, 23, 12, tzinfo=ZoneInfo(ZONE)).timestamp()
@@ -31,6 +31,13 @@ def record(kind: str, at: float, visit: str = "visit-1", **fields: Any) -> Recor
 def view(at: float, visit: str = "visit-1", **fields: Any) -> Recorded:
     """An entry for a page view."""
     return record(PAGE_VIEW, at, visit, **fields)
+
+
+def told(at: float, view_id: str, visit: str = "visit-1", started: float | None = None, **values: Any) -> Recorded:
+    """An entry that says something of a view beside its time: how far it was scrolled, its vitals."""
+    return record(
+        ENGAGEMENT, at, visit, view_id=view_id, started=at if started is None else started, told=Told(**values)
+    )
 
 
 def engaged(at: float, view_id: str, milliseconds: int, visit: str = "visit-1", **fields: Any) -> Recorded:

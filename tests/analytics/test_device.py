@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from gateway.analytics.device import parse_agent
+from gateway.analytics.device import parse_agent, screen_class
 from tests.analytics.agents import CHROME, EDGE, FIREFOX, IPAD, IPHONE, PIXEL, SAFARI
 
 AGENTS = [
@@ -36,3 +36,12 @@ def test_any_agent_is_read_in_no_time(agent: str) -> None:
     assert time.perf_counter() - started < 0.05
     assert device.device in ("desktop", "mobile", "tablet", "other")
     assert max(len(text) for text in (device.browser, device.os, device.browser_version, device.os_version)) < 60
+
+
+@pytest.mark.parametrize(
+    ("width", "name"),
+    [(0, ""), (-5, ""), (1, "small"), (575, "small"), (576, "medium"), (992, "large"), (1440, "wide"), (9999, "wide")],
+)
+def test_a_width_has_a_class(width: int, name: str) -> None:
+    """Of a page's width its class alone is kept; one that was not told has none."""
+    assert screen_class(width) == name

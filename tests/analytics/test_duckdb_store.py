@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.store import Batch, naive_utc
 from gateway.errors import StoreError
 from gateway.event import PAGE_VIEW, Counted, Entry, Event, Recorded
-from tests.analytics.entries import NOON, engaged, record, view
+from tests.analytics.entries import NOON, engaged, record, told, view
 
 VISIT = (
     "SELECT views, events, engaged_ms, entry_page, exit_page, source, visitor, started_at, last_at "
@@ -71,8 +72,8 @@ def test_page_view_goes_before_custom_event(store: DuckDBStore) -> None:
 def test_engaged_time_is_the_largest_told(store: DuckDBStore) -> None:
     """Repeated, late and smaller reports of a view's time never add up and never shrink it."""
     store.add(Batch("a", 1, [view(NOON, view_id="v1")]))
-    for number, told in enumerate((3000, 9000, 9000, 5000), start=2):
-        store.add(Batch("a", number, [engaged(NOON + number, "v1", told, started=NOON)]))
+    for number, milliseconds in enumerate((3000, 9000, 9000, 5000), start=2):
+        store.add(Batch("a", number, [engaged(NOON + number, "v1", milliseconds, started=NOON)]))
     assert visit_of(store)[2] == 9000
     assert store.fetch("SELECT engaged_ms FROM events", {}) == [(9000,)]
 
@@ -85,6 +86,49 @@ def test_engagement_before_its_view_is_not_lost(store: DuckDBStore) -> None:
     assert visit_of(store)[2] == 7000
     assert visit_of(store)[8] == naive_utc(NOON + 30)
     assert count(store, "waiting") == 0
+
+
+TOLD = "SELECT view_id, engaged_ms, scroll, screen, lcp, inp, cls FROM events WHERE kind = 'page_view' ORDER BY view_id"
+
+
+def test_of_what_is_told_of_a_view_the_largest_counts(store: DuckDBStore) -> None:
+    """Scroll depth, width and vitals are kept with their view, in any order, also told before it; what was never told is
+    not 0 but nothing."""
+    store.add(Batch("b", 1, [told(NOON + 9, "v1", started=NOON, scroll=80, screen="small", lcp=1200, cls=0)]))
+    store.add(Batch("a", 1, [view(NOON, view_id="v1"), view(NOON, "visit-2", view_id="v2")]))
+    late = told(NOON + 5, "v1", started=NOON, scroll=40, screen="small", lcp=1200, inp=90, cls=20)
+    store.add(Batch("a", 2, [engaged(NOON + 20, "v1", 4000, started=NOON), late]))
+    assert store.fetch(TOLD, {}) == [("v1", 4000, 80, "small", 1200, 90, 20), ("v2", 0, -1, "", -1, -1, -1)]
+
+
+OLD_EVENTS = """CREATE TABLE events (
+    happened_at TIMESTAMP NOT NULL, site VARCHAR NOT NULL, kind VARCHAR NOT NULL, path VARCHAR NOT NULL,
+    topic VARCHAR NOT NULL, visitor UBIGINT NOT NULL, visit_id VARCHAR NOT NULL, visit_started_at TIMESTAMP NOT NULL,
+    view_id VARCHAR NOT NULL, sequence BIGINT NOT NULL, engaged_ms BIGINT NOT NULL, props VARCHAR NOT NULL,
+    host VARCHAR NOT NULL, source VARCHAR NOT NULL, medium VARCHAR NOT NULL, campaign VARCHAR NOT NULL,
+    term VARCHAR NOT NULL, content VARCHAR NOT NULL, channel VARCHAR NOT NULL, referrer VARCHAR NOT NULL,
+    country VARCHAR NOT NULL, language VARCHAR NOT NULL, browser VARCHAR NOT NULL, browser_version VARCHAR NOT NULL,
+    os VARCHAR NOT NULL, os_version VARCHAR NOT NULL, device VARCHAR NOT NULL)"""
+OLD_WAITING = """CREATE TABLE waiting (
+    site VARCHAR NOT NULL, view_id VARCHAR NOT NULL, engaged_ms BIGINT NOT NULL, last_at TIMESTAMP NOT NULL)"""
+OLD_ROW = """INSERT INTO events SELECT TIMESTAMP '2026-11-23 11:00:00', 'main', 'page_view', '/oud', '', 7, 'visit-1',
+    TIMESTAMP '2026-11-23 11:00:00', 'v1', 0, 3000, '{}', '', '', '', '', '', '', '', '', '', '', '', '', '', '', ''"""
+
+
+def test_an_older_store_keeps_its_figures(tmp_path: Path) -> None:
+    """A file without the columns that came later is opened as it is: its views stay, of which nothing more is known, what
+    waited is found, and new entries are told in full; interrupted half way, it goes on."""
+    path = tmp_path / "events.duckdb"
+    with duckdb.connect(str(path)) as old:
+        for statement in (OLD_EVENTS, OLD_WAITING, OLD_ROW, "ALTER TABLE events ADD COLUMN scroll SMALLINT DEFAULT -1"):
+            old.execute(statement)
+        old.execute("INSERT INTO waiting VALUES ('main', 'v2', 5000, TIMESTAMP '2026-11-23 11:05:00')")
+    for _ in range(2):
+        DuckDBStore(path).close()
+    store = DuckDBStore(path)
+    store.add(Batch("a", 1, [view(NOON, "visit-2", view_id="v2"), told(NOON + 5, "v1", started=NOON, scroll=60)]))
+    assert store.fetch(TOLD, {}) == [("v1", 3000, 60, "", -1, -1, -1), ("v2", 5000, -1, "", -1, -1, -1)]
+    store.close()
 
 
 def test_engagement_of_the_visit_before_counts_there(store: DuckDBStore) -> None:

@@ -14,8 +14,8 @@ from gateway.analytics.query import Query
 from gateway.analytics.results import Report, Totals
 from gateway.analytics.sql import build_answer
 from gateway.analytics.store import Batch
-from gateway.event import Entry
-from tests.analytics.entries import NOON, ZONE, engaged, record, view
+from gateway.event import Entry, Told
+from tests.analytics.entries import NOON, ZONE, engaged, record, told, view
 
 WEEK = Query("main", date(2026, 11, 20), date(2026, 11, 26), ZONE)
 MINUTE = 60
@@ -44,6 +44,18 @@ TIMES = [
     engaged(NOON + 90, "a2", 30_000, "a", started=NOON),
     engaged(NOON + 20, "c1", 2_000, "c", started=NOON),
 ]
+SEEN = [
+    *READING, *BOUNCE,
+    told(NOON + 9, "a1", "a", started=NOON, scroll=100, lcp=1000, inp=100, cls=0),
+    told(NOON + 9, "a2", "a", started=NOON, scroll=40, lcp=2000, cls=100),
+    told(NOON + 9, "b1", "b", started=NOON, scroll=10, lcp=4000),
+]  # fmt: skip
+PAID = [
+    record("order", NOON, "c", told=Told(revenue=12_345, currency="EUR")),
+    record("order", NOON, "c", told=Told(revenue=10, currency="EUR")),
+    record("refund", NOON, "c", told=Told(revenue=-2_000, currency="EUR")),
+]
+DOLLARS = [record("order", NOON, "d", told=Told(revenue=5_000, currency="USD"))]
 ALL = [*READING, *BOUNCE, *DOWNLOAD, *TIMES]
 
 
@@ -56,6 +68,16 @@ ALL = [*READING, *BOUNCE, *DOWNLOAD, *TIMES]
         ("events", ALL, 1),
         ("views_per_visit", ALL, pytest.approx(4 / 3)),
         ("views_per_visit", [], None),
+        ("scroll_depth", SEEN, pytest.approx(0.5)),
+        ("scroll_depth", ALL, None),
+        ("median_scroll_depth", SEEN, pytest.approx(0.4)),
+        ("lcp", SEEN, 3000),
+        ("inp", SEEN, 100),
+        ("cls", SEEN, pytest.approx(0.075)),
+        ("lcp", ALL, None),
+        ("revenue", PAID, pytest.approx(10.355)),
+        ("revenue", [*PAID, *DOLLARS], None),
+        ("revenue", ALL, 0),
         ("bounce_rate", ALL, pytest.approx(1 / 3)),
         ("bounce_rate", BOUNCE, 1),
         ("bounce_rate", DOWNLOAD, 0),
@@ -96,6 +118,19 @@ def test_everything_is_explained_in_each_language() -> None:
         assert set(thing.label) == set(thing.help) == set(LANGUAGES)
         assert all(thing.label.values())
         assert all(thing.help.values())
+
+
+def test_revenue_and_errors_have_dimensions(store: DuckDBStore) -> None:
+    """Revenue stands beside its currency, pages that do not exist beside their status, views beside the width that they had."""
+    lost = record("not_found", NOON, "e", path="/weg", told=Told(status="404"))
+    seen = told(NOON + 5, "f1", "f", started=NOON, screen="small")
+    store.add(Batch("a", 1, [*PAID, *DOLLARS, lost, view(NOON, "f", view_id="f1"), seen]))
+    found = {}
+    for metric, dimension in (("revenue", "currency"), ("events", "status"), ("page_views", "screen")):
+        question = build_answer(WEEK.asking(metrics=(metric,), dimensions=(dimension,)))
+        found[dimension] = [row[:2] for row in store.fetch(question.sql, question.values)]
+    assert found["currency"] == [("EUR", pytest.approx(10.355)), ("USD", 5.0)]
+    assert (found["status"], found["screen"]) == ([("404", 1)], [("small", 1)])
 
 
 def test_names_are_defined_once() -> None:

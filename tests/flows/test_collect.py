@@ -10,7 +10,7 @@ import pytest
 
 from gateway.analytics.visit import Visit
 from gateway.errors import JournalFull
-from gateway.event import MAX_PROPS, DropReason, Event
+from gateway.event import MAX_PROPS, DropReason, Event, Told
 from gateway.flows.collect import SLACK_MS, collect
 from gateway.flows.parts import Parts
 from gateway.hit import Hit
@@ -202,3 +202,40 @@ def test_a_network_is_kept_only_for_a_destination_that_asks(tmp_path: Path) -> N
         event = take(parts, make_hit())
         assert isinstance(event, Event)
         assert event.network == "192.0.2.0/24"
+
+
+SEARCHED = [
+    ("/zoeken?q=Wik%20Brief&utm_source=x", "wik brief"),
+    ("/?page=2&zoekterm=+dossier+1234567+", "dossier :id"),
+    ("/?q=jan@voorbeeld.nl", ":id"),
+    ("/?q=&s=rente", "rente"),
+    ("/?q=%20", None),
+    ("/?quote=a", None),
+    ("/zoeken", None),
+]
+
+
+@pytest.mark.parametrize(("url", "term"), SEARCHED)
+def test_what_is_looked_for_is_an_event_of_its_own(url: str, term: str | None, tmp_path: Path) -> None:
+    """The words of the site's own search, masked, in small letters, stand in an event beside the view, which has none."""
+    with opened_parts(tmp_path) as parts:
+        take(parts, make_hit(url=url))
+        take(parts, make_hit(url=url, kind="download"))
+    events = [recorded.event for recorded in read_recorded(parts.config.data_folder)]
+    assert [event.props for event in events if event.kind == "search"] == ([{"term": term}] if term else [])
+    assert [event.props for event in events if event.kind == "page_view"] == [{}]
+    assert len({(event.path, event.visit_id, event.view_id) for event in events}) == 1
+
+
+def test_search_is_not_counted_where_it_is_switched_off(tmp_path: Path) -> None:
+    """Nothing of a query is kept then."""
+    with opened_parts(tmp_path, {"analytics": {"automatic": {"search": False}}}) as parts:
+        take(parts, make_hit(url="/?q=rente"))
+    assert "rente" not in repr(read_recorded(parts.config.data_folder))
+
+
+def test_what_the_script_tells_goes_along(parts: Parts) -> None:
+    """Scroll depth, width, vitals and revenue stand in the event as they were told."""
+    told = Told(scroll=50, screen="wide", lcp=900, inp=40, cls=3)
+    event = take(parts, make_hit(kind="engagement", told=told))
+    assert isinstance(event, Event) and event.told == told

@@ -1,14 +1,16 @@
 """A page view is opened before the page's first byte and recorded once its topic is known, exactly once."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from gateway.analytics.visit import Visit, encode_visit, mark_page, new_id, read_visit
+from gateway.flows.collect import build_event
 from gateway.flows.parts import Parts
-from gateway.flows.view import PENDING_SECONDS, PageView, open_view, record_view
+from gateway.flows.view import PENDING_SECONDS, PageView, find_view, open_view, record_view
 from gateway.hit import Hit
 from tests.example_site import AGENT, NOW, make_decision
 from tests.flows.worker_parts import opened_parts, read_recorded
@@ -24,10 +26,13 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
         yield opened
 
 
-def open_one(parts: Parts, visit: Visit | None = None, **changes: Any) -> PageView:
-    site = parts.config.sites[0]
+def make_hit(**changes: Any) -> Hit:
     values: dict[str, Any] = {"at": NOW, "site": "main", "host": "www.example.org", "url": "/a", "ip": "192.0.2.9"}
-    hit = Hit(**(values | {"user_agent": AGENT, "view_id": new_id()} | changes))
+    return Hit(**(values | {"user_agent": AGENT, "view_id": new_id()} | changes))
+
+
+def open_one(parts: Parts, visit: Visit | None = None, **changes: Any) -> PageView:
+    site, hit = parts.config.sites[0], make_hit(**changes)
     cookie = encode_visit(visit, parts.signers.visit) if visit else ""
     return open_view(hit, make_decision(site, "analytics"), cookie, NAME, site, parts, secure=True)
 
@@ -109,3 +114,28 @@ def test_a_full_journal_costs_the_count_not_the_page(parts: Parts) -> None:
     record_view(view, "", make_decision(site, "analytics"), site, parts)
     (counted,) = parts.counters.take()
     assert counted.rows == [("dropped", "fault", "", 1)]
+
+
+LOST = {"view_id": "v" * 22, "referrer": "https://www.example.org/oud/1234567?x=1"}
+
+
+def test_a_page_that_does_not_exist_is_no_view_but_an_event(parts: Parts) -> None:
+    """Its event says the status and which page led there; other errors are nothing."""
+    site = parts.config.sites[0]
+    hit = make_hit(url="/weg/7654321", **LOST)
+    assert find_view(hit, 200, site, parts) is hit
+    assert [find_view(hit, status, site, parts) for status in (403, 500, 301)] == [None] * 3
+    for status in (404, 410):
+        lost = find_view(hit, status, site, parts)
+        assert lost is not None
+        event = build_event(lost, make_decision(site, "analytics"), VISIT, site, parts)
+        assert (event.kind, event.path, event.told.status) == ("not_found", "/weg/:id", str(status))
+        assert event.props == {"from": "/oud/:id"}
+    from_nowhere = find_view(make_hit(url="/weg"), 404, site, parts)
+    assert from_nowhere is not None and from_nowhere.props == {}
+
+
+def test_lost_pages_are_not_counted_where_that_is_switched_off(tmp_path: Path) -> None:
+    """Then a 404 is nothing, as any other error."""
+    with opened_parts(tmp_path, {"analytics": {"automatic": {"not_found": False}}}) as parts:
+        assert find_view(make_hit(**LOST), 404, parts.config.sites[0], parts) is None

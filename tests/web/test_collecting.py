@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gateway.analytics.journal import JOURNAL_FOLDER
-from gateway.analytics.visit import Visit, encode_visit
+from gateway.analytics.visit import Visit, encode_visit, new_id
+from gateway.event import Told
 from gateway.flows.collect import SLACK_MS
 from gateway.flows.parts import Parts
 from tests.flows.worker_parts import read_counts, read_recorded
@@ -71,6 +72,25 @@ def test_views_of_the_script_are_views(own: Browser, data: Path) -> None:
         ("page_view", "/twee/:id", ""),
     ]
     assert len({event.visit_id for event in events}) == 1
+
+
+def test_revenue_is_kept_to_a_thousandth(own: Browser, data: Path) -> None:
+    """What an event was worth is an exact number of thousandths, in its currency; what tells of no event is worth nothing."""
+    own.report(name="order", revenue={"amount": 12.35, "currency": "EUR"})
+    own.report(name="refund", revenue={"amount": -0.105, "currency": "EUR"})
+    own.report(k="page_view", revenue={"amount": 5, "currency": "EUR"})
+    told = [recorded.event.told for recorded in read_recorded(data)][-3:]
+    assert told == [Told(revenue=12_350, currency="EUR"), Told(revenue=-105, currency="EUR"), Told()]
+
+
+def test_an_engagement_tells_of_scroll_width_and_vitals(own: Browser, data: Path) -> None:
+    """Each is kept as it was told, the width as its class; what was not told is nothing."""
+    view = new_id()
+    own.report(k="page_view", view=view, url="/lang")
+    own.report(k="engagement", view=view, seq=1, engaged=10, scroll=35, width=390, lcp=1200, cls=0)
+    own.report(k="engagement", view=view, seq=2, engaged=20)
+    told = [recorded.event.told for recorded in read_recorded(data)][-2:]
+    assert told == [Told(scroll=35, screen="small", lcp=1200, cls=0), Told()]
 
 
 def test_engagement_belongs_to_its_view(own: Browser, data: Path) -> None:
@@ -154,6 +174,16 @@ WRONG: list[dict[str, Any]] = [
     {"name": "<b>"},
     {"name": "n" * 65},
     {"topic": "t" * 501},
+    {"scroll": 101},
+    {"scroll": -2},
+    {"width": -1},
+    {"lcp": 10**9},
+    {"cls": 0.1},
+    {"revenue": 5},
+    {"revenue": {"amount": "5", "currency": "EUR"}},
+    {"revenue": {"amount": 5}},
+    {"revenue": {"amount": 5, "currency": "eur"}},
+    {"revenue": {"amount": 1e12, "currency": "EUR"}},
     {"props": []},
     {"props": None},
     {"props": {"a": None}},

@@ -265,8 +265,8 @@ def test_a_stream_is_never_waited_for(tmp_path: Path, header: Header, first: byt
 
 @pytest.mark.parametrize("status", [400, 404, 410, 500, 503])
 def test_the_site_s_own_error_pages_are_pages(browser: Browser, pages: Pages, status: int) -> None:
-    """They are held and ask like any other, keep their status, and are counted for nobody."""
+    """They are held and ask like any other and keep their status; that a page does not exist is told, the rest is nothing."""
     browser.choose("accept_all")
     got = ask(browser, pages, Answer(PAGE, [HTML, (b"retry-after", b"9")], status))
     assert (got.status_code, got.headers["retry-after"]) == (status, "9")
-    assert "gw_visit" not in str(got.headers)
+    assert ("gw_visit" in str(got.headers)) is (status in (404, 410))

@@ -63,7 +63,8 @@ def test_the_state_says_what_holds(browser: Browser) -> None:
     answer = got.json()
     assert (answer["chosen"], answer["granted"]) == (True, ["analytics"])
     assert answer["services"] == ["counter", "own_statistics"]
-    assert set(answer) == {"chosen", "granted", "services", "collect_url", "css_url", "leave_url", "settings_url"}
+    urls = {"collect_url", "css_url", "leave_url", "settings_url", "vitals_url"}
+    assert set(answer) == {"chosen", "granted", "services", "auto"} | urls
     assert got.headers["cache-control"] == "no-store"
 
 

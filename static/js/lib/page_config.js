@@ -7,6 +7,8 @@
  *   chosen       whether the visitor has made a choice that still holds
  *   collect_url  URL of the collect script; absent where nothing may be counted
  *   leave_url    URL of the script that takes leave of what is not granted; absent where there is nothing to do
+ *   auto         what is counted without the site's asking: "outbound", "downloads", "forms", "not_found", "scroll", "hash_routes"
+ *   vitals_url   URL of the script that measures web vitals; absent where that is switched off
  *   settings_url URL of the script that shows the settings as a dialog
  *   css_url      URL of the style, for a stand-alone page
  *   csp          where the page has a content policy that is enforced: ids of purposes and services that something waits for
@@ -36,6 +38,9 @@ export const isRevisit = () => arrival().type === "back_forward";
 
 /** The HTML did come from the browser's cache, so the server has not seen this page view. */
 export const isFromCache = () => isRevisit() && arrival().transferSize === 0;
+
+/** The server said that there is no such page, where the browser knows. */
+export const isLost = () => [404, 410].includes(arrival().responseStatus);
 
 /** Path and query of the page as it is now (a site may have moved on without a load), in the form the server takes back. */
 export const currentPath = () => (location.pathname + location.search).replaceAll("\\", "%5C");

@@ -210,6 +210,8 @@ def _create_segment(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        # Every thousand pages, as by default, there would be a pause for each hundredth event.
+        connection.execute("PRAGMA wal_autocheckpoint=4000")
         connection.execute(CREATE)
         _sync_folder(path.parent)
     except BaseException:

@@ -194,7 +194,8 @@ TOTALS = (
     "views_per_visit", "bounce_rate", "visit_duration", "median_visit_duration",
 )  # fmt: skip
 SERIES = ("daily_visitors", "visits", "page_views")
-BREAKDOWNS = ("page", "topic", "source", "country", "browser", "os", "device")
+BREAKDOWNS = ("page", "topic", "source", "country", "browser", "os", "device", "channel", "event", "screen")
+MEASURES = ("scroll_depth", "median_scroll_depth", "lcp", "inp", "cls")
 
 
 def find_metric(name: str) -> Metric | None:

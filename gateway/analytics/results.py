@@ -48,11 +48,29 @@ class Point(msgspec.Struct, frozen=True):
     page_views: int | None
 
 
+class Measures(msgspec.Struct, frozen=True):
+    """How far pages were seen (0 to 1) and how they did: milliseconds, and a score for shifts; None where nothing was told."""
+
+    scroll_depth: float | None = None
+    median_scroll_depth: float | None = None
+    lcp: float | None = None
+    inp: float | None = None
+    cls: float | None = None
+
+
+class Money(msgspec.Struct, frozen=True):
+    """What events were worth in one currency, and how many they were."""
+
+    currency: str
+    revenue: float | None
+    events: int
+
+
 class Row(msgspec.Struct, frozen=True):
     """One line of a breakdown; an empty `name` is what has no value.
 
     `seconds` is the mean engaged time: of a page or topic for each view, of the others for each visit. `before` are the
-    visitors of the period compared with, None where there is none or they are withheld.
+    visitors of the period compared with, None where there is none or they are withheld. `events` is of events alone.
     """
 
     name: str
@@ -61,6 +79,7 @@ class Row(msgspec.Struct, frozen=True):
     page_views: int
     seconds: float | None = None
     before: int | None = None
+    events: int = 0
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -111,7 +130,8 @@ class QueueState(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """All figures of one site and period. `breakdowns` maps page, topic, source, country, browser, os, device.
+    """All figures of one site and period. `breakdowns` maps page, topic, source, country, browser, os, device,
+    channel, event, screen.
 
     `others` has what a breakdown's rows of too few visitors have in common. `withheld` says why there are no figures: `few`
     visitors fit the filter, or too few do not (`few_others`).
@@ -129,6 +149,8 @@ class Report(msgspec.Struct, frozen=True):
     others: dict[str, Row] = {}
     withheld: str = ""
     compared: Compared | None = None
+    measures: Measures = Measures()
+    revenue: list[Money] = []
 
 
 class Lines(NamedTuple):
@@ -157,6 +179,7 @@ WORDS: dict[str, Words] = {
     "week": {"en": "Week", "nl": "Week"},
     "month": {"en": "Month", "nl": "Maand"},
     "hour": {"en": "Hour", "nl": "Uur"},
+    "measures": {"en": "How pages did", "nl": "Hoe het de pagina's verging"},
     "series": {"en": "Over time", "nl": "Verloop"},
     "consent": {"en": "Consent", "nl": "Toestemming"},
     "shown": {"en": "Banner shown", "nl": "Banner getoond"},
@@ -188,6 +211,7 @@ def report_lines(report: Report, language: str = "en") -> list[Lines]:
         _total_lines(report, language),
         _series_lines(report, language),
         *(_breakdown_lines(name, rows, report.others.get(name), language) for name, rows in report.breakdowns.items()),
+        _measure_lines(report, language),
         _consent_lines(report.consent, language),
         _count_lines("dropped", report.dropped, language),
         _count_lines("held", report.held, language),
@@ -222,19 +246,30 @@ def _count(count: int | None, language: str) -> str:
 def _breakdown_lines(name: str, rows: Sequence[Row], others: Row | None, language: str) -> Lines:
     dimension = get_dimension(name)
     time = "time_on_page" if dimension.scope == "event" else "visit_duration"
-    metrics = [get_metric(name) for name in ("daily_visitors", "visits", "page_views", time)]
+    counted = "events" if name == "event" else "page_views"
+    metrics = [get_metric(name) for name in ("daily_visitors", "visits", counted, time)]
     header = (*_words(language, "name"), *(metric.label[language] for metric in metrics))
     named = [(row.name or dimension.empty[language], row) for row in rows]
     named += [(WORDS["others"][language], others)] if others else []
     cells = [
         (
             title,
-            *(str(count) for count in (row.visitors, row.visits, row.page_views)),
+            *(str(count) for count in (row.visitors, row.visits, getattr(row, counted))),
             _figure(metrics[-1], row.seconds),
         )
         for title, row in named
     ]
     return Lines(dimension.label[language], header, cells)
+
+
+def _measure_lines(report: Report, language: str) -> Lines:
+    told = [(get_metric(name), getattr(report.measures, name)) for name in Measures.__struct_fields__]
+    rows = [(metric.label[language], _figure(metric, value)) for metric, value in told if value is not None]
+    revenue = get_metric("revenue")
+    rows += [
+        (f"{revenue.label[language]} ({money.currency})", _figure(revenue, money.revenue)) for money in report.revenue
+    ]
+    return Lines(WORDS["measures"][language], _words(language, "figure", "value"), rows)
 
 
 def _consent_lines(consent: ConsentFigures, language: str) -> Lines:

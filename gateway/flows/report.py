@@ -15,13 +15,15 @@ from sqlalchemy import Engine, select
 from gateway.analytics.answers import Answer, AnswerRow, Figure
 from gateway.analytics.dimensions import get_dimension
 from gateway.analytics.local_time import find_buckets, label_bucket
-from gateway.analytics.metrics import BREAKDOWNS, SERIES, TOTALS
+from gateway.analytics.metrics import BREAKDOWNS, MEASURES, SERIES, TOTALS
 from gateway.analytics.query import Query
 from gateway.analytics.results import (
     HIDDEN,
     Compared,
     ConsentFigures,
     CountRow,
+    Measures,
+    Money,
     Period,
     Point,
     QueueState,
@@ -94,6 +96,8 @@ def report(query: Query, parts: ReportParts) -> Report:
         others={one: part.others for one, part in broken.items() if part.others},
         withheld=found.withheld,
         compared=_compared(query, found),
+        measures=Measures() if found.withheld else find_measures(query, parts),
+        revenue=[] if found.withheld else find_revenue(query, parts),
     )
 
 
@@ -123,6 +127,20 @@ def find_series(query: Query, parts: ReportParts) -> list[Point]:
     return points
 
 
+def find_measures(query: Query, parts: ReportParts) -> Measures:
+    """How far pages were seen, and how they did."""
+    asked = query.asking(metrics=MEASURES, dimensions=(), order_by=(), compare="")
+    found = answer(asked, parts.store, parts.analytics)
+    return Measures(*found.rows[0].figures) if found.rows else Measures()
+
+
+def find_revenue(query: Query, parts: ReportParts) -> list[Money]:
+    """What events were worth, by currency, the largest first; those of too few visitors are left out."""
+    asked = query.asking(metrics=("revenue", "events"), dimensions=("currency",), order_by=(), compare="")
+    found = answer(asked, parts.store, parts.analytics)
+    return [Money(row.keys[0], row.figures[0], int(row.figures[1] or 0)) for row in found.rows]
+
+
 class Breakdown(NamedTuple):
     """The rows of a dimension, and what those of too few visitors have in common."""
 
@@ -133,16 +151,25 @@ class Breakdown(NamedTuple):
 def find_breakdown(query: Query, dimension: str, parts: ReportParts) -> Breakdown:
     """The rows of a dimension, those with most visitors first."""
     time = "time_on_page" if get_dimension(dimension).scope == "event" else "visit_duration"
-    asked = query.asking(metrics=(*ROW, time), dimensions=(dimension,), order_by=())
+    events = dimension == "event"
+    asked = query.asking(metrics=(*ROW, time, *(("events",) if events else ())), dimensions=(dimension,), order_by=())
     found = answer(asked, parts.store, parts.analytics)
     rows, others = ([_row(row) for row in part] for part in (found.rows, found.others))
     return Breakdown(rows, others[0] if others else None)
 
 
 def _row(row: AnswerRow) -> Row:
-    visitors, visits, views, seconds = row.figures
+    visitors, visits, views, seconds, *events = row.figures
     before = None if row.compared is None else int(row.compared[0] or 0)
-    return Row(row.keys[0], int(visitors or 0), int(visits or 0), int(views or 0), seconds, before)
+    return Row(
+        row.keys[0],
+        int(visitors or 0),
+        int(visits or 0),
+        int(views or 0),
+        seconds,
+        before,
+        *(int(n or 0) for n in events),
+    )
 
 
 def find_consent(query: Query, parts: ReportParts) -> ConsentFigures:

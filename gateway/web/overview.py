@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.analytics.dimensions import get_dimension
-from gateway.analytics.metrics import get_metric
-from gateway.analytics.results import ConsentFigures, CountRow, QueueState, Report, Row
+from gateway.analytics.metrics import Metric, get_metric
+from gateway.analytics.results import ConsentFigures, CountRow, Measures, QueueState, Report, Row
 from gateway.flows.counters import SECOND_BANNER
 from gateway.web.chart import build_chart
 from gateway.web.filter_words import build_chips, build_comparisons
@@ -99,6 +99,7 @@ def build_overview(
         "segments": build_segments(report.consent, labels),
         "choices": report.consent.accepted + report.consent.partly + report.consent.refused,
         "cards": [build_card(key, rows, report, question, labels) for key, rows in report.breakdowns.items()],
+        "measures": build_measures(report, labels),
         "withheld": labels.texts["compared"]["why"][report.withheld] if report.withheld else "",
         "chips": build_chips(question, labels),
         "comparisons": build_comparisons(question, labels),
@@ -212,6 +213,26 @@ def _share(row: Row, put_together: bool, report: Report, labels: Labels) -> str:
         return hidden if row.before is None else labels.change(row.visitors, row.before)
     whole = report.totals.daily_visitors
     return labels.percent(row.visitors / whole if whole else None)
+
+
+def build_measures(report: Report, labels: Labels) -> list[tuple[str, str, str]]:
+    """(figure, what it means, value) of how pages did and of what events were worth; what nobody told is left out."""
+    rows = []
+    for name in Measures.__struct_fields__:
+        value, metric = getattr(report.measures, name), get_metric(name)
+        if value is not None:
+            rows.append((metric.label[labels.language], metric.help[labels.language], _measured(metric, value, labels)))
+    revenue = get_metric("revenue")
+    for money in report.revenue:
+        shown = f"{money.currency}\u00a0{labels.number(money.revenue, 2)}"
+        rows.append((revenue.label[labels.language], revenue.help[labels.language], shown))
+    return rows
+
+
+def _measured(metric: Metric, value: float, labels: Labels) -> str:
+    if metric.unit == "rate":
+        return labels.percent(value)
+    return f"{labels.number(value)}\u00a0ms" if metric.unit == "milliseconds" else labels.number(value, 3)
 
 
 def build_dropped(report: Report, labels: Labels) -> list[tuple[str, str, str]]:

@@ -156,6 +156,9 @@ def _csv_lines(report: Report) -> Iterator[CsvLine]:
     for point in report.series:
         yield from _measures("series", point.at, "", point, "at", missing=WITHHELD)
     yield from _breakdown_lines(report)
+    yield from _measures("measures", "", "", report.measures)
+    for money in report.revenue:
+        yield from _measures("revenue", money.currency, "", money, "currency")
     yield from _measures("consent", "", "", report.consent)
     for section, counts in (("dropped", report.dropped), ("held", report.held)):
         for count in counts:
@@ -166,12 +169,13 @@ def _csv_lines(report: Report) -> Iterator[CsvLine]:
 
 def _breakdown_lines(report: Report) -> Iterator[CsvLine]:
     for dimension, rows in report.breakdowns.items():
+        left_out = ("name", "before") if dimension == "event" else ("name", "before", "events")
         for row in rows:
-            yield from _measures(dimension, row.name, "", row, "name", "before")
+            yield from _measures(dimension, row.name, "", row, *left_out)
             if report.compared:
                 yield dimension, row.name, "compared", "visitors", WITHHELD if row.before is None else row.before
         if dimension in report.others:
-            yield from _measures(dimension, "", "others", report.others[dimension], "name", "before")
+            yield from _measures(dimension, "", "others", report.others[dimension], *left_out)
 
 
 def _measures(

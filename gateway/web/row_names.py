@@ -7,13 +7,13 @@ from gateway.web.labels import Labels
 
 
 def name_row(dimension: str, name: str, labels: Labels) -> str:
-    """How a row is called: countries and devices by their names, what is not known as such."""
+    """How a row is called: countries, devices, channels and screens by their names, what is not known as such."""
     words = labels.texts["values"]
     if not name:
         return get_dimension(dimension).empty[labels.language]
     if dimension == "country":
         return labels.country(name)
-    if dimension == "device" or (dimension, name) == ("source", DIRECT):
+    if dimension in ("device", "channel", "screen") or (dimension, name) == ("source", DIRECT):
         return str(words.get(name, name))
     return plain_name(name, labels)
 

@@ -12,15 +12,16 @@ from sqlalchemy import Engine, insert
 from gateway import ledger
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.filters import Condition
+from gateway.analytics.metrics import BREAKDOWNS
 from gateway.analytics.query import Query
-from gateway.analytics.results import HIDDEN, ConsentFigures, CountRow, Point, Report, Row, Totals
+from gateway.analytics.results import HIDDEN, ConsentFigures, CountRow, Measures, Money, Point, Report, Row, Totals
 from gateway.analytics.store import Batch
 from gateway.database import OUTBOX, open_database, transaction
 from gateway.errors import StoreError
-from gateway.event import Counted, Entry
+from gateway.event import Counted, Entry, Told
 from gateway.flows.report import ReportParts, report
 from gateway.settings import AnalyticsConfig, DestinationConfig
-from tests.analytics.entries import ZONE, engaged, local, record, view
+from tests.analytics.entries import ZONE, engaged, local, record, told, view
 
 CRM = DestinationConfig(
     name="crm", kind="webhook", url="https://crm.example.org/", secret="env:S", purposes=("marketing",)
@@ -83,6 +84,28 @@ def test_visits_reach_totals_series_and_breakdowns(store_parts: ReportParts) -> 
         assert found.breakdowns[dimension] == [Row(name, 2, 2, 3, 2.5)]
 
 
+def test_events_measures_and_revenue_are_in_the_report(store_parts: ReportParts) -> None:
+    """How often each event was, how far pages were seen and how they did, what came in by each currency; nothing of it where
+    a filter fits too few."""
+    paid = [record("order", AT, "a", visitor=1, told=Told(revenue=amount, currency="EUR")) for amount in (1_500, 2_000)]
+    entries: list[Entry] = [
+        view(AT, "a", view_id="a1", channel="search"),
+        *paid,
+        record("order", AT, "b", visitor=2, told=Told(revenue=-5_000, currency="USD")),
+        told(AT + 5, "a1", "a", started=AT, scroll=60, lcp=1200, inp=80, cls=20, screen="small"),
+    ]
+    store_parts.store.add(Batch("segment", 1, entries))
+    found = report(DAY, store_parts)
+    assert found.breakdowns["event"] == [Row("order", 2, 2, 0, None, None, 3)]
+    assert found.breakdowns["screen"] == [Row("small", 1, 1, 1, 0.0)]
+    assert found.measures == Measures(0.6, 0.6, 1200, 80, 0.02)
+    assert found.revenue == [Money("EUR", 3.5, 2), Money("USD", -5.0, 1)]
+    few = replace(store_parts, analytics=AnalyticsConfig())
+    hidden = report(DAY.asking(filters=Condition("is", "channel", ("search",))), few)
+    assert (hidden.withheld, hidden.measures, hidden.revenue) == ("few", Measures(), [])
+    assert report(DAY, few).revenue == []
+
+
 def about_few(config: AnalyticsConfig, parts: ReportParts, **asked: Any) -> Report:
     """The report of a day with six visitors of the Netherlands and two of Malta, and five of the Netherlands a day before."""
     entries: list[Entry] = [view(AT + n, f"n{n}", visitor=n, country="NL") for n in range(6)]
@@ -126,7 +149,7 @@ def test_empty_site_has_a_whole_report(parts: ReportParts) -> None:
     assert found.totals == Totals()
     assert [point.at for point in found.series] == [f"2026-11-{day}" for day in range(17, 24)]
     assert all(point == Point(point.at, 0, 0, 0) for point in found.series)
-    assert list(found.breakdowns) == ["page", "topic", "source", "country", "browser", "os", "device"]
+    assert tuple(found.breakdowns) == BREAKDOWNS
     assert found.consent == ConsentFigures()
     assert (found.dropped, found.held) == ([], [])
     assert [(queue.destination, queue.kind, queue.queued) for queue in found.destinations] == [("crm", "webhook", 0)]

@@ -10,7 +10,18 @@ from typing import Any
 
 from gateway.analytics.consent_results import ConsentReport, PurposeRow, build_row
 from gateway.analytics.query import Query
-from gateway.analytics.results import ConsentFigures, CountRow, Period, Point, QueueState, Report, Row, Totals
+from gateway.analytics.results import (
+    ConsentFigures,
+    CountRow,
+    Measures,
+    Money,
+    Period,
+    Point,
+    QueueState,
+    Report,
+    Row,
+    Totals,
+)
 from gateway.config import Config, build_config
 from gateway.operators import add_operator
 from gateway.resources import Asset, build_asset
@@ -84,6 +95,28 @@ BREAKDOWNS: dict[str, list[tuple[str, float, float | None]]] = {
         ("tablet", 0.045, None),
         ("other", 0.003, None),
     ],
+    "channel": [
+        ("search", 0.497, None),
+        ("direct", 0.264, None),
+        ("email", 0.093, None),
+        ("social", 0.055, None),
+        ("referral", 0.041, None),
+        ("ai", 0.029, None),
+        ("", 0.021, None),
+    ],
+    "event": [
+        ("download", 0.061, None),
+        ("form_submit", 0.034, None),
+        ("outbound", 0.021, None),
+        ("search", 0.018, None),
+        ("not_found", 0.004, None),
+    ],
+    "screen": [
+        ("small", 0.571, None),
+        ("wide", 0.214, None),
+        ("large", 0.153, None),
+        ("medium", 0.062, None),
+    ],
 }
 
 
@@ -114,6 +147,8 @@ def build_example(query: Query) -> Report:
             CountRow("held", "fonts.example.com", "script unknown", 57),
         ],
         destinations=[QueueState("crm", "webhook", 3, 1, views - 41, 2, 28, 0, NOW - 41, "503 Service Unavailable")],
+        measures=Measures(0.643, 0.71, 1834.0, 96.0, 0.043),
+        revenue=[Money("EUR", 18_204.5, 97)],
     )
 
 

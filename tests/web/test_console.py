@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from gateway.analytics.metrics import get_metric
 from gateway.analytics.query import Query
 from gateway.analytics.results import HIDDEN, Compared, ConsentFigures, CountRow, Point, QueueState, Report, Row
 from gateway.errors import ResourceMissing, StoreError
@@ -161,6 +162,14 @@ def test_the_overview_shows_the_figures_of_the_question(operator: TestClient) ->
         assert shown in text
     for shown in ("503 Service Unavailable", "25 Oct – 23 Nov 2026", "Europe/Amsterdam", "running for 1 day"):
         assert shown in text
+
+
+def test_how_pages_did_is_on_the_page(operator: TestClient) -> None:
+    """Scroll depth, vitals and revenue stand there with their meaning one hover away; channels and screens by their names."""
+    text = operator.get("/?period=30d").text.replace("\u00a0", " ")
+    for shown in ("1,834 ms", "96 ms", "0.043", "64%", "EUR 18,204.50", "AI assistants", "Small (&lt; 576 px)"):
+        assert shown in text, shown
+    assert f'title="{get_metric("cls").help["en"]}"' in text
 
 
 def test_the_page_needs_no_script(operator: TestClient) -> None:

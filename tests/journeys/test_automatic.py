@@ -64,15 +64,17 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def open_journey(folder: Path, **automatic: Any) -> Iterator[Journey]:
-    """A site behind the gate; `/weg` does not exist, nor does anything below it."""
+def open_journey(folder: Path, *, cache_safe: bool = False, **automatic: Any) -> Iterator[Journey]:
+    """A site behind the gate, its content policy enforced; `/weg` does not exist, nor does anything below it."""
 
     async def page(request: Request) -> Response:
         found = not request.url.path.startswith("/weg")
         return HTMLResponse(PAGE.format(port=server.port), 200 if found else 404)
 
     analytics = {"automatic": automatic}
-    config = ready_config(folder, {"limits": {"reserve_bytes": 0}, "analytics": analytics, "sites": [{"csp": "off"}]})
+    config = ready_config(
+        folder, {"limits": {"reserve_bytes": 0}, "analytics": analytics, "sites": [{"cache_safe": cache_safe}]}
+    )
     gate = ConsentMiddleware(Starlette(routes=[Route("/{path:path}", page)]), config)
     server = LoopbackServer(gate)
     server.start()
@@ -143,6 +145,24 @@ def test_a_lost_page_is_an_event_and_no_view(browser: Browser, tmp_path: Path) -
         (lost,) = journey.events("not_found")
         assert (lost.path, lost.told.status, lost.props) == ("/weg/:id", "404", {"from": "/oud"})
         assert [event.path for event in journey.events("page_view")] == ["/"]
+
+
+def test_the_script_tells_of_a_lost_page_that_is_the_same_for_all(browser: Browser, tmp_path: Path) -> None:
+    """Where the server counts no views, the script tells that a page does not exist, as far as the browser knows; vitals and
+    what visitors do are counted there too."""
+    with open_journey(tmp_path, cache_safe=True) as journey:
+        page = open_accepted(browser, journey)
+        page.goto(journey.url + "/")
+        page.wait_for_function("gateway.vitals?.lcp > 0")
+        page.click("#away")
+        page.goto(journey.url + "/weg/7654321", referer=f"{journey.url}/oud?x=1")
+        page.wait_for_function("window.gateway?.collecting")
+        page.wait_for_timeout(500)
+        leave(page)
+        assert [(event.path, event.props) for event in journey.events("not_found")] == [("/weg/:id", {"from": "/oud"})]
+        assert {event.path for event in journey.events("page_view")} == {"/"}
+        assert len(journey.events("outbound")) == 1
+        assert max(event.told.lcp for event in journey.events("engagement")) > 0
 
 
 def test_depth_width_and_vitals_are_told_of_each_view(browser: Browser, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ class Place(msgspec.Struct, frozen=True):
     """One held element that a visitor would have seen. `service` is empty where no service names the host.
 
     `width` and `height` are pixels, 0 where it does not say; a `wide` one takes the width there is. `address` is what it
-    would have shown, empty for what is no plain address.
+    would have shown, empty for what is no plain address. `behind` is whether the placeholder follows the element.
     """
 
     service: str
@@ -36,6 +36,31 @@ class Place(msgspec.Struct, frozen=True):
     width: int
     height: int
     wide: bool
+    behind: bool = False
+
+
+class Film:
+    """A `video` or `audio` whose addresses stand in its `source` elements: only behind it is known whether they are held."""
+
+    def __init__(self, attributes: Attributes) -> None:
+        self._values = {name: unescape(value) for name, value in reversed(attributes)}
+        self._held: Held | None = None
+        self._address, self._plays = "", False
+
+    def add(self, held: Held | None, attributes: Attributes) -> None:
+        """One of its sources, held or not."""
+        address = next((unescape(value).strip() for name, value in attributes if name == "src"), "")
+        if held is None:
+            self._plays = self._plays or bool(address)
+        elif self._held is None:
+            self._held, self._address = held, address if is_plain_address(address) else ""
+
+    def find_place(self) -> Place | None:
+        """Its place; None where something is left to play, or nobody would have seen it."""
+        if self._held is None or self._plays:
+            return None
+        place = _measure(self._held.service, self._held.host, self._address, self._values)
+        return msgspec.structs.replace(place, behind=True) if place else None
 
 
 def find_place(tag: str, held: Held, attributes: Attributes) -> Place | None:

@@ -4,11 +4,24 @@ import re
 from functools import lru_cache
 
 _META = 'meta[name="gw-topic"], meta[http-equiv]'
-_ALWAYS = ("iframe", "video", "source", "object", "image", "use", "feimage", "applet", "param", "set", "animate")
+_ALWAYS = (
+    "iframe",
+    "video",
+    "audio",
+    "source",
+    "object",
+    "image",
+    "use",
+    "feimage",
+    "applet",
+    "param",
+    "set",
+    "animate",
+)
 # Elements that few pages have, by tag: left out for a whole page without any, since the parser's time grows with the
 # number of selectors more than with what they match.
 RARE = {
-    **{tag: f"{tag}[src]" for tag in ("embed", "audio", "track", "input", "frame", "portal", "bgsound")},
+    **{tag: f"{tag}[src]" for tag in ("embed", "track", "input", "frame", "portal", "bgsound")},
     **{tag: tag for tag in _ALWAYS},
     "base": "base[href]",
     "link": "link[rel]",

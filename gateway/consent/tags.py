@@ -4,6 +4,7 @@ A held tag keeps its place and its attributes; only what makes the browser act i
 on), and a script's `type` becomes `text/plain`, so that it can be released on the page when consent comes.
 """
 
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from html import escape, unescape
@@ -13,7 +14,7 @@ from typing import Any
 import lolhtml
 
 from gateway.consent.page_frame import Frame
-from gateway.consent.places import SHOWN_BY, Place, find_place
+from gateway.consent.places import SHOWN_BY, Film, Place, find_place
 from gateway.consent.rare_tags import RARE, find_rare, selectors_of
 from gateway.consent.tag_addresses import OWN, find_host, read_data
 from gateway.consent.tag_gate import DEPENDS, NEW, Attributes, Held, TagGate, Verdict, disarm
@@ -27,7 +28,12 @@ _MARK_BYTES = MARK.encode()
 EVERYWHERE = "script, img, head, "
 _OF_THE_PAGE = frozenset(("html", "head", "body", "meta"))
 _FRAMES = {"iframe": "src", "frame": "src", "embed": "src", "object": "data"}
+_FILMS = frozenset(("video", "audio"))
+_SEEN = frozenset((*SHOWN_BY, "source"))
 MAX_DEPTH = 8  # of pages inside of pages
+# Stands where a placeholder may go, by its number, until the page has come so far that it is known; as MARK.
+_PLACE = f"<!--gw-{secrets.token_hex(12)}-%s-->"
+_PLACES = re.compile((_PLACE % r"(\d+)").encode())
 
 
 class TagHolder:
@@ -38,6 +44,7 @@ class TagHolder:
         "_based",
         "_depth",
         "_enforce",
+        "_film",
         "_gate",
         "_known",
         "_noscript",
@@ -57,8 +64,9 @@ class TagHolder:
         enforce: bool,
         depth: int = 0,
         base: str = OWN,
-        place: Callable[[Place], str] | None = None,
+        place: Callable[[Place | Film], str] | None = None,
     ) -> None:
+        self._film: Film | None = None
         self._gate, self._scripts, self._enforce, self._depth = gate, scripts, enforce, depth
         self._known = gate.known
         self._base, self._based = base, False
@@ -79,10 +87,23 @@ class TagHolder:
             self._look_further(element, tag, attributes, judged=verdict is not None)
         if verdict is not None:
             self._hold(element, verdict)
-            if self._place and verdict.held and SHOWN_BY.get(tag) in verdict.taken:
-                place = find_place(tag, verdict.held, attributes)
-                if place is not None:
-                    element.before(self._place(place), lolhtml.ContentType.HTML)
+        if self._place and tag in _SEEN:
+            self._put_place(element, tag, attributes, verdict)
+
+    def _put_place(self, element: lolhtml.Element, tag: str, attributes: Attributes, verdict: Verdict | None) -> None:
+        """A placeholder for what would have been seen: before it, or behind a film whose sources are still to come."""
+        assert self._place is not None
+        held = verdict.held if verdict else None
+        if tag == "source":
+            if self._film:
+                self._film.add(held, attributes)
+        elif verdict and held and SHOWN_BY[tag] in verdict.taken:
+            place = find_place(tag, held, attributes)
+            if place is not None:
+                element.before(self._place(place), lolhtml.ContentType.HTML)
+        elif tag in _FILMS and not element.has_attribute("src"):
+            self._film = Film(attributes)
+            element.after(self._place(self._film), lolhtml.ContentType.HTML)
 
     def on_element(self, element: lolhtml.Element) -> None:
         """The same as a callback of lolhtml."""
@@ -186,6 +207,7 @@ class PageRewriter:
         mounts: Sequence[Mount] | None = None,
     ) -> None:
         self.places: list[Place] = []
+        self._marked: list[Place | Film] = []
         self._place = place
         self._snippet = snippet
         self._out: list[Any] = []
@@ -259,15 +281,26 @@ class PageRewriter:
         if self._scout:
             self._scout.close()
 
-    def _on_place(self, place: Place) -> str:
+    def _on_place(self, place: Place | Film) -> str:
         if self._place is None:
             return ""
+        self._marked.append(place)
+        return _PLACE % (len(self._marked) - 1)
+
+    def _fill(self, mark: re.Match[bytes]) -> bytes:
+        """What stands in the place of a mark, in the page's order."""
+        marked = self._marked[int(mark[1])]
+        place = marked.find_place() if isinstance(marked, Film) else marked
+        if place is None or self._place is None:
+            return b""
         self.places.append(place)
-        return self._place(self, place)
+        return self._place(self, place).encode()
 
     def _take(self) -> bytes:
         taken = b"".join(self._out)
         self._out.clear()
+        if self._marked:
+            taken = _PLACES.sub(self._fill, taken)
         if not self._inserted and _MARK_BYTES in taken:
             taken = taken.replace(_MARK_BYTES, self._insert(), 1)
         return taken

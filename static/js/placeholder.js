@@ -10,7 +10,15 @@ import { releaseTag } from "./lib/held_tags.js";
 let waiting = null; // the element for which a button was pressed
 
 const closed = document.querySelector("script[data-gw*='\"csp\"']");
-const elementOf = (button) => button.closest(".gw-held").nextElementSibling;
+/** The held element of a placeholder: behind it, or a film before it, and before what the first one brings along. */
+function elementOf(button) {
+  let element = button.closest(".gw-held");
+  if (!element.matches(".gw-behind")) return element.nextElementSibling;
+  do element = element.previousElementSibling; while (element.matches("link,script"));
+  return element;
+}
+/** What waits there: the element itself, and the sources of a film. */
+const waitingIn = (element) => [element, ...element.querySelectorAll("source")].filter((one) => "gwPurpose" in one.dataset);
 
 /** Whether the server has noted it, and the element may go: nothing is loaded that nobody could prove was asked for. */
 async function note(service, { dataset }) {
@@ -37,7 +45,7 @@ async function loadOnce(button, element) {
   button.ariaDisabled = "true";
   if (await note(button.value, element).catch(() => false)) {
     if ("gwMount" in element.dataset) mount(element);
-    else releaseTag(element);
+    else waitingIn(element).forEach(releaseTag);
     focusOn(element);
   }
   button.ariaDisabled = null;
@@ -55,7 +63,7 @@ document.addEventListener("gw:consent", () => {
   for (const element of document.querySelectorAll("[data-gw-mount]")) {
     if (window.gateway.consent.has(element.dataset.gwMount)) element.removeAttribute("data-gw-mount");
   }
-  if (waiting?.isConnected && !("gwPurpose" in waiting.dataset)) focusOn(waiting);
+  if (waiting?.isConnected && !waitingIn(waiting).length) focusOn(waiting);
   waiting = null;
 });
 for (const button of document.querySelectorAll("[data-gw-once]")) {

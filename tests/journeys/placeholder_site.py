@@ -76,6 +76,17 @@ en lees verder.</p>
     "/route": """<p>Zo vindt u ons:</p><div id="plattegrond" style="height: 240px"></div>
 <script src="http://kaart.localhost:PORT/kaart.js"></script>
 <script src="http://film.localhost:PORT/film.js"></script>""",
+    "/film": """<p>Kijk en luister:
+<video id="film" controls width="560" height="315"><source src="http://film.localhost:PORT/a.webm" type="video/webm">
+<source src="http://film.localhost:PORT/b.mp4" type="video/mp4"></video>
+en <img src="http://film.localhost:PORT/p.gif" alt=""></p>
+<audio id="klank" controls style="width: 300px; height: 80px"><source src="//kaart.localhost:PORT/c.mp3"></audio>
+<video id="eigen" controls width="400" height="200"><source src="http://film.localhost:PORT/d.mp4" type="video/mp4">
+<source src="/eigen.mp4" type="video/mp4"></video>
+<video id="klein" width="40" height="40"><source src="http://film.localhost:PORT/e.mp4" type="video/mp4"></video>
+<picture><source srcset="http://film.localhost:PORT/f.gif"><img src="/eigen.gif" alt=""></picture>
+<div id="kader" style="position: relative; overflow: hidden; aspect-ratio: 16/9; width: 640px"><video id="gevuld" controls
+ style="position: absolute; inset: 0; width: 100%; height: 100%"><source src="http://film.localhost:PORT/g.mp4"></video></div>""",
     "/contact": """<iframe id="formulier" title="Contactformulier" width="500" height="300"
  src="http://formulier.localhost:PORT/contact"></iframe>
 <script src="http://volger.localhost:PORT/volg.js"></script><script>crmVolger("start")</script>

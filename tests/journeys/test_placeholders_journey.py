@@ -153,6 +153,40 @@ def test_without_scripts_there_is_a_way_too(browser: Browser, site: PlaceholderS
         assert "kaart/kaart" not in site.asked
 
 
+FILMS = """() => ["film", "klank", "gevuld"].map(id => {
+  const film = document.getElementById(id), hidden = getComputedStyle(film).display === "none";
+  const box = (hidden ? film.parentNode.querySelector(`#${id} ~ .gw-behind`) : film).getBoundingClientRect();
+  return [box.x, box.y, box.width, box.height].map(Math.round);
+})"""
+
+
+def test_a_film_whose_sources_wait_has_one_too(browser: Browser, site: PlaceholderSite) -> None:
+    """Of video and audio with their addresses in `source` elements each has a placeholder in its own size, and none that can
+    play or would not have been seen; "load once" asks for that one's sources, without moving the page, and "always allow"
+    for all of the service."""
+    with opened(browser, site.url + "/film") as page:
+        page.get_by_role("button", name=REFUSE).click()
+        expect(page.locator("#gw-banner")).to_have_count(0)
+        names = ("film", "klank", "eigen", "klein", "gevuld")
+        assert [place(page, one) for one in names] == ["placeholder", "placeholder", "frame", "frame", "placeholder"]
+        boxes = page.evaluate(FILMS)
+        assert [box[2:] for box in boxes[:2]] == [[560, 315], [300, 80]]
+        assert page.evaluate("document.querySelectorAll('.gw-held').length") == 3
+        assert site.asked == []
+        page.get_by_role("group", name="Voorbeeld Film").first.get_by_role("button", name=ONCE).click()
+        page.wait_for_timeout(500)
+        assert [place(page, one) for one in names[:2]] == ["frame", "placeholder"]
+        assert set(site.asked) == {"film/a.webm", "film/b.mp4"}
+        assert page.evaluate(FILMS)[:2] == boxes[:2]
+        assert page.evaluate("document.activeElement.id") == "film"
+        page.get_by_role("group", name="Voorbeeld Film").last.get_by_role("button", name=ALWAYS).click()
+        expect(page.locator("#gevuld")).to_be_visible()
+        page.wait_for_timeout(300)
+        assert {one for one in site.asked if one.startswith("kaart")} == set()
+        assert {"film/g.mp4", "film/p.gif"} <= set(site.asked)
+        assert page.locator("#kader").evaluate("box => [box.clientWidth, box.clientHeight]") == [640, 360]
+
+
 @pytest.mark.parametrize("button", [ONCE, ALWAYS])
 def test_what_a_script_fills_is_filled_when_it_may(browser: Browser, site: PlaceholderSite, button: str) -> None:
     """In the place of a map that a held script would draw stands its placeholder, in its size; either button lets that script

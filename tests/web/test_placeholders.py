@@ -75,6 +75,49 @@ def test_streams_and_fragments_have_them_too(browser: Browser, pages: Pages) -> 
         assert "<!--gw-" not in text
 
 
+FILM = (
+    '<video width=560 height=315 ATTRIBUTES>SOURCES<track src="https://vreemd.example/t.vtt">geen video</video><p>x</p>'
+)
+HELD_SOURCE, OWN_SOURCE = '<source src="https://film.localhost/a.mp4">', '<source src="/a.mp4">'
+
+
+@pytest.mark.parametrize(
+    ("attributes", "sources", "seen"),
+    [
+        ("controls", HELD_SOURCE * 2, "film"),
+        ("poster=//film.localhost/p.gif", HELD_SOURCE, "film"),
+        ("", '<source src="https://vreemd.example/a.mp4">', ""),
+        ("", HELD_SOURCE + OWN_SOURCE, None),
+        ("", OWN_SOURCE, None),
+        ("hidden", HELD_SOURCE, None),
+        ("src=/a.mp4", HELD_SOURCE, None),
+        ("", "<source>", None),
+    ],
+)
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_film_whose_sources_wait_has_one_behind_it(
+    browser: Browser, pages: Pages, attributes: str, sources: str, seen: str | None, streamed: bool
+) -> None:
+    """In its own size, right behind it, once however many sources wait; none where one of them may play, and those before and
+    after it on the page are filled in order."""
+    film = FILM.replace("ATTRIBUTES", attributes).replace("SOURCES", sources).encode()
+    page = b"<!doctype html><html lang=nl><body>" + STRANGE + film + FRAME + b"</body></html>"
+    half = page.index(b"<source") + 9
+    body = [page[:half], page[half:-14], b" " * 300_000, page[-14:]] if streamed else [page]
+    text = ask(browser, pages, Answer(body)).text
+    assert "<!--gw-" not in text
+    behind = text.partition("</video>")[2].partition("<p>")[0]
+    if seen is None:
+        assert behind == ""
+    else:
+        assert behind.count("gw-held gw-behind gw-sized") == 1
+        assert '<svg width="560" height="315"' in behind
+        assert behind.count('name="service" value="film"') == (1 if seen else 0)
+    strange, _, rest = text.partition("<video")
+    assert "Tegengehouden: vreemd.example" in strange
+    assert "Voorbeeld Film is niet geladen" in rest.partition("<p>x</p>")[2].partition("<iframe")[0]
+
+
 def test_what_is_shown_is_only_text(browser: Browser, pages: Pages) -> None:
     """An address that was made to break out of the placeholder is not written into it."""
     html = b"<!doctype html><body><iframe src='https://film.localhost/\"><script>alert(1)</script>'></iframe>"

@@ -12,6 +12,7 @@ SHOWN_BY = {"iframe": "src", "video": "src", "audio": "src", "embed": "src", "ob
 # Smaller than this, nothing can be said in its place: buttons, badges, pixels.
 LEAST_WIDTH, LEAST_HEIGHT = 120, 60
 LARGEST = 4000
+OWN_PATH = "/"  # stands for the host of what the site itself serves
 _NUMBER = re.compile(r"\s*(\d+)(?:\.\d+)?\s*(?:px)?\s*\Z", re.IGNORECASE)
 _STYLED = re.compile(r"(?:^|;)\s*(width|height)\s*:\s*([^;!]+)", re.IGNORECASE)
 _HIDING = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
@@ -37,6 +38,11 @@ class Place(msgspec.Struct, frozen=True):
     height: int
     wide: bool
     behind: bool = False
+
+    @property
+    def can_once(self) -> bool:
+        """Whether it can be loaded without being allowed: not what the site itself serves under a path, and refuses."""
+        return self.host[:1] not in ("/", "*")
 
 
 class Film:

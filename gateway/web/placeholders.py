@@ -46,8 +46,8 @@ class Placeholders:
     ) -> bytes:
         """A remembered page with our snippet in it and its marks filled; `headers` are those that the site sent it with."""
         language = self._language(page.language, site, request)
-        assets = add_nonce(self._assets(), headers)
-        form = self._form(site, request)
+        assets = add_nonce(self._assets(site), headers)
+        form = self._form(site, request.url)
         if page.based:
             assets, form = (lead_home(part, request, self._prefix) for part in (assets, form))
         pieces = b"".join((page.before, snippet, form, page.after)).split(PLACE_MARK)
@@ -63,7 +63,7 @@ class Placeholders:
 
         def write(page: PageRewriter, place: Place) -> str:
             language = self._language(page.language, site, request)
-            assets = add_nonce(self._assets(), headers) if len(page.places) == 1 else b""
+            assets = add_nonce(self._assets(site), headers) if len(page.places) == 1 else b""
             assets = lead_home(assets, request, self._prefix) if page.based else assets
             return (assets + self.render(place, site, language)).decode()
 
@@ -71,7 +71,11 @@ class Placeholders:
 
     def end(self, page: PageRewriter, site: Site, request: VisitorRequest) -> bytes:
         """What belongs to the placeholders at the end of a page that streams by."""
-        return self._form(site, request) if page.places else b""
+        return self._form(site, request.url) if page.places else b""
+
+    def fragment(self, place: Place, page: str, site: Site, request: VisitorRequest) -> bytes:
+        """What a script needs for one more place in a page of this language: style, placeholder, the buttons' form."""
+        return self._style() + self.render(place, site, self._language(page, site, request)) + self._form(site, "")
 
     def _language(self, page: str, site: Site, request: VisitorRequest) -> str:
         # What is the same for everybody knows of no visitor.
@@ -89,13 +93,13 @@ class Placeholders:
             self._rendered[key] = found
         return found
 
-    def tell_apart(self, language: str) -> list[object]:
+    def tell_apart(self, site: Site, language: str) -> list[object]:
         """What changes when placeholders in this language do, beside the policy."""
-        return [self._assets().decode(), self._wording.texts[language]["placeholder"]]
+        return [self._assets(site).decode(), self._wording.texts[language]["placeholder"]]
 
-    def _form(self, site: Site, request: VisitorRequest) -> bytes:
+    def _form(self, site: Site, url: str) -> bytes:
         """The form that the buttons belong to. It stands at the page's end: within a paragraph it would end it."""
-        action, back = escape(f"{self._prefix}consent"), "" if site.config.cache_safe else escape(request.url)
+        action, back = escape(f"{self._prefix}consent"), "" if site.config.cache_safe else escape(url)
         return (
             f'<form id="gw-place" method="post" action="{action}" data-gw-choice hidden>'
             '<input type="hidden" name="choice" value="allow">'
@@ -103,9 +107,18 @@ class Placeholders:
             f'<input type="hidden" name="return_to" value="{back}"></form>'
         ).encode("ascii", "xmlcharrefreplace")
 
-    def _assets(self) -> bytes:
-        style, script = self._wording.asset_url("placeholder.css"), self._wording.asset_url("placeholder.js")
-        return f'<link rel="stylesheet" href="{style}"><script defer src="{script}"></script>'.encode()
+    def script(self, site: Site) -> str:
+        """The script of each page of a site that guards what scripts add, and so has places later; empty for others."""
+        url = self._wording.asset_url("placeholder_later.js")
+        return f'<script defer src="{url}"></script>' if site.config.guard else ""
+
+    def _style(self) -> bytes:
+        return f'<link rel="stylesheet" href="{self._wording.asset_url("placeholder.css")}">'.encode()
+
+    def _assets(self, site: Site) -> bytes:
+        if site.config.guard:
+            return self._style()
+        return self._style() + f'<script defer src="{self._wording.asset_url("placeholder.js")}"></script>'.encode()
 
     def _render(self, place: Place, site: Site, language: str) -> bytes:
         service = next((one for one in site.policy.file.services if one.id == place.service), None)

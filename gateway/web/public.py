@@ -20,6 +20,7 @@ from gateway.flows.decide import Decider
 from gateway.resources import Asset
 from gateway.web.choosing import NOT_KEPT, Choosing, came_from, parse_return_to
 from gateway.web.collecting import Collecting
+from gateway.web.later_places import LaterPlaces
 from gateway.web.once_frame import OnceFrames
 from gateway.web.reply import HTML, JSON, reply
 from gateway.web.request import VisitorRequest
@@ -64,6 +65,7 @@ class Public:
             "banner": {"GET": self._banner},
             "state": {"GET": self._state},
             "once": {"GET": OnceFrames(desk).answer},
+            "placeholder": {"GET": LaterPlaces(desk).answer},
             "gateway.js": {"GET": self._script},
             "head.js": {"GET": self._head},
         }

@@ -70,7 +70,7 @@ class SharedPages:
         languages = self._desk.languages[site.id]
         parts: list[Any] = [site.policy.file, site.config, self._desk.snippets.head(site, UNDECIDED)]
         parts += [self.snippet(site, language).decode("ascii") for language in languages]
-        parts += [self._desk.snippets.placeholders.tell_apart(language) for language in languages]
+        parts += [self._desk.snippets.placeholders.tell_apart(site, language) for language in languages]
         return urlsafe_b64encode(blake2b(msgspec.json.encode(parts), digest_size=8).digest()).rstrip(b"=")
 
     def _render(self, site: Site, language: str) -> str:
@@ -80,7 +80,8 @@ class SharedPages:
         settings |= {"granted": [], "services": [], "chosen": False}
         told = escape(msgspec.json.encode(settings).decode())
         # Under a lasting name: a copy may be older than the scripts of today.
-        return f'{link}<script defer src="{prefix}gateway.js" data-gw="{told}"></script>'
+        later = snippets.placeholders.script(site)
+        return f'{link}<script defer src="{prefix}gateway.js" data-gw="{told}"></script>{later}'
 
 
 class SharedResponse(GatedResponse):

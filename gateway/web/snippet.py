@@ -184,7 +184,7 @@ class Snippets:
         tags = "".join(f'<script defer src="{self.asset_url(name)}"></script>' for name in scripts)
         tags = tags.replace("<script ", f'<script data-gw="{escape(msgspec.json.encode(settings).decode())}" ', 1)
         style = f'<link rel="stylesheet" href="{self.style_url(site)}">'
-        return style + self._banner(site, language, decision) + tags
+        return style + self._banner(site, language, decision) + tags + self.placeholders.script(site)
 
 
 def _ascii(text: str) -> bytes:

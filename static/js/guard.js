@@ -61,8 +61,8 @@ function mark(tag, name, value, owners) {
   if (tag.localName === "script" && !tag.gwHeld) {
     put.call(tag, "data-gw-type", tag.type);
     tag.type = "text/plain";
-    tag.gwHeld = true;
   }
+  tag.gwHeld = true;
   put.call(tag, "data-gw-purpose", [...all].map((one) => one.split(" ")[0]).join(" "));
   put.call(tag, "data-gw-service", [...all].map((one) => one.split(" ")[1]).join(" "));
   setTimeout(() => {

@@ -66,7 +66,12 @@ document.addEventListener("gw:consent", () => {
   if (waiting?.isConnected && !waitingIn(waiting).length) focusOn(waiting);
   waiting = null;
 });
-for (const button of document.querySelectorAll("[data-gw-once]")) {
-  const { localName, dataset } = elementOf(button);
-  button.hidden = closed && !(localName === "iframe" && dataset.gwSrc);
+
+/** Offer to load once what can be. */
+export function ready(place) {
+  for (const button of place.querySelectorAll("[data-gw-once]")) {
+    const { localName, dataset } = elementOf(button);
+    button.hidden = closed && !(localName === "iframe" && dataset.gwSrc);
+  }
 }
+ready(document);

@@ -57,6 +57,11 @@ name = "Voorbeeld CRM, volgen"
 provider = "Voorbeeld CRM B.V."
 hosts = ["volger.localhost"]
 inline = ["crmVolger("]
+[[services]]
+id = "meting"
+purpose = "marketing"
+name = "Voorbeeld Meting"
+paths = ["/meting/*"]
 """
 PAGE = """<!DOCTYPE html>
 <html lang="{lang}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -87,6 +92,20 @@ en <img src="http://film.localhost:PORT/p.gif" alt=""></p>
 <picture><source srcset="http://film.localhost:PORT/f.gif"><img src="/eigen.gif" alt=""></picture>
 <div id="kader" style="position: relative; overflow: hidden; aspect-ratio: 16/9; width: 640px"><video id="gevuld" controls
  style="position: absolute; inset: 0; width: 100%; height: 100%"><source src="http://film.localhost:PORT/g.mp4"></video></div>""",
+    "/later": """<div id="plek"></div><p id="einde">Einde.</p><script>
+const add = (id, src, values) => {
+  const frame = Object.assign(document.createElement("iframe"), {id, title: id, ...values});
+  frame.setAttribute("frameborder", 0);
+  document.getElementById("plek").append(frame);
+  frame.src = src;
+};
+add("film", "http://film.localhost:PORT/film?a=1", {width: 560, height: 315});
+addEventListener("load", () => setTimeout(() => {
+  add("kaart", "http://kaart.localhost:PORT/kaart", {width: "100%", height: 300});
+  add("vreemd", "http://vreemd.localhost:PORT/vreemd", {width: 400, height: 200});
+  add("klein", "http://film.localhost:PORT/pixel", {width: 1, height: 1});
+  add("eigen", "/meting/grafiek", {width: 300, height: 150});
+}, 300))</script>""",
     "/contact": """<iframe id="formulier" title="Contactformulier" width="500" height="300"
  src="http://formulier.localhost:PORT/contact"></iframe>
 <script src="http://volger.localhost:PORT/volg.js"></script><script>crmVolger("start")</script>
@@ -108,7 +127,7 @@ class PlaceholderSite:
 
 
 @contextmanager
-def open_placeholder_site(folder: Path, csp: str = "report") -> Iterator[PlaceholderSite]:
+def open_placeholder_site(folder: Path, csp: str = "report", *, guard: bool = False) -> Iterator[PlaceholderSite]:
     """The site behind the gate with a content policy that is reported or enforced, and a server for all other hosts."""
     asked: list[str] = []
 
@@ -129,7 +148,7 @@ def open_placeholder_site(folder: Path, csp: str = "report") -> Iterator[Placeho
         return HTMLResponse(PAGE.format(lang=request.query_params.get("lang", "nl"), main=main), headers=headers)
 
     limits = {"reserve_bytes": 0, "posts_per_minute": 100_000}
-    config = ready_config(folder, {"limits": limits, "sites": [{"csp": csp}]}, policy=POLICY)
+    config = ready_config(folder, {"limits": limits, "sites": [{"csp": csp, "guard": guard}]}, policy=POLICY)
     gate = ConsentMiddleware(Starlette(routes=[Route("/{path:path}", page)]), config)
     server = LoopbackServer(gate)
     server.start()

@@ -56,6 +56,13 @@ SHIFTS = """() => new Promise(done => {
   setTimeout(done, 300, 0);
 })"""
 
+PAINTED = """() => new Promise(done => {
+  const names = [];
+  new PerformanceObserver(list => names.push(...list.getEntries().map(entry => entry.element.localName)))
+    .observe({type: "largest-contentful-paint", buffered: true});
+  setTimeout(done, 500, names);
+})"""
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
@@ -257,6 +264,16 @@ def test_r23_no_focused_link_is_behind_the_bar(
         page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
         last = page.evaluate("[...document.querySelectorAll('main a')].at(-1).getBoundingClientRect().bottom")
         assert last <= page.evaluate("document.getElementById('gw-banner').getBoundingClientRect().top")
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES[1:])
+def test_the_bar_is_never_the_largest_contentful_paint(browser: Browser, url: str, width: int, height: int) -> None:
+    """What a page's speed is measured by is the page's own, also where it has a heading and hardly anything else; and the bar
+    is seen all the same."""
+    with opened(browser, url + "/?openers", width, height) as page:
+        painted = page.evaluate(PAINTED)
+        assert painted[-1] == "h1"
+        assert page.evaluate("getComputedStyle(document.getElementById('gw-banner')).opacity") == "1"
 
 
 def test_r23_the_bar_moves_nothing_and_is_not_printed(browser: Browser, url: str) -> None:

@@ -37,7 +37,7 @@ TAKEN_PARAMS = frozenset(
     )
 )
 
-Param = str | int
+Param = str | int | float
 
 
 def name_event(kind: str) -> str:
@@ -66,6 +66,8 @@ def _describe(event: Event, session: int) -> dict[str, Param]:
         params["content_group"] = event.topic[:TEXT]
     if event.kind == ENGAGEMENT:
         params["engaged_msec"] = event.engaged_ms
+    if event.told.currency:
+        params |= {"value": event.told.revenue / 1000, "currency": event.told.currency[:TEXT]}
     for key, value in event.props.items():
         params[_name_param(key, params)] = value[:TEXT]
     if len(params) > MOST_PARAMS:

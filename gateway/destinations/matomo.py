@@ -214,4 +214,5 @@ def _describe_action(event: Event) -> dict[str, str]:
         return {"ping": "1"}
     told = ", ".join(f"{name}: {value}" for name, value in event.props.items())
     action = {"e_c": event.kind, "e_a": event.topic or event.path, "e_n": told}
-    return {"ca": "1"} | {name: text[:TEXT_LETTERS] for name, text in action.items()}
+    worth = {"e_v": str(event.told.revenue / 1000)} if event.told.currency else {}
+    return {"ca": "1", **worth} | {name: text[:TEXT_LETTERS] for name, text in action.items()}

@@ -5,6 +5,7 @@ import time
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import msgspec
 import pytest
 from hypothesis import event as note
 from hypothesis import given, settings
@@ -25,7 +26,7 @@ from gateway.destinations.base import (
 )
 from gateway.destinations.ga4 import CHECKING, DELETION, TOKEN, GoogleAnalytics, make_client, make_session
 from gateway.errors import ConfigError, DestinationError
-from gateway.event import Event
+from gateway.event import Event, Told
 from gateway.receivers.google_rules import find_faults
 from tests.destinations.rows import NOW, make_config, make_event
 
@@ -251,6 +252,15 @@ def test_engagement_is_told_as_a_parameter() -> None:
         4200,
         1,
     )
+
+
+def test_what_an_event_was_worth_is_told_with_its_currency() -> None:
+    """As Google's own `value` and `currency`; a property cannot take their place then."""
+    order = make_event(kind="order", told=Told(revenue=49_950, currency="EUR"), props={"plan": "large"})
+    [told] = body_of(order)["events"]
+    assert (told["params"]["value"], told["params"]["currency"], told["params"]["plan"]) == (49.95, "EUR", "large")
+    with pytest.raises(DestinationError):
+        body_of(msgspec.structs.replace(order, props={"value": "1"}))
 
 
 def test_ads_are_denied_unless_said_otherwise() -> None:

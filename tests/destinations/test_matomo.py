@@ -25,7 +25,7 @@ from gateway.destinations.base import (
 )
 from gateway.destinations.matomo import Matomo, judge_counts, make_visitor
 from gateway.errors import ConfigError, DestinationError
-from gateway.event import Event
+from gateway.event import Event, Told
 from gateway.receivers.matomo_receiver import find_fault
 from tests.destinations.rows import NOW, make_config, make_event
 
@@ -89,6 +89,8 @@ def test_other_events_have_their_form() -> None:
     assert "action_name" not in ping
     assert (download["e_c"], download["e_a"], download["e_n"]) == ("download", "/a", "bestand: brochure, taal: nl")
     assert download["pv_id"] != view["pv_id"]
+    [order] = lines_of(make_event(kind="order", told=Told(revenue=49_950, currency="EUR")))
+    assert (order["e_v"], "e_v" in download) == ("49.95", False)
 
 
 def test_nothing_raw_is_told() -> None:

@@ -9,22 +9,12 @@ from gateway.web.request import VisitorRequest
 Receive = Callable[[], Awaitable[Any]]
 
 
-def find_whole(message: Any, limit: int) -> bytes | None:
-    """The body in a request's first message, where that is all of it and not too long: of small posts it nearly always is,
-    and a coroutine the less."""
-    if message["type"] != "http.request" or message.get("more_body", False):
-        return None
-    body: bytes = message.get("body", b"")
-    return body if len(body) <= limit else None
-
-
-async def read_body(request: VisitorRequest, receive: Receive, limit: int, first: Any = None) -> bytes:
-    """The whole body, from its `first` message on where there has been one; raises BadRequest 413 beyond `limit` bytes,
-    400 when the client went away half-way."""
+async def read_body(request: VisitorRequest, receive: Receive, limit: int) -> bytes:
+    """The whole body; raises BadRequest 413 beyond `limit` bytes, 400 when the client went away half-way."""
     length = request.headers.get(b"content-length", b"")
     if length.isdigit() and int(length) > limit:
         raise BadRequest(413, "too_large", f"a body of at most {limit} bytes is wanted")
-    message = first or await receive()
+    message = await receive()
     body: bytes = message.get("body", b"")
     while message.get("more_body", False) and len(body) <= limit:
         message = await receive()

@@ -13,7 +13,7 @@ from gateway.event import ENGAGEMENT, DropReason, Event
 from gateway.flows.collect import collect
 from gateway.flows.view import visit_cookie
 from gateway.hit import Hit
-from gateway.web.body import find_whole, media_type, read_body
+from gateway.web.body import media_type, read_body
 from gateway.web.reply import JSON, reply
 from gateway.web.report_body import Report, decode_report
 from gateway.web.request import VisitorRequest
@@ -36,10 +36,7 @@ class Collecting:
         self, request: VisitorRequest, site: Site, decision: Decision, now: float, receive: Receive, send: Send
     ) -> None:
         """One post: 202 with the visit's cookie, 403 without consent, 503 when the disk takes nothing."""
-        message = await receive()
-        body = find_whole(message, self._limit)
-        if body is None:
-            body = await read_body(request, receive, self._limit, message)
+        body = await read_body(request, receive, self._limit)
         if not request.same_origin:
             raise BadRequest(403, "cross_site", "events are taken from the site's own pages only")
         if request.headers.get(b"content-type") != JSON and media_type(request) != "application/json":

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.front import build_gate, open_parts
+from gateway.web.middleware import Receive, Scope, Send
 from tests.example_site import NOW, POLICY_TOML, write_site
 from tests.migrated import put_migrated
 from tests.web.gated_site import Answer, Browser, Pages, has_banner
@@ -42,7 +43,12 @@ class Visitor:
         parts = open_parts(config, lambda: self.now)
         for close in (parts.engine.dispose, parts.tombstones.close, parts.journal.close):
             self.closing.callback(close)
-        return Browser(build_gate(parts, Pages({"/": Answer(PAGE.encode())})))
+        gate = build_gate(parts, Pages({"/": Answer(PAGE.encode())}))
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await gate(scope, receive, send)
+
+        return Browser(app)
 
     def look(self, policy: str, days: float = 0.0) -> tuple[bool, set[str]]:
         """Whether a page asks after so many days, and what acts on it."""

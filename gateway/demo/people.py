@@ -94,7 +94,7 @@ PAGES = (
     (3, "/dossier"),
     (5, "/dossier/{number}"),
     (1, "/privacy"),
-    (1, "/oude-pagina"),  # a dead link: answered 404, so no page view
+    (1, "/oude-pagina"),  # a dead link: answered 404, so an event and no page view
 )
 
 

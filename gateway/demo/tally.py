@@ -120,8 +120,9 @@ def check_walks(tally: Tally) -> list[str]:
 
 
 def check_totals(tally: Tally, report: Report) -> list[str]:
-    """Daily visitors, visits, page views, and what is worked out from them and from the engaged time."""
+    """Daily visitors, visits, page views, events (lost pages), and what is worked out from them and from the engaged time."""
     wanted = {"daily_visitors": tally.daily_visitors, "visits": tally.visits, "page_views": len(tally.views)}
+    wanted["events"] = sum(experience.lost for experience in tally.experiences)
     got = {name: int(getattr(report.totals, name)) for name in wanted}
     found = _compare(wanted, got)
     for name, value in build_rates(tally).items():
@@ -133,11 +134,12 @@ def check_totals(tally: Tally, report: Report) -> list[str]:
 
 def build_rates(tally: Tally) -> dict[str, float | None]:
     """Views per visit, bounce rate (0 to 1) and durations (seconds of engaged time); None without visits."""
-    visits = [experience.views for experience in tally.experiences if experience.views]
+    visitors = [experience for experience in tally.experiences if experience.views]
+    visits = [experience.views for experience in visitors]
     times = [sum(view.engaged_ms for view in views) / 1000 for views in visits]
     return {
         "views_per_visit": fmean(len(views) for views in visits) if visits else None,
-        "bounce_rate": fmean(len(views) == 1 for views in visits) if visits else None,
+        "bounce_rate": fmean(len(one.views) == 1 and not one.lost for one in visitors) if visits else None,
         "visit_duration": fmean(times) if visits else None,
         "median_visit_duration": median(times) if visits else None,
     }
@@ -170,16 +172,16 @@ def check_breakdowns(tally: Tally, report: Report) -> list[str]:
 
 
 def check_engaged(tally: Tally, report: Report) -> list[str]:
-    """Seconds of a page are the mean of the largest times reported for its views, to the millisecond."""
+    """Seconds of a page are the mean of the largest times reported for its views, to the millisecond; none without views."""
     engaged: dict[str, list[int]] = {}
     for view in tally.views:
         engaged.setdefault(view.path, []).append(view.engaged_ms)
     found = []
     for row in _rows(report, "page"):
         times = engaged.get(row.name, [])
-        wanted = sum(times) / len(times) / 1000 if times else 0.0
-        if row.seconds is None or abs(row.seconds - wanted) > ROUNDING:
-            found.append(f"seconds on {row.name}: visitors say {wanted:.3f}, the product {row.seconds}")
+        wanted = sum(times) / len(times) / 1000 if times else None
+        if not _is_same(wanted, row.seconds):
+            found.append(f"seconds on {row.name}: visitors say {_shown(wanted)}, the product {_shown(row.seconds)}")
     return found
 
 

@@ -43,10 +43,12 @@ class CountedView(msgspec.Struct):
 
 
 class Experience(msgspec.Struct):
-    """What one visitor saw and did. `fault` is why the walk ended early, empty when it did not."""
+    """What one visitor saw and did. `lost` are pages that do not exist, asked for with consent; `fault` is why the walk
+    ended early, empty when it did not."""
 
     plan: Plan
     views: list[CountedView] = []
+    lost: int = 0
     banners: int = 0
     outcomes: list[str] = []
     dropped: Counter[str] = msgspec.field(default_factory=Counter)
@@ -107,10 +109,13 @@ class Walk:
         self._referrer = self._origin + shown.url
         if shown.document.asks:
             self.experience.banners += 1
-        if shown.status != 200 or "analytics" not in self._browser.granted:
+        if "analytics" not in self._browser.granted:
             return
         if self._plan.robot:
             self.experience.dropped["bot"] += 1
+            return
+        if shown.status != 200:
+            self.experience.lost += 1
             return
         self._count(shown.url, settings_of(shown).view, direct_source=Source())
 

@@ -33,12 +33,12 @@ WRONG_REPORTS: dict[str, Report] = {
     ),
     "/: visitors say 1, the product 0": with_rows("page", [Row("/artikelen/beslagvrije-voet", 1, 1, 1, 2.0)]),
     "/dossier/2045118: visitors say 0, the product 1": with_rows(
-        "page", [*build_report().breakdowns["page"], Row("/dossier/2045118", 1, 1, 1, 0.0)]
+        "page", [*build_report().breakdowns["page"], Row("/dossier/2045118", 1, 1, 1)]
     ),
     "Beslag: visitors say 1, the product 0": with_rows("topic", []),
     "Google: visitors say 1, the product 0": with_rows("source", []),
     ":id: visitors say 0, the product 1": with_rows("source", [Row("Google", 1, 1, 2), Row(":id", 1, 1, 1)]),
-    "seconds on /: visitors say 1.000, the product 9.0": with_rows(
+    "seconds on /: visitors say 1.000, the product 9.000": with_rows(
         "page", [Row("/artikelen/beslagvrije-voet", 1, 1, 1, 2.0), Row("/", 1, 1, 1, 9.0)]
     ),
     "refused: visitors say 1, the product 0": replace(build_report(), consent=ConsentFigures(shown=2, accepted=1)),
@@ -69,6 +69,21 @@ def test_a_right_report_has_no_differences() -> None:
 def test_a_wrong_report_is_named(difference: str) -> None:
     """A figure that is off by one is the one difference found, with both numbers."""
     assert check(build_tally(), build_evidence(WRONG_REPORTS[difference])) == [difference]
+
+
+def test_a_lost_page_is_an_event_without_a_view_or_a_time() -> None:
+    """Who is led to a page that does not exist has not bounced; that page stands in the report without views."""
+    tally = build_tally()
+    tally.experiences[0].views.pop()
+    tally.experiences[0].lost = 1
+    totals = replace(TOTALS, page_views=1, events=1, views_per_visit=1, visit_duration=2, median_visit_duration=2)
+    pages = [Row("/artikelen/beslagvrije-voet", 1, 1, 1, 2.0), Row("/oude-pagina", 1, 1, 0)]
+    report = with_rows("page", pages)
+    report = replace(report, totals=totals)
+    found = [
+        one for one in run_checks(tally, build_evidence(report)) if one.name in ("totals of the report", "engaged time")
+    ]
+    assert [one.differences for one in found] == [[], []]
 
 
 def change_evidence(**changes: object) -> Callable[[], tuple[Tally, Evidence]]:

@@ -77,6 +77,8 @@ SLOW = (
 )
 # Files that take longest, in that order: begun first, they do not keep one process busy while the others have nothing left.
 LONG = (
+    "tests/test_native.py",
+    "tests/journeys/test_first_hour.py",
     "tests/test_modes.py",
     "tests/journeys/test_demo_journey.py",
     "tests/web/test_console_browser.py",

@@ -11,13 +11,14 @@ from sqlalchemy import Engine
 
 from gateway import ledger
 from gateway.database import transaction
-from gateway.demo.loopback import LoopbackServer
 from gateway.destinations.base import Notice, make_subject
 from gateway.destinations.figures import queue_figures
 from gateway.destinations.ga4 import GoogleAnalytics, make_client
 from gateway.destinations.outbox import pass_on, withdraw
 from gateway.receivers.rehearsal import SECRETS, Rehearsal
-from tests.destinations.rows import SITE, grant, look, make_config, make_event, put_consent, queue
+from tests.destinations.rows import SITE, look, make_config, make_event, put_consent, queue
+from tests.flows import rehearsed
+from tests.flows.rehearsed import open_rehearsal
 from tests.flows.test_deliver import delivering, fresh, run, settled, short_rests, states, until
 from tests.google_account import make_account
 
@@ -28,11 +29,8 @@ KEY = b"k" * 32
 @pytest.fixture
 def rehearsal() -> Iterator[tuple[Rehearsal, str]]:
     """The strict receivers, and Google's address among them."""
-    receivers = Rehearsal({})
-    server = LoopbackServer(receivers.app(), 0)
-    server.start()
-    yield receivers, f"http://127.0.0.1:{server.port}/google"
-    server.stop()
+    with open_rehearsal("/google") as opened:
+        yield opened
 
 
 def make_google(address: str, secret: str = SECRETS["GA4_API_SECRET"]) -> GoogleAnalytics:
@@ -48,12 +46,8 @@ def make_google(address: str, secret: str = SECRETS["GA4_API_SECRET"]) -> Google
 
 def fill(engine: Engine, consent_id: str, count: int) -> list[str]:
     """Queue page views of one visitor, in order."""
-    grant(engine, consent_id)
-    ids = [f"{consent_id}-{number}" for number in range(count)]
-    for number, event_id in enumerate(ids):
-        payload = msgspec.json.encode(make_event(time.time(), path=f"/{number}", visit_id=consent_id))
-        queue(engine, fresh(event_id, consent_id, destination="ga4", payload=payload), now=time.time())
-    return ids
+    events = [make_event(time.time(), path=f"/{number}", visit_id=consent_id) for number in range(count)]
+    return rehearsed.fill(engine, "ga4", consent_id, events)
 
 
 def test_batches_of_one_client_arrive_in_order(engine: Engine, rehearsal: tuple[Rehearsal, str]) -> None:

@@ -9,13 +9,14 @@ from sqlalchemy import Engine
 
 from gateway import ledger
 from gateway.database import transaction
-from gateway.demo.loopback import LoopbackServer
 from gateway.destinations.base import Notice, make_subject
 from gateway.destinations.matomo import Matomo, make_visitor
 from gateway.destinations.outbox import pass_on, withdraw
 from gateway.receivers.rehearsal import SECRETS, Rehearsal
-from tests.destinations.rows import SITE, grant, look, make_config, make_event, put_consent, queue
-from tests.flows.test_deliver import delivering, fresh, run, settled, short_rests, states, until
+from tests.destinations.rows import SITE, look, make_config, make_event, put_consent
+from tests.flows import rehearsed
+from tests.flows.rehearsed import open_rehearsal
+from tests.flows.test_deliver import delivering, run, settled, short_rests, states, until
 
 __all__ = ["short_rests"]
 
@@ -23,11 +24,8 @@ __all__ = ["short_rests"]
 @pytest.fixture
 def rehearsal() -> Iterator[tuple[Rehearsal, str]]:
     """The strict receivers, and Matomo's address among them."""
-    receivers = Rehearsal({})
-    server = LoopbackServer(receivers.app(), 0)
-    server.start()
-    yield receivers, f"http://127.0.0.1:{server.port}/matomo/matomo.php"
-    server.stop()
+    with open_rehearsal("/matomo/matomo.php") as opened:
+        yield opened
 
 
 def make_matomo(url: str, site_id: int = 1) -> Matomo:
@@ -40,13 +38,8 @@ def make_matomo(url: str, site_id: int = 1) -> Matomo:
 
 def fill(engine: Engine, consent_id: str, count: int) -> list[str]:
     """Queue page views of one visitor, in order, the first of them two days ago."""
-    grant(engine, consent_id)
-    ids = [f"{consent_id}-{number}" for number in range(count)]
-    for number, event_id in enumerate(ids):
-        event = make_event(time.time() - 2 * 86_400 + number, path=f"/{number}")
-        payload = msgspec.json.encode(event)
-        queue(engine, fresh(event_id, consent_id, destination="matomo", payload=payload), now=time.time())
-    return ids
+    events = [make_event(time.time() - 2 * 86_400 + number, path=f"/{number}") for number in range(count)]
+    return rehearsed.fill(engine, "matomo", consent_id, events)
 
 
 def test_several_visitors_go_in_one_request_in_order(engine: Engine, rehearsal: tuple[Rehearsal, str]) -> None:

@@ -57,3 +57,14 @@ def open_context(browser: Browser, *, scripts: bool = True, language: str = "nl-
         viewport={"width": 1280, "height": 800},
         timezone_id="Europe/Amsterdam",
     )
+
+
+def choose(context: BrowserContext, url: str, *, button: str, purpose: str = "") -> None:
+    """Press a button of the settings page, after one purpose has been switched on; done when the browser has been answered."""
+    page = context.new_page()
+    page.goto(url + "/_gw/preferences")
+    if purpose:
+        page.locator(f'input[name="purpose"][value="{purpose}"]').check()
+    page.get_by_role("button", name=button).click()
+    page.wait_for_load_state("networkidle")
+    page.close()

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext
 
 from gateway import ConsentMiddleware
 from gateway.demo.loopback import LoopbackServer
-from tests.journeys.browsing import open_browser, open_context
+from tests.journeys.browsing import choose, open_browser, open_context
 from tests.web.gated_site import ready_config
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
@@ -116,16 +116,6 @@ def visit(context: BrowserContext, url: str) -> None:
 def kept(context: BrowserContext) -> set[str]:
     """Names of the cookies that the browser holds, without ours."""
     return {str(cookie.get("name")) for cookie in context.cookies() if "gw_" not in str(cookie.get("name"))}
-
-
-def choose(context: BrowserContext, url: str, *, button: str, purpose: str = "") -> None:
-    page = context.new_page()
-    page.goto(url + "/_gw/preferences")
-    if purpose:
-        page.locator(f'input[name="purpose"][value="{purpose}"]').check()
-    page.get_by_role("button", name=button).click()
-    page.wait_for_timeout(300)
-    page.close()
 
 
 def test_what_another_host_of_the_domain_tosses_is_not_taken_up(browser: Browser, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext
 
 from gateway import ConsentMiddleware
 from gateway.demo.loopback import LoopbackServer
-from tests.journeys.browsing import open_browser, open_context
+from tests.journeys.browsing import choose, open_browser, open_context
 from tests.journeys.hostile_page import ForeignHosts
 from tests.journeys.test_hostile_page import NAMES, POLICY
 from tests.web.gated_site import ready_config
@@ -98,16 +98,6 @@ def visit_all(context: BrowserContext, url: str, hosts: ForeignHosts) -> set[tup
     for tab in tabs:
         tab.close()
     return {(name, file) for name, file in hosts.log if file != "favicon.ico"}
-
-
-def choose(context: BrowserContext, url: str, *, button: str, purpose: str = "") -> None:
-    page = context.new_page()
-    page.goto(url + "/_gw/preferences")
-    if purpose:
-        page.locator(f'input[name="purpose"][value="{purpose}"]').check()
-    page.get_by_role("button", name=button).click()
-    page.wait_for_timeout(300)
-    page.close()
 
 
 def test_no_detour_leads_to_whom_the_visitor_did_not_choose(browser: Browser, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 and Citrix. The basket is lost where a visitor does not stay with one server."""
 
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,7 +43,7 @@ class Server:
 
 
 @dataclass
-class Edge:
+class Edge(ABC):
     """Sends each visitor to the server that its cookie names, others in turn. A kind of edge has its own way to do so."""
 
     servers: list[ASGIApp] = field(default_factory=lambda: [Server(), Server()])
@@ -80,13 +81,13 @@ class Edge:
         values = (request.cookies.get(name, "").strip('"') for name in names)
         return next((self.sent[value] for value in values if value in self.sent), None)
 
+    @abstractmethod
     def server_of(self, request: Request) -> int | None:
         """The server that the visitor belongs to."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lines(self, request: Request, chosen: int) -> list[str]:
         """The cookies that this answer sets, as they are written."""
-        raise NotImplementedError
 
     def check(self, request: Request) -> Response | None:
         """An answer of the edge's own instead of the site's."""

@@ -132,6 +132,16 @@ OUTBOX_OFFSETS = Table(
     Column("number", BigInteger, nullable=False),
 )
 
+# Who somebody under a consent has said to be, for destinations that may know it; gone with that consent.
+PEOPLE = Table(
+    "people",
+    METADATA,
+    Column("consent_id", String(32), primary_key=True),
+    Column("site", String(32), nullable=False),
+    Column("email", String(254), nullable=False),
+    Column("at", Float, nullable=False),
+)
+
 OPERATORS = Table(
     "operators",
     METADATA,

@@ -73,17 +73,26 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     told: Told = NOTHING
 
 
+class Person(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who somebody has said to be, and the cookies that a destination wants with it. Never a part of an event."""
+
+    email: str
+    cookies: dict[str, str] = {}
+
+
 class Recorded(msgspec.Struct, frozen=True, tag="event", omit_defaults=True):
     """A journal entry for an event: the event, and the consent under which it was recorded.
 
     `granted` are the purposes covered at that moment. The consent id goes to the outbox only, and only
-    until the delivery is settled.
+    until the delivery is settled. `person` goes the same way, and is there only where a destination that may know of
+    people asks for it.
     """
 
     event: Event
     consent_id: str
     revision: int
     granted: tuple[str, ...]
+    person: Person | None = None
 
 
 class Counted(msgspec.Struct, frozen=True, tag="counts"):

@@ -29,8 +29,9 @@ from gateway.analytics.results import Report
 from gateway.analytics.visitor import destroy_salts
 from gateway.config import Config
 from gateway.consent.wording import check_languages
-from gateway.database import open_database
+from gateway.database import open_database, transaction
 from gateway.destinations import build_destinations
+from gateway.destinations.known_people import prune_people
 from gateway.destinations.upkeep import prune_settled
 from gateway.errors import LedgerBroken, StoreError
 from gateway.flows.consent_report import consent_report
@@ -175,6 +176,8 @@ class Keeper:
             destroy_salts(self._engine, site.id, site.config.timezone, now)
         prune_sights(self._engine, now - RETENTION_DAYS * DAY)
         prune_settled(self._engine, now - SETTLED_DAYS * DAY)
+        with transaction(self._engine) as connection:
+            prune_people(connection, now - RETENTION_DAYS * DAY)
         self._store.prune(now - RETENTION_DAYS * DAY)
 
     async def _seal(self) -> None:

@@ -11,6 +11,7 @@ Seconds = Annotated[float, Meta(gt=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 PropName = Annotated[str, Meta(pattern=PROP_NAME)]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z")]
+CookieName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}\Z")]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -182,16 +183,18 @@ class DestinationConfig(Section, frozen=True):
     name: Name
     kind: str
     url: str
-    secret: str
     purposes: Annotated[tuple[str, ...], Meta(min_length=1)]
+    secret: str = ""
     events: tuple[str, ...] = ("page_view",)
     include_network: bool = False
+    include_email: bool = False
+    cookies: tuple[CookieName, ...] = ()
     allow_private: bool = False
     timeout_seconds: Seconds = 15
     expire_hours: PositiveInt = 72
     never_forward: tuple[str, ...] = ()
     queue_limit: PositiveInt = 1_000_000
-    options: dict[str, str | int | bool] = {}
+    options: dict[str, str | int | bool | dict[str, str]] = {}
 
 
 class AcceptedFinding(Section, frozen=True):

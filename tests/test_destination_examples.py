@@ -35,6 +35,9 @@ MOVED = {
     "https://region1.google-analytics.com": "/google",
     "https://matomo.example.org": "/matomo",
     "https://analyticsadmin.googleapis.com": "/google",
+    "https://pi.pardot.com": "/pardot",
+    "https://voorbeeld.my.salesforce.com": "/pardot",
+    "https://go.example.org": "",
 }
 
 
@@ -112,5 +115,12 @@ def write_tables(examples: Iterable[dict[str, Any]]) -> str:
     for example in examples:
         options = example.pop("options", {})
         lines += ["[[destinations]]", *(f"{key} = {json.dumps(value)}" for key, value in example.items())]
-        lines += ["[destinations.options]", *(f"{key} = {json.dumps(value)}" for key, value in options.items())]
+        tables = {key: value for key, value in options.items() if isinstance(value, dict)}
+        lines += ["[destinations.options]"]
+        lines += [f"{key} = {json.dumps(value)}" for key, value in options.items() if key not in tables]
+        for key, table in tables.items():
+            lines += [
+                f"[destinations.options.{key}]",
+                *(f"{name} = {json.dumps(text)}" for name, text in table.items()),
+            ]
     return "\n".join(lines) + "\n"

@@ -21,7 +21,7 @@ import msgspec
 
 from gateway.destinations.addresses import find_url_fault
 from gateway.errors import ConfigError
-from gateway.event import Event
+from gateway.event import Event, Person
 from gateway.settings import DestinationConfig, Section
 
 FILE = "destinations.toml"
@@ -43,17 +43,26 @@ class Telling(msgspec.Struct, frozen=True):
     """One event to be told. `event_id` stays the same over all attempts: the receiver's key for telling a repeat.
 
     `subject` stands for the consent under which it was recorded, at this destination alone (see `make_subject`).
+    `person` is there for destinations with `include_email` alone.
     """
 
     event_id: str
     event: Event
     subject: str
+    person: Person | None = None
+
+
+class PersonalEvent(Event, frozen=True, omit_defaults=True):
+    """What waits in the outbox: an event, and for destinations that may know it, whose it is."""
+
+    person: Person | None = None
 
 
 class Notice(msgspec.Struct, frozen=True):
     """What a destination is to be told about somebody: that a consent was withdrawn, or that all is to be erased.
 
-    `purposes` are those taken back, of those that the destination needs. `notice_id` stays the same over all attempts.
+    `email` is what this destination may have been told. `purposes` are those taken back, of those that the destination
+    needs. `notice_id` stays the same over all attempts.
     """
 
     notice_id: str
@@ -62,6 +71,7 @@ class Notice(msgspec.Struct, frozen=True):
     subject: str
     purposes: tuple[str, ...]
     at: float
+    email: str = ""
 
 
 class OutgoingRequest(msgspec.Struct, frozen=True):
@@ -152,9 +162,11 @@ NO_SECRETS: Mapping[str, str] = MappingProxyType({})
 class Destination(ABC):
     """A receiver of consented events. `schedule`: seconds to wait before each attempt, the first included.
 
-    `batch_size`: the most events in one request; `mixed`: also of several subjects. `longest_hours`: older events
+    `batch_size`: the most events in one request; `mixed`: also of several subjects. `at_once`: no more
+    requests than these, whatever the deliverer would do. `longest_hours`: older events
     are of no use there; an `expire_hours` above it does not start.
     `cannot_undo`: what no request can take back, said in each receipt.
+    `knows_people`: tells of people, and needs `include_email`; `needs_secret`: it has one to show.
     `options`: what this kind takes in `[destinations.options]`; `secret_options`: those that name where a further
     secret stands, as `secret` does.
     """
@@ -162,7 +174,10 @@ class Destination(ABC):
     schedule: Sequence[float] = DAILY
     batch_size: ClassVar[int] = 1
     mixed: ClassVar[bool] = False
+    at_once: ClassVar[int] = 1000
     longest_hours: ClassVar[int] = 24 * 31
+    knows_people: ClassVar[bool] = False
+    needs_secret: ClassVar[bool] = True
     cannot_undo: str = ""
     options: ClassVar[type[Section]] = Section
     secret_options: ClassVar[tuple[str, ...]] = ()

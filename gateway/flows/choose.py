@@ -26,6 +26,7 @@ from gateway.consent.wanted import Wanted, build_wanted, name_grants, read_grant
 from gateway.database import CONSENTS, is_sqlite, transaction
 from gateway.destinations import outbox
 from gateway.destinations.base import Notice
+from gateway.destinations.known_people import find_people, forget_person
 from gateway.policy import ANALYTICS, OWN_STATISTICS, Policy
 from gateway.process_lock import try_hold
 
@@ -136,6 +137,8 @@ def _commit(
         if ended or lost:
             add_tombstone(connection, consent_id, revision, now)
             _tell_destinations(connection, config, site.id, consent_id, revision, ended, now)
+            if not any(d.include_email and set(d.purposes) <= grants.keys() - set(ended) for d in config.destinations):
+                forget_person(connection, consent_id)
         choice = _choice(said, wanted, before, consent_id, revision, site, now)
         chosen = Chosen(choice, wanted, _outcome(wanted, old, policy), withdrawn, lost)
         _append(connection, said, chosen, consent_id, revision, site, now)
@@ -265,12 +268,14 @@ def _tell_destinations(
 ) -> None:
     """Cancel what is queued for those concerned, and queue the notice of it behind what is on the wire."""
     concerned = {d.name: tuple(p for p in d.purposes if p in ended) for d in config.destinations}
+    known = {d.name for d in config.destinations if d.include_email}
     outbox.withdraw(connection, consent_id, [name for name, theirs in concerned.items() if theirs], now)
+    email = find_people(connection, [consent_id]).get(consent_id, "") if ended else ""
     for name, theirs in concerned.items():
         if theirs:
             key = f"{consent_id}:{revision}:{name}".encode()
             notice_id = blake2b(key, digest_size=16).hexdigest()
-            notice = Notice(notice_id, "withdrawal", site, "", theirs, now)
+            notice = Notice(notice_id, "withdrawal", site, "", theirs, now, email if name in known else "")
             outbox.pass_on(connection, notice, consent_id, name, now)
 
 

@@ -9,7 +9,7 @@ from gateway.analytics.visit import Visit
 from gateway.config import Site
 from gateway.consent.decision import Decision
 from gateway.errors import JournalFull
-from gateway.event import ENGAGEMENT, MAX_PROPS, PAGE_VIEW, SEARCH, DropReason, Event, Recorded
+from gateway.event import ENGAGEMENT, MAX_PROPS, PAGE_VIEW, SEARCH, DropReason, Event, Person, Recorded
 from gateway.flows.parts import Parts
 from gateway.hit import Hit
 
@@ -22,26 +22,41 @@ Done = Callable[[JournalFull | None], object]
 
 
 def collect(
-    hit: Hit, decision: Decision, visit: Visit | None, site: Site, parts: Parts, done: Done | None = None
+    hit: Hit,
+    decision: Decision,
+    visit: Visit | None,
+    site: Site,
+    parts: Parts,
+    done: Done | None = None,
+    person: Person | None = None,
 ) -> Event | DropReason:
     """Record a hit under a decision and a visit: one event in the journal, or a counted reason.
 
-    `done` is called once the event is on disk. Raises JournalFull when the journal takes nothing.
+    `done` is called once the event is on disk. `person` (see `find_person`) goes beside the event, never into
+    it. Raises JournalFull when the journal takes nothing.
     """
     reason = find_reason(hit, decision, visit, parts)
     if reason is not None or visit is None:
         reason = reason or DropReason.UNKNOWN_VIEW
         parts.counters.add(hit.at, hit.site, "dropped", reason.value)
         return reason
-    return record(hit, decision, visit, site, parts, done)
+    return record(hit, decision, visit, site, parts, done, person)
 
 
-def record(hit: Hit, decision: Decision, visit: Visit, site: Site, parts: Parts, done: Done | None = None) -> Event:
+def record(
+    hit: Hit,
+    decision: Decision,
+    visit: Visit,
+    site: Site,
+    parts: Parts,
+    done: Done | None = None,
+    person: Person | None = None,
+) -> Event:
     """Write down a hit for which there is no reason not to. Raises JournalFull when the journal takes nothing."""
     if hit.kind == PAGE_VIEW and "?" in hit.url:
         _record_search(hit, decision, visit, site, parts)
     event = build_event(hit, decision, visit, site, parts)
-    parts.journal.append(Recorded(event, decision.consent_id, decision.revision, decision.purposes), done)
+    parts.journal.append(Recorded(event, decision.consent_id, decision.revision, decision.purposes, person), done)
     return event
 
 

@@ -147,7 +147,8 @@ class Deliverer:
 
     def _is_full(self, lane: Lane) -> bool:
         """Whether all places on the wire are taken, or too many endings wait to be written down."""
-        return lane.places >= self._concurrency or len(lane.running) >= self._concurrency * ROUNDS_AHEAD
+        most = min(self._concurrency, lane.destination.at_once)
+        return lane.places >= most or len(lane.running) >= self._concurrency * ROUNDS_AHEAD
 
     async def _look(self, lane: Lane) -> float:
         """Fetch what is due, some rounds ahead; returns how long to rest when there is nothing."""
@@ -183,6 +184,7 @@ class Deliverer:
         try:
             # What may take its time comes first: between the start and the request lies nothing.
             ready = await get_credentials(lane, self._clock())
+            issued = lane.issued
             outcomes = await self._commits.join(lane.start, [row.id for row in load])
             started = [outcome for outcome in outcomes if isinstance(outcome, Started)]
             for refusal in (outcome for outcome in outcomes if isinstance(outcome, NotStarted)):
@@ -196,7 +198,9 @@ class Deliverer:
                     waits = Retry(Reason.BEHIND)
                     await self._commits.join(lane.settle, [Ending(r.id, waits, 0.0, costs=False) for r in parcel.rows])
                 else:
-                    held_back |= await self._attempt(lane, parcel, ready, leave if number == len(parcels) else None)
+                    held_back |= await self._attempt(
+                        lane, parcel, ready, issued, leave if number == len(parcels) else None
+                    )
         except Exception as error:  # a door: the rows return to the queue when their lease ends
             self._log_fault(lane, error)
         finally:
@@ -205,7 +209,7 @@ class Deliverer:
             lane.health.left(probe=probe)
 
     async def _attempt(
-        self, lane: Lane, parcel: Parcel, ready: Verdict, answered: Callable[[], None] | None
+        self, lane: Lane, parcel: Parcel, ready: Verdict, issued: int, answered: Callable[[], None] | None
     ) -> set[str]:
         """One request and what came of it; returns the subjects of whom something has to be tried again.
 
@@ -223,7 +227,7 @@ class Deliverer:
             answered()
         pairs = spread(parcel, judged)
         now, together = self._clock(), len(pairs)
-        note_refused_credentials(lane, [verdict for _, verdict in pairs], now)
+        note_refused_credentials(lane, [verdict for _, verdict in pairs], issued, now)
         endings = [decide_ending(lane, row, verdict, together, now, self._chance()) for row, verdict in pairs]
         again = {row.consent_id for (row, _), e in zip(pairs, endings, strict=True) if isinstance(e.verdict, Retry)}
         for subject in again:

@@ -22,8 +22,10 @@ from gateway.analytics.journal import Segment, find_segments, read_segment, remo
 from gateway.analytics.store import Batch, Store
 from gateway.database import transaction
 from gateway.destinations.admission import admit_deliveries
+from gateway.destinations.base import PersonalEvent
+from gateway.destinations.known_people import find_people, learn
 from gateway.destinations.outbox import Delivery, forget_offset, get_offset, set_offset
-from gateway.event import Entry, Event, Recorded
+from gateway.event import Entry, Event, Person, Recorded
 from gateway.flows.inventory import add_sights, read_sights
 from gateway.settings import DestinationConfig
 
@@ -107,13 +109,19 @@ def _forward(
     segment: str, batch: Numbered, engine: Engine, destinations: Sequence[DestinationConfig], now: float
 ) -> None:
     """Queue the deliveries of a batch and add to the inventory, unless an earlier attempt at this batch has done so."""
-    deliveries = build_deliveries(segment, batch, destinations)
+    deliveries = build_deliveries(segment, batch, [one for one in destinations if not one.include_email])
+    personal = [one for one in destinations if one.include_email]
+    told = [(number, entry) for number, entry in batch if isinstance(entry, Recorded)] if personal else []
     sights = [(number, site, row) for number, entry in batch for site, row in read_sights(entry, now)]
-    if not (deliveries or sights):
+    if not (deliveries or sights or told):
         return
     with transaction(engine) as connection:
         had = get_offset(connection, segment)
         add_sights(connection, [(site, row) for number, site, row in sights if number > had])
+        told = [(number, entry) for number, entry in told if number > had]
+        known = find_people(connection, {entry.consent_id for _, entry in told})
+        deliveries += build_personal(segment, told, personal, known)
+        learn(connection, [entry for _, entry in told], personal)
         limits = {destination.name: destination.queue_limit for destination in destinations}
         admit_deliveries(connection, [delivery for number, delivery in deliveries if number > had], limits, now)
         set_offset(connection, segment, max(had, batch[-1][0]))
@@ -132,6 +140,25 @@ def build_deliveries(
     ]
 
 
+def build_personal(
+    segment: str,
+    entries: Sequence[tuple[int, Recorded]],
+    destinations: Sequence[DestinationConfig],
+    known: dict[str, str],
+) -> list[tuple[int, Delivery]]:
+    """The deliveries to destinations that tell of people: those alone whose address is `known` by then, or comes along."""
+    deliveries: list[tuple[int, Delivery]] = []
+    for number, entry in entries:
+        person = entry.person
+        if person is not None:
+            known = {**known, entry.consent_id: person.email}
+        elif entry.consent_id in known:
+            person = Person(known[entry.consent_id])
+        wanted = [one for one in destinations if person is not None and is_wanted(entry, one)]
+        deliveries += [(number, _delivery(f"{segment}:{number}", entry, one, person)) for one in wanted]
+    return deliveries
+
+
 def is_wanted(recorded: Recorded, destination: DestinationConfig) -> bool:
     """Whether a destination is told: its purposes granted, a kind that it asks for, a path that may leave."""
     return (
@@ -148,7 +175,7 @@ def _never_leaves(path: str, destination: DestinationConfig) -> bool:
     return SLASHES.sub("/", unquote(path)).lower().startswith(prefixes)
 
 
-def _delivery(key: str, recorded: Recorded, destination: DestinationConfig) -> Delivery:
+def _delivery(key: str, recorded: Recorded, destination: DestinationConfig, person: Person | None = None) -> Delivery:
     event = recorded.event
     return Delivery(
         event_id=blake2b(key.encode(), digest_size=16).hexdigest(),
@@ -156,10 +183,19 @@ def _delivery(key: str, recorded: Recorded, destination: DestinationConfig) -> D
         site=event.site,
         consent_id=recorded.consent_id,
         revision=recorded.revision,
-        payload=msgspec.json.encode(_trim(event, destination)),
+        payload=_encode(_trim(event, destination), person, destination),
         recorded_at=event.at,
         expires_at=event.at + destination.expire_hours * HOUR,
     )
+
+
+def _encode(event: Event, person: Person | None, destination: DestinationConfig) -> bytes:
+    """What waits; beside the person those cookies alone that this destination asked for."""
+    if person is None:
+        return msgspec.json.encode(event)
+    cookies = {name: value for name, value in person.cookies.items() if name in destination.cookies}
+    whole = {**msgspec.structs.asdict(event), "person": Person(person.email, cookies)}
+    return msgspec.json.encode(PersonalEvent(**whole))
 
 
 def _trim(event: Event, destination: DestinationConfig) -> Event:

@@ -22,6 +22,7 @@ from gateway.destinations.base import (
     Misconfigured,
     Notice,
     OutgoingRequest,
+    PersonalEvent,
     Renew,
     Retry,
     Split,
@@ -36,7 +37,6 @@ from gateway.destinations.health import Health
 from gateway.destinations.outbox import EVENT, Leased, NotStarted, Started
 from gateway.destinations.sender import Sender
 from gateway.errors import DestinationError
-from gateway.event import Event
 
 # Reasons of deliveries that can never be made, beside a destination's own.
 UNREADABLE, UNBUILDABLE, FAULT = "unreadable", "unbuildable", "fault"
@@ -60,6 +60,8 @@ class Lane:
     paused: bool = False
     renewing: asyncio.Lock = field(default_factory=asyncio.Lock)
     renewals: int = 0
+    issued: int = 0  # how often credentials came
+    refused: int = -1  # of those, the last that were refused
     alone: set[int] = field(default_factory=set)
     waiting: dict[str, deque[Leased]] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)
@@ -140,8 +142,8 @@ def build_parcels(
         subject = make_subject(key, destination.config.name, row.consent_id)
         try:
             if row.kind == EVENT:
-                event = msgspec.json.decode(row.payload, type=Event)
-                tellings.append((row, Telling(row.event_id, event, subject)))
+                event = msgspec.json.decode(row.payload, type=PersonalEvent)
+                tellings.append((row, Telling(row.event_id, event, subject, event.person)))
             else:
                 notice = msgspec.json.decode(row.payload, type=Notice)
                 notice = msgspec.structs.replace(notice, subject=subject)
@@ -192,7 +194,11 @@ async def get_credentials(lane: Lane, now: float) -> Verdict:
         if request is None:
             return Delivered()
         answer = await lane.sender.send(request, lane.destination.config.timeout_seconds)
-        return Retry(answer.reason) if isinstance(answer, Unsent) else lane.destination.take(answer, now)
+        if isinstance(answer, Unsent):
+            return Retry(answer.reason)
+        taken = lane.destination.take(answer, now)
+        lane.issued += isinstance(taken, Delivered)
+        return taken
 
 
 def spread(parcel: Parcel, judged: Verdict | Sequence[Verdict]) -> list[tuple[Started, Verdict]]:
@@ -244,11 +250,15 @@ def _end(lane: Lane, row: Started, verdict: Delivered | Dead | Retry, now: float
     return Ending(row.id, verdict, wait, asked=asked, cannot_undo=lane.destination.cannot_undo)
 
 
-def note_refused_credentials(lane: Lane, verdicts: Iterable[Verdict], now: float) -> None:
-    """Forget credentials that were refused; refused again and again, they are the operator's to mend."""
+def note_refused_credentials(lane: Lane, verdicts: Iterable[Verdict], issued: int, now: float) -> None:
+    """Forget credentials that were refused; refused again and again, they are the operator's to mend.
+
+    `issued` says with which an attempt was made: many attempts with the same are refused once, and do not cost the newer.
+    """
     refused = next((verdict for verdict in verdicts if isinstance(verdict, Renew)), None)
-    if refused is None:
+    if refused is None or issued != lane.issued or issued == lane.refused:
         return
+    lane.refused = issued
     lane.renewals += 1
     lane.destination.forget()
     if lane.renewals > MOST_RENEWALS:

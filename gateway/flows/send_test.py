@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from gateway.destinations.base import Delivered, Destination, OutgoingRequest, Retry, Telling, Verdict
 from gateway.destinations.sender import Sender
 from gateway.errors import DestinationError
-from gateway.event import PAGE_VIEW, Event
+from gateway.event import PAGE_VIEW, Event, Person
 from gateway.flows.lane import UNBUILDABLE, Lane, converse, get_credentials
 
 TEST_PATH = "/gateway-test"
+TEST_EMAIL = "gateway-test@example.org"
 NOBODY = "0" * 32
 
 
@@ -29,13 +30,14 @@ async def _send(destination: Destination, site: str, event_id: str, now: float) 
         visit_started_at=now,
         view_id="test",
     )
+    person = Person(TEST_EMAIL, dict.fromkeys(destination.config.cookies, "0")) if destination.knows_people else None
     async with Sender(allow_private=destination.config.allow_private, connections=1) as sender:
         lane = Lane(destination, sender)
         ready = await get_credentials(lane, now)
         if not isinstance(ready, Delivered):
             return ready
         try:
-            request: OutgoingRequest = destination.build_test(Telling(event_id, event, NOBODY), now)
+            request: OutgoingRequest = destination.build_test(Telling(event_id, event, NOBODY, person), now)
         except DestinationError:
             return Retry(UNBUILDABLE)
         judged = await converse(lane, request, now)

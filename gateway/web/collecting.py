@@ -9,8 +9,9 @@ from gateway.analytics.visit import Visit, continue_visit, read_visit
 from gateway.config import Site
 from gateway.consent.decision import Decision
 from gateway.errors import BadRequest, JournalFull
-from gateway.event import ENGAGEMENT, DropReason, Event
+from gateway.event import ENGAGEMENT, DropReason, Event, Person
 from gateway.flows.collect import collect
+from gateway.flows.find_person import find_person
 from gateway.flows.view import visit_cookie
 from gateway.hit import Hit
 from gateway.web.body import media_type, read_body
@@ -31,6 +32,7 @@ class Collecting:
         self._desk, self._parts = desk, desk.parts
         settings = desk.parts.config.settings
         self._limit, self._timeout = settings.limits.body_bytes, settings.analytics.visit_minutes * 60
+        self._destinations = desk.parts.config.destinations
 
     async def answer(
         self, request: VisitorRequest, site: Site, decision: Decision, now: float, receive: Receive, send: Send
@@ -49,7 +51,8 @@ class Collecting:
         name = self._desk.cookie_name(VISIT, request, site)
         visit = self._visit(report, read_visit(request.cookie(name), self._parts.signers.visit), site, now)
         header = (b"x-gateway-dropped", b"1")
-        stored = self._record(_hit(report, request, site, now), decision, visit, site)
+        person = find_person(report.email, request.cookie, decision, self._destinations) if report.email else None
+        stored = self._record(_hit(report, request, site, now), decision, visit, site, person)
         if stored is not None and visit is not None:
             if (fault := await stored) is not None:
                 _refuse(fault)
@@ -68,11 +71,13 @@ class Collecting:
             return None
         return visit
 
-    def _record(self, hit: Hit, decision: Decision, visit: Visit | None, site: Site) -> Stored | None:
+    def _record(
+        self, hit: Hit, decision: Decision, visit: Visit | None, site: Site, person: Person | None
+    ) -> Stored | None:
         """Hand the event over; what comes once it is on disk, or could not be written. None when it was dropped."""
         stored: Stored = asyncio.get_running_loop().create_future()
         try:
-            event = collect(hit, decision, visit, site, self._parts, stored.set_result)
+            event = collect(hit, decision, visit, site, self._parts, stored.set_result, person)
         except JournalFull as error:
             _refuse(error)
         return stored if isinstance(event, Event) else None

@@ -15,6 +15,7 @@ from gateway.settings import PROP_NAME
 VIEW_ID = re.compile(r"[A-Za-z0-9_-]{16,32}\Z")
 EVENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.: -]{0,63}\Z")
 KEY = re.compile(PROP_NAME)
+EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,63}\Z")
 ShortText = Annotated[str, Meta(max_length=500)]
 Milliseconds = Annotated[int, Meta(ge=-1, le=600_000)]  # -1: not told
 RESERVED = (PAGE_VIEW, ENGAGEMENT)
@@ -48,6 +49,7 @@ class Report(msgspec.Struct, frozen=True):
     name: str = "event"
     props: Annotated[dict[str, str | int | float | bool], Meta(max_length=MAX_PROPS)] = {}
     revenue: Revenue | None = None
+    email: Annotated[str, Meta(max_length=254)] = ""
 
     @property
     def told(self) -> Told:
@@ -74,6 +76,8 @@ def decode_report(body: bytes) -> Report:
         raise _malformed("wanted 1 to 64 letters, digits, spaces and _.:-, a letter first - at `$.name`")
     if not all(map(KEY.match, report.props)):
         raise _malformed("wanted names of 1 to 64 characters, no quotes, back slashes or controls - at `$.props`")
+    if report.email and not (report.k == "event" and EMAIL.match(report.email)):
+        raise _malformed("wanted an e-mail address, of an event - at `$.email`")
     if report.k == "event" and report.name in RESERVED:
         raise BadRequest(400, "malformed", f"{report.name!r} is a name of the gateway's own")
     return report

@@ -1,7 +1,7 @@
 /**
  * Counts, once "analytics" is granted and not before: engaged time under the page view that the server minted, views that
  * the server does not see (in-page navigation, pages restored from the browser's cache, static sites), the site's own
- * events through gateway.track(name, props, revenue), and what lib/automatic.js notices.
+ * events through gateway.track(name, props, revenue, email), and what lib/automatic.js notices.
  *
  * Engaged time is the milliseconds in which the page was visible and had the focus, cumulative per view, with a sequence
  * number: the server keeps the maximum, so a message lost, doubled or late does no harm. How far down the page was seen, its
@@ -130,9 +130,9 @@ function onReturn(event) {
   else tick();
 }
 
-function track(name, props, revenue) {
+function track(name, props, revenue, email) {
   try {
-    send({ k: "event", view, name, props: props || undefined, revenue: revenue || undefined, url });
+    send({ k: "event", view, name, props: props || undefined, revenue: revenue || undefined, email: email || undefined, url });
   } catch { /* props that are no JSON must not break the site's own code */ }
 }
 
@@ -168,7 +168,7 @@ function start() {
   listen();
   gateway.track = track;
   if (!config.view && isLost() && does("not_found")) track("not_found", document.referrer && { from: place(new URL(document.referrer)) });
-  for (const [name, props, revenue] of gateway.queue) track(name, props, revenue);
+  for (const event of gateway.queue) track(...event);
   if (config.vitals_url && !fromCache) loadVitals();
 }
 

@@ -74,6 +74,17 @@ def test_views_of_the_script_are_views(own: Browser, data: Path) -> None:
     assert len({event.visit_id for event in events}) == 1
 
 
+def test_an_address_that_nobody_may_know_is_dropped(own: Browser, data: Path) -> None:
+    """Without a destination that tells of people the event is recorded and its address is not; what is none is refused."""
+    assert own.report(name="download", email="a.jansen@example.org").status_code == 202
+    (recorded,) = read_recorded(data)
+    assert recorded.person is None
+    assert all(b"jansen" not in path.read_bytes() for path in data.rglob("*") if path.is_file())
+    for email in ("a.jansen", "a@b", "a\nb@example.org", "x" * 300 + "@example.org"):
+        assert own.report(name="download", email=email).status_code == 400
+    assert own.report(k="page_view", email="a.jansen@example.org").status_code == 400
+
+
 def test_revenue_is_kept_to_a_thousandth(own: Browser, data: Path) -> None:
     """What an event was worth is an exact number of thousandths, in its currency; what tells of no event is worth nothing."""
     own.report(name="order", revenue={"amount": 12.35, "currency": "EUR"})

@@ -1,0 +1,61 @@
+"""Who somebody under a consent has said to be: an e-mail address, kept for destinations that may know it and for nobody else.
+
+It stands apart from the events, which never hold it, and goes when the consent no longer covers any such destination.
+Every function works within the caller's transaction.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+
+import msgspec
+from sqlalchemy import Connection, delete, select
+
+from gateway.database import CONSENTS, PEOPLE, insert_into
+from gateway.event import Recorded
+from gateway.settings import DestinationConfig
+
+Grants = dict[str, tuple[str, int]]
+_grants = msgspec.json.Decoder(Grants)
+P = PEOPLE.c
+
+
+def find_people(connection: Connection, consent_ids: Collection[str]) -> dict[str, str]:
+    """The addresses that are known of these consents."""
+    if not consent_ids:
+        return {}
+    rows = connection.execute(select(P.consent_id, P.email).where(P.consent_id.in_(list(consent_ids))))
+    return {row.consent_id: row.email for row in rows}
+
+
+def learn(connection: Connection, entries: Iterable[Recorded], destinations: Sequence[DestinationConfig]) -> None:
+    """Keep the addresses that came with these events; not where the consent has been taken back or given anew since.
+
+    A withdrawal that comes meanwhile waits for this transaction, and then finds the address.
+    """
+    for entry in sorted((entry for entry in entries if entry.person is not None), key=lambda entry: entry.consent_id):
+        query = select(CONSENTS.c.grants).where(CONSENTS.c.consent_id == entry.consent_id).with_for_update(read=True)
+        grants = connection.execute(query).scalar()
+        if entry.person is None or grants is None or not _covers(grants, destinations, entry.revision):
+            continue
+        new = {"email": entry.person.email, "at": entry.event.at}
+        statement = insert_into(connection, PEOPLE).values(consent_id=entry.consent_id, site=entry.event.site, **new)
+        connection.execute(statement.on_conflict_do_update(index_elements=["consent_id"], set_=new))
+
+
+def forget_person(connection: Connection, consent_id: str) -> None:
+    """Drop what was known."""
+    connection.execute(delete(PEOPLE).where(P.consent_id == consent_id))
+
+
+def prune_people(connection: Connection, before: float) -> int:
+    """Drop addresses of whom nothing has been heard since; returns how many."""
+    return connection.execute(delete(PEOPLE).where(P.at < before)).rowcount
+
+
+def _covers(grants: str, destinations: Sequence[DestinationConfig], revision: int) -> bool:
+    """Whether some destination that may know of people is granted all that it needs, since that revision or before."""
+    granted = _grants.decode(grants)
+    return any(
+        all(purpose in granted and granted[purpose][1] <= revision for purpose in one.purposes)
+        for one in destinations
+        if one.include_email
+    )

@@ -1,0 +1,248 @@
+"""Salesforce Account Engagement (Pardot), API v5: prospects by their address, and what they did as external activities.
+
+Only events of people who have given their address under a consent to all of the destination's purposes come here. For each
+the prospect is made or found by its address (`upsertLatestByEmail`, the one write there that may be repeated), the browser's
+visitor is assigned to it where its cookie came along, and the event becomes an activity of a type that the business unit
+has registered. No name, address of a computer or page title is told.
+
+https://developer.salesforce.com/docs/marketing/pardot/guide/version5overview.html
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, ClassVar, Literal
+from urllib.parse import quote
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from msgspec import Meta
+
+from gateway.destinations.base import (
+    FILE,
+    NO_SECRETS,
+    Delivered,
+    Destination,
+    Judgement,
+    Notice,
+    OutgoingRequest,
+    Reply,
+    Retry,
+    Telling,
+    Verdict,
+    check_url,
+    read_options,
+)
+from gateway.destinations.pardot_codes import VISITOR_UNKNOWN, judge_code, read_code
+from gateway.destinations.salesforce_login import Grant, Login
+from gateway.errors import ConfigError, DestinationError
+from gateway.event import Event
+from gateway.settings import DestinationConfig, Section
+
+API = "/api/v5"
+UPSERT, ASSIGN, ACTIVITY = "upsert", "assign", "activity"
+FIND, CHANGE = "find", "change"
+OFFSET = 1000  # what the page's snippet adds to account and campaign
+MOST_AT_ONCE = 6  # prospects of one address, in one conversation
+ODD_ANSWER, MORE_LEFT = "odd_answer", "more_left"
+KEPT = (
+    "deleted prospects stay in Account Engagement's recycle bin until staff empty it, and Salesforce's own records stay"
+)
+VALUE_LETTERS = 255
+
+
+class PardotOptions(Section, frozen=True):
+    """What stands in `[destinations.options]`. `activities`: types of external activities by names of events.
+
+    `account` is the real number, not the page's `piAId`, which is 1000 more; with it visitors are assigned.
+    """
+
+    business_unit: Annotated[str, Meta(pattern=r"^0Uv[A-Za-z0-9]{15}\Z")]
+    client_id: Annotated[str, Meta(min_length=1)]
+    grant: Grant = "client_credentials"
+    login_url: str = "https://login.salesforce.com"
+    username: str = ""
+    refresh_token: str = ""
+    extension: str = ""
+    activities: dict[str, str] = msgspec.field(default_factory=dict)
+    account: int = 0
+    timezone: str = "UTC"
+    on_withdrawal: Literal["opt_out", "delete", "nothing"] = "opt_out"
+
+
+class _Found(msgspec.Struct, frozen=True):
+    id: int
+
+
+class _List(msgspec.Struct, frozen=True):
+    values: list[_Found]
+
+
+class _Rest(msgspec.Struct, frozen=True):
+    """What a conversation still has to do."""
+
+    visitor: str = ""
+    activity: dict[str, str] = {}
+
+
+class _Change(msgspec.Struct, frozen=True):
+    delete: bool
+    ids: list[int] = []
+    more: bool = False
+
+
+class Pardot(Destination):
+    """One business unit. `url` ends in `/api/v5`; `secret` is the connected app's, or with `grant = "jwt"` its private key."""
+
+    at_once: ClassVar[int] = 4  # a business unit takes five, and others want one too
+    knows_people: ClassVar[bool] = True
+    cannot_undo: str = KEPT
+    options: ClassVar[type[Section]] = PardotOptions
+    secret_options: ClassVar[tuple[str, ...]] = ("refresh_token",)
+
+    def __init__(self, config: DestinationConfig, secret: str, more_secrets: Mapping[str, str] = NO_SECRETS) -> None:
+        super().__init__(config, secret, more_secrets)
+        self._options = options = read_options(config, PardotOptions)
+        _check(config, options)
+        self._zone = ZoneInfo(options.timezone)
+        grant, where = options.grant, (options.login_url, options.client_id, options.username)
+        self._login = Login(config.name, grant, *where, secret, more_secrets)
+
+    def renew(self, now: float) -> OutgoingRequest | None:
+        """A token, if there is none."""
+        return self._login.ask(now)
+
+    def take(self, reply: Reply, now: float) -> Verdict:
+        """Keep it."""
+        return self._login.take(reply, now)
+
+    def forget(self) -> None:
+        """It was refused."""
+        self._login.forget()
+
+    def build(self, batch: Sequence[Telling], now: float) -> OutgoingRequest:
+        """The prospect first; what follows waits in the memo."""
+        [telling] = batch
+        if telling.person is None:
+            raise DestinationError("Account Engagement is told of people alone")
+        email, kind = telling.person.email, self._options.activities.get(telling.event.kind, "")
+        activity = _describe(self._options.extension, kind, email, telling.event) if kind else {}
+        visitor = telling.person.cookies.get(f"visitor_id{self._options.account}", "")
+        rest = _Rest(visitor if visitor.isdigit() else "", activity)
+        body = {
+            "matchEmail": email,
+            "prospect": {"email": email},
+            "fields": ["id", "email"],
+            "secondaryDeletedSearch": False,
+        }
+        path = "/objects/prospects/do/upsertLatestByEmail?fields=id,email"
+        return self._ask("POST", path, body, UPSERT, msgspec.json.encode(rest).decode())
+
+    def judge(self, request: OutgoingRequest, reply: Reply, now: float) -> Judgement:
+        """The code in the body decides; after each step comes the next."""
+        if _is_gone(request, reply):
+            return self._change_next(request)
+        if request.step == ASSIGN and read_code(reply) == VISITOR_UNKNOWN:
+            return self._add_activity(request)
+        failure = judge_code(reply, now, self._zone)
+        if failure is not None:
+            return failure
+        if request.step == UPSERT:
+            return self._go_on(request, reply)
+        if request.step == ASSIGN:
+            return self._add_activity(request)
+        if request.step == FIND:
+            return self._found(request, reply)
+        return self._change_next(request) if request.step == CHANGE else Delivered()
+
+    def withdraw(self, notice: Notice, now: float) -> OutgoingRequest | None:
+        """Find the prospects with this address; then opt them out, or delete them. Nothing where no address was told."""
+        wish = "delete" if notice.kind == "erasure" else self._options.on_withdrawal
+        if not notice.email or wish == "nothing":
+            return None
+        memo = msgspec.json.encode(_Change(wish == "delete")).decode()
+        return self._ask("GET", f"/objects/prospects?fields=id&email={quote(notice.email, safe='')}", None, FIND, memo)
+
+    def _go_on(self, request: OutgoingRequest, reply: Reply) -> Judgement:
+        try:
+            prospect = msgspec.json.decode(reply.body, type=_Found).id
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return Retry(ODD_ANSWER)
+        visitor = msgspec.json.decode(request.memo, type=_Rest).visitor
+        if not visitor:
+            return self._add_activity(request)
+        path = f"/objects/visitors/{visitor}/do/assignToProspect"
+        return self._ask("POST", path, {"prospectId": prospect}, ASSIGN, request.memo)
+
+    def _add_activity(self, request: OutgoingRequest) -> Judgement:
+        activity = msgspec.json.decode(request.memo, type=_Rest).activity
+        return self._ask("POST", "/external-activities", activity, ACTIVITY, "") if activity else Delivered()
+
+    def _found(self, request: OutgoingRequest, reply: Reply) -> Judgement:
+        try:
+            ids = [found.id for found in msgspec.json.decode(reply.body, type=_List).values]
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return Retry(ODD_ANSWER)
+        change = msgspec.json.decode(request.memo, type=_Change)
+        return self._change(_Change(change.delete, ids[:MOST_AT_ONCE], len(ids) > MOST_AT_ONCE))
+
+    def _change_next(self, request: OutgoingRequest) -> Judgement:
+        change = msgspec.json.decode(request.memo, type=_Change)
+        return self._change(msgspec.structs.replace(change, ids=change.ids[1:]))
+
+    def _change(self, change: _Change) -> Judgement:
+        if not change.ids:
+            return Retry(MORE_LEFT) if change.more and change.delete else Delivered()
+        path, memo = f"/objects/prospects/{change.ids[0]}", msgspec.json.encode(change).decode()
+        if change.delete:
+            return self._ask("DELETE", path, None, CHANGE, memo)
+        return self._ask("PATCH", path, {"optedOut": True, "isDoNotEmail": True}, CHANGE, memo)
+
+    def _ask(self, method: str, path: str, body: Mapping[str, object] | None, step: str, memo: str) -> OutgoingRequest:
+        headers = {"authorization": self._login.authorization, "pardot-business-unit-id": self._options.business_unit}
+        if body is not None:
+            headers["content-type"] = "application/json"
+        encoded = b"" if body is None else msgspec.json.encode(body)
+        return OutgoingRequest(method, self.config.url + path, headers, encoded, step, memo)
+
+
+def _is_gone(request: OutgoingRequest, reply: Reply) -> bool:
+    """Whether what was to be changed is not there any more, or in the recycle bin already."""
+    return request.step == CHANGE and reply.status == 404
+
+
+def _describe(extension: str, kind: str, email: str, event: Event) -> dict[str, str]:
+    """An external activity; its value is what the event was about: a rule, a document, a topic, else the page's masked path."""
+    about = event.props.get("rule") or event.props.get("document") or event.topic or event.path
+    at = datetime.fromtimestamp(int(event.at), UTC).isoformat()
+    return {"extension": extension, "type": kind, "email": email, "value": about[:VALUE_LETTERS], "activityDate": at}
+
+
+def _check(config: DestinationConfig, options: PardotOptions) -> None:
+    check_url(config, "url", config.url)
+    check_url(config, "options.login_url", options.login_url)
+    wrong: dict[str, str] = {}
+    if not config.url.endswith(API):
+        wrong["url"] = f"wanted https://pi.pardot.com{API}, or https://pi.demo.pardot.com{API} for a sandbox"
+    if config.include_network:
+        wrong["include_network"] = "Account Engagement is told no network"
+    if bool(options.activities) != bool(options.extension):
+        wrong["options.extension"] = "activities need the extension under which their types are registered, and it them"
+    if fault := _find_offset(config, options):
+        wrong["options.account"] = fault
+    try:
+        ZoneInfo(options.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        wrong["options.timezone"] = "wanted a name such as Europe/Amsterdam"
+    for key, wanted in wrong.items():
+        raise ConfigError(FILE, f"{config.name}.{key}", None, wanted)
+
+
+def _find_offset(config: DestinationConfig, options: PardotOptions) -> str:
+    """What is wrong with the account's number, as far as the cookies tell, which carry the real one."""
+    if not config.cookies:
+        return "without the cookies of the visitor it says nothing" if options.account else ""
+    if f"visitor_id{options.account - OFFSET}" in config.cookies:
+        return f"wanted {options.account - OFFSET}: this is the page's piAId, which is {OFFSET} more than the account"
+    if f"visitor_id{options.account}" not in config.cookies:
+        return "wanted the number that stands in the name of the cookie visitor_id…"
+    return ""

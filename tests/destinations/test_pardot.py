@@ -1,0 +1,183 @@
+"""Account Engagement's API: what is told, step by step, and what each answer means, against the strict stand-in."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.destinations.base import Dead, Delivered, Notice, OutgoingRequest, Retry, Telling
+from gateway.errors import ConfigError, DestinationError
+from gateway.receivers.pardot_receiver import Prospect
+from gateway.receivers.rehearsal import Rehearsal
+from tests.destinations.pardot_parts import (
+    API,
+    COOKIES,
+    EMAIL,
+    answer,
+    converse,
+    make_pardot,
+    tell_person,
+)
+from tests.destinations.rows import NOW, SITE, make_event
+
+
+def notice(kind: Any = "withdrawal", email: str = EMAIL) -> Notice:
+    """Somebody has taken marketing back, or is to be erased."""
+    return Notice("n1", kind, SITE, "s1", ("marketing",), NOW, email)
+
+
+def test_a_prospect_is_told_by_address_alone() -> None:
+    """The one write that may be repeated, with the address and nothing else of the person; no address of a computer."""
+    sent = make_pardot().build([tell_person()], NOW)
+    assert (sent.method, sent.url) == ("POST", f"{API}/objects/prospects/do/upsertLatestByEmail?fields=id,email")
+    body = json.loads(sent.body)
+    assert body == {
+        "matchEmail": EMAIL,
+        "prospect": {"email": EMAIL},
+        "fields": ["id", "email"],
+        "secondaryDeletedSearch": False,
+    }
+    assert sent.headers["pardot-business-unit-id"].startswith("0Uv")
+    with pytest.raises(DestinationError):
+        make_pardot().build([Telling("e1", make_event(), "s1")], NOW)
+
+
+def test_an_event_becomes_an_activity_of_the_prospect() -> None:
+    """Prospect, activity of the registered type with the document's name and a time with offset, and nothing more."""
+    receivers, pardot = Rehearsal({}), make_pardot()
+    assert converse(receivers, pardot, pardot.build([tell_person(props={"document": "wik.pdf"})], NOW)) == Delivered()
+    [prospect] = receivers.pardot.prospects
+    assert prospect.fields == {"email": EMAIL}
+    [activity] = receivers.pardot.activities
+    assert activity == {
+        "extension": "ConsentGateway",
+        "type": "Download",
+        "email": EMAIL,
+        "value": "wik.pdf",
+        "activityDate": "2026-05-28T20:26:40+00:00",
+    }
+    assert [arrival.fault for arrival in receivers.log] == [False] * 3
+    assert receivers.pardot.visitors == {}
+
+
+def test_an_event_without_a_type_makes_a_prospect_alone() -> None:
+    """What has no activity configured tells of no activity."""
+    receivers, pardot = Rehearsal({}), make_pardot()
+    assert converse(receivers, pardot, pardot.build([tell_person("page_view")], NOW)) == Delivered()
+    assert len(receivers.pardot.prospects) == 1
+    assert receivers.pardot.activities == []
+
+
+@pytest.mark.parametrize(("visitor", "assigned"), [("423581070", {423581070: 101}), ("x", {}), ("", {})])
+def test_the_browsers_visitor_is_assigned_to_its_prospect(visitor: str, assigned: dict[int, int]) -> None:
+    """With the visitor's cookie, and never with what is no number."""
+    receivers = Rehearsal({})
+    pardot = make_pardot({"account": 519011}, cookies=COOKIES)
+    telling = tell_person(cookies={"visitor_id519011": visitor})
+    assert converse(receivers, pardot, pardot.build([telling], NOW)) == Delivered()
+    assert receivers.pardot.visitors == assigned
+    assert len(receivers.pardot.activities) == 1
+
+
+def test_an_unknown_visitor_holds_up_no_activity() -> None:
+    """Error 217 concerns the visitor alone: the activity is told all the same."""
+    pardot = make_pardot({"account": 519011}, cookies=COOKIES)
+    first = pardot.build([tell_person(cookies={"visitor_id519011": "7"})], NOW)
+    assign = pardot.judge(first, answer(200, {"id": 101}), NOW)
+    assert isinstance(assign, OutgoingRequest)
+    assert assign.url.endswith("/objects/visitors/7/do/assignToProspect")
+    activity = pardot.judge(assign, answer(400, {"code": 217, "message": "…"}), NOW)
+    assert isinstance(activity, OutgoingRequest)
+    assert activity.url == f"{API}/external-activities"
+
+
+@pytest.mark.parametrize(
+    ("wish", "kind", "left"),
+    [
+        ("opt_out", "withdrawal", {"email": EMAIL, "optedOut": True, "isDoNotEmail": True}),
+        ("delete", "withdrawal", None),
+        ("opt_out", "erasure", None),
+        ("nothing", "erasure", None),
+    ],
+)
+def test_a_withdrawal_opts_out_or_deletes(wish: str, kind: str, left: dict[str, object] | None) -> None:
+    """All prospects with this address are found and changed, nobody else's; an erasure deletes whatever is configured."""
+    receivers, pardot = Rehearsal({}), make_pardot({"on_withdrawal": wish})
+    for number, email in enumerate([EMAIL, "other@example.org", EMAIL]):
+        receivers.pardot.prospects.append(Prospect(number + 1, {"email": email}))
+    assert converse(receivers, pardot, pardot.withdraw(notice(kind), NOW)) == Delivered()
+    first, other, second = receivers.pardot.prospects
+    assert not other.recycled
+    assert other.fields == {"email": "other@example.org"}
+    for mine in (first, second):
+        assert (None if mine.recycled else mine.fields) == left
+    assert not [arrival for arrival in receivers.log if arrival.fault]
+
+
+def test_nothing_is_asked_where_no_address_was_told() -> None:
+    """Without an address there is nobody to be found; nor where the operator wants nothing asked."""
+    assert make_pardot().withdraw(notice(email=""), NOW) is None
+    assert make_pardot({"on_withdrawal": "nothing"}).withdraw(notice(), NOW) is None
+
+
+def test_who_is_gone_already_is_deleted() -> None:
+    """404, also from the recycle bin, is what was asked for; nobody is made anew by it."""
+    pardot = make_pardot({"on_withdrawal": "delete"})
+    find = pardot.withdraw(notice(), NOW)
+    assert find is not None
+    delete = pardot.judge(find, answer(200, {"values": [{"id": 5}]}), NOW)
+    assert isinstance(delete, OutgoingRequest)
+    assert (delete.method, delete.body) == ("DELETE", b"")
+    gone = answer(404, {"code": 4}, **{"pardot-warning": "201;Record In Recycle Bin"})
+    assert pardot.judge(delete, gone, NOW) == Delivered()
+    assert pardot.judge(find, answer(200, {"values": []}), NOW) == Delivered()
+
+
+def test_more_prospects_than_one_conversation_holds_are_not_forgotten() -> None:
+    """After six deletions the rest is found anew."""
+    receivers, pardot = Rehearsal({}), make_pardot({"on_withdrawal": "delete"})
+    receivers.pardot.prospects += [Prospect(number, {"email": EMAIL}) for number in range(1, 9)]
+    assert converse(receivers, pardot, pardot.withdraw(notice(), NOW)) == Retry("more_left")
+    assert converse(receivers, pardot, pardot.withdraw(notice(), NOW)) == Delivered()
+    assert all(one.recycled for one in receivers.pardot.prospects)
+
+
+def test_an_answer_that_is_none_of_theirs_is_tried_again() -> None:
+    """A page of somebody's proxy is no prospect."""
+    pardot = make_pardot()
+    sent = pardot.build([tell_person()], NOW)
+    assert pardot.judge(sent, answer(200, {"odd": 1}), NOW) == Retry("odd_answer")
+    assert pardot.judge(sent, answer(400, {"code": 9}), NOW) == Dead("pardot_9")
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "key"),
+    [
+        ({"account": 520011}, {"cookies": COOKIES}, "options.account"),
+        ({"account": 4711}, {"cookies": COOKIES}, "options.account"),
+        ({"account": 519011}, {}, "options.account"),
+        ({"business_unit": "0Uv1"}, {}, "options.business_unit"),
+        ({"extension": ""}, {}, "options.extension"),
+        ({"timezone": "Europa/Amsterdam"}, {}, "options.timezone"),
+        ({"login_url": "https://login.salesforce.com"}, {}, "options.login_url"),
+        ({"login_url": "http://voorbeeld.my.salesforce.com"}, {}, "options.login_url"),
+        ({"grant": "refresh_token"}, {}, "options.refresh_token"),
+        ({"grant": "jwt"}, {}, "options.username"),
+        ({"grant": "jwt", "username": "gateway@example.org"}, {}, "secret"),
+        ({}, {"url": "https://pi.pardot.com/api/v4"}, "url"),
+        ({}, {"url": "http://10.0.0.1/api/v5"}, "url"),
+        ({}, {"include_network": True}, "include_network"),
+    ],
+)
+def test_what_cannot_work_does_not_start(options: dict[str, Any], changes: dict[str, Any], key: str) -> None:
+    """The page's numbers, which are 1000 more, among them: the key is named and no secret shown."""
+    with pytest.raises(ConfigError) as caught:
+        make_pardot(options, secret="hidden-secret", **changes)
+    assert caught.value.key == f"pardot.{key}"
+    assert "hidden" not in str(caught.value)
+
+
+def test_the_pages_number_is_known_by_its_thousand() -> None:
+    """Who copies piAId out of the page is told the real number."""
+    with pytest.raises(ConfigError, match="wanted 519011: this is the page's piAId"):
+        make_pardot({"account": 520011}, cookies=COOKIES)

@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gateway.config_checks import check_channels, check_destinations, check_settings
+from gateway.config_checks import check_channels, check_destinations, check_settings, check_signals
 from gateway.errors import ConfigError
 from gateway.overlay import MODES_FILE, Switched, merge_overlay, overlay_path, read_modes, read_overlay
 from gateway.policy import Policy, PolicyFile, build_policy, read_policy_file
 from gateway.resources import config_file
-from gateway.settings import ChannelsFile, DestinationConfig, Settings, SiteConfig
+from gateway.settings import ChannelsFile, DestinationConfig, Settings, SignalConfig, SiteConfig
 
 T = TypeVar("T")
 ENVIRONMENT_PREFIX = "GATEWAY_"
@@ -65,6 +65,7 @@ class Config(msgspec.Struct, frozen=True):
     settings: Settings
     sites: tuple[Site, ...]
     destinations: tuple[DestinationConfig, ...] = ()
+    signals: tuple[SignalConfig, ...] = ()
     files: tuple[Stamp, ...] = ()
     channels: tuple[ChannelsFile, ...] = ()
 
@@ -110,9 +111,9 @@ def build_config(raw: dict[str, Any], folder: Path, file: str = "gateway.toml") 
     check_settings(settings, file)
     if settings.geo.database and not (folder / settings.geo.database).is_file():
         raise ConfigError(file, "geo.database", settings.geo.database, "no such file; empty takes the package's own")
-    destinations = _read_destinations(folder / settings.destinations_file)
+    destinations, signals = _read_destinations(folder / settings.destinations_file)
     channels = _read_channels(folder / settings.analytics.channels_file)
-    return refresh_sites(Config(str(folder.resolve()), settings, (), destinations, channels=channels))
+    return refresh_sites(Config(str(folder.resolve()), settings, (), destinations, signals, channels=channels))
 
 
 def refresh_sites(config: Config) -> Config:
@@ -126,6 +127,7 @@ def refresh_sites(config: Config) -> Config:
         mode = switched.mode if switched else settings.mode
         sites.append(Site(site, _read_policy(folder, site, data), mode == "enforce", switched))
     check_destinations(config.destinations, [site.policy for site in sites], settings.destinations_file)
+    check_signals(config.signals, config.destinations, settings.destinations_file)
     return msgspec.structs.replace(config, sites=tuple(sites), files=files)
 
 
@@ -267,11 +269,12 @@ def _read_channels(file: Path) -> tuple[ChannelsFile, ...]:
     return tuple(table for _, table in tables)
 
 
-def _read_destinations(file: Path) -> tuple[DestinationConfig, ...]:
+def _read_destinations(file: Path) -> tuple[tuple[DestinationConfig, ...], tuple[SignalConfig, ...]]:
     if not file.is_file():
-        return ()
+        return (), ()
     raw = _read_toml(file)
-    unknown = set(raw) - {"destinations"}
+    unknown = set(raw) - {"destinations", "signals"}
     if unknown:
-        raise ConfigError(str(file), sorted(unknown)[0], None, "unknown key; wanted [[destinations]]")
-    return tuple(_convert(raw.get("destinations", []), list[DestinationConfig], str(file)))
+        raise ConfigError(str(file), sorted(unknown)[0], None, "unknown key; wanted [[destinations]] or [[signals]]")
+    destinations = _convert(raw.get("destinations", []), list[DestinationConfig], str(file))
+    return tuple(destinations), tuple(_convert(raw.get("signals", []), list[SignalConfig], str(file)))

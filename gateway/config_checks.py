@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.errors import ConfigError
+from gateway.event import SIGNAL
 from gateway.policy import Policy, Service
-from gateway.settings import ChannelsFile, DestinationConfig, GoalConfig, Settings, SiteConfig
+from gateway.settings import ChannelsFile, DestinationConfig, GoalConfig, Settings, SignalConfig, SiteConfig
 from gateway.signing import MIN_KEY_BYTES
 from gateway.theme import check_theme
 
@@ -19,6 +20,7 @@ KNOWN_KEYS = ("change-me", "changeme", "secret", "password", "example")  # so lo
 SOURCE = re.compile(
     r"(?:(?:https?|wss?)://)?(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)+(?::(?:\*|\d{1,5}))?(?:/[^\s;,'\"]*)?\Z"
 )
+OPEN_KINDS = ("pardot_form",)  # of destinations that have no secret
 HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\Z|[0-9a-f:]+\Z")
 
 
@@ -147,12 +149,26 @@ def check_destinations(found: tuple[DestinationConfig, ...], policies: Iterable[
         if destination.name in names:
             raise ConfigError(file, "name", destination.name, "is used twice")
         names.add(destination.name)
+        if not (destination.secret or destination.kind in OPEN_KINDS):
+            raise ConfigError(file, f"{destination.name}.secret", None, "is missing; wanted env:NAME or file:path")
         for purpose in destination.purposes:
             if purpose not in known:
                 wanted = f"is no purpose of the policy; known: {', '.join(sorted(known))}"
                 raise ConfigError(file, f"{destination.name}.purposes", purpose, wanted)
         _check_counted_once(destination, policies, file)
         _check_ads(destination, policies, file)
+
+
+def check_signals(rules: tuple[SignalConfig, ...], found: tuple[DestinationConfig, ...], file: str) -> None:
+    """Names used once, and each rule heard by a destination whose purposes are among its own. Raises ConfigError."""
+    names = [rule.name for rule in rules]
+    hearing = [destination for destination in found if SIGNAL in destination.events]
+    for rule in rules:
+        if names.count(rule.name) > 1:
+            raise ConfigError(file, "signals.name", rule.name, "is used twice")
+        if not any(set(one.purposes) <= set(rule.purposes) for one in hearing):
+            wanted = f"nobody hears of it: wanted a destination with {SIGNAL!r} among its events, its purposes among the rule's"
+            raise ConfigError(file, f"signals.{rule.name}.purposes", None, wanted)
 
 
 def _check_counted_once(destination: DestinationConfig, policies: list[Policy], file: str) -> None:

@@ -142,6 +142,26 @@ PEOPLE = Table(
     Column("at", Float, nullable=False),
 )
 
+# What somebody under a consent has done of late, for the rules of signals; and which signals have been told to whom.
+BEHAVIOUR = Table(
+    "behaviour",
+    METADATA,
+    Column("id", BigKey, primary_key=True, autoincrement=True),
+    Column("consent_id", String(32), nullable=False),
+    Column("rule", String(32), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("path", String(320), nullable=False),
+    Index("behaviour_by_consent", "consent_id", "rule", "at"),
+)
+SIGNALLED = Table(
+    "signalled",
+    METADATA,
+    Column("consent_id", String(32), primary_key=True),
+    Column("rule", String(32), primary_key=True),
+    Column("destination", String(32), primary_key=True),
+    Column("at", Float, nullable=False),
+)
+
 OPERATORS = Table(
     "operators",
     METADATA,

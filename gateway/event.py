@@ -10,6 +10,7 @@ import msgspec
 
 PAGE_VIEW = "page_view"
 ENGAGEMENT = "engagement"
+SIGNAL = "marketing.signal"  # what behaviour adds up to; never recorded, told only
 NOT_FOUND, SEARCH = "not_found", "search"  # events that the server records by itself
 MAX_PROPS = 30  # of an event
 

@@ -31,6 +31,7 @@ from gateway.config import Config
 from gateway.consent.wording import check_languages
 from gateway.database import open_database, transaction
 from gateway.destinations import build_destinations
+from gateway.destinations.behaviour import prune_behaviour
 from gateway.destinations.known_people import prune_people
 from gateway.destinations.upkeep import prune_settled
 from gateway.errors import LedgerBroken, StoreError
@@ -154,7 +155,9 @@ class Keeper:
         # Before entries are read: what workers recorded under a new policy is judged by it.
         if self._rollout.look(time.time()):
             self.scopes.update({site.id: site.policy.scopes for site in self._rollout.config.sites})
-        drained = drain_once(self._folder, self._store, self._engine, self._config.destinations, time.time())
+        drained = drain_once(
+            self._folder, self._store, self._engine, self._config.destinations, time.time(), self._config.signals
+        )
         self._drained += drained.entries
         return drained
 
@@ -178,6 +181,7 @@ class Keeper:
         prune_settled(self._engine, now - SETTLED_DAYS * DAY)
         with transaction(self._engine) as connection:
             prune_people(connection, now - RETENTION_DAYS * DAY)
+            prune_behaviour(connection, now)
         self._store.prune(now - RETENTION_DAYS * DAY)
 
     async def _seal(self) -> None:

@@ -59,7 +59,7 @@ def _fetch(
         engine = open_database(config.database_url)
         with closing(DuckDBStore(config.data_folder / STORE_FILE)) as store:
             journals = config.data_folder / JOURNAL_FOLDER
-            while drain_once(journals, store, engine, config.destinations, time.time()).more:
+            while drain_once(journals, store, engine, config.destinations, time.time(), config.signals).more:
                 pass
             return make(query, ReportParts(store, engine, config.destinations, config.settings.analytics))
 

@@ -197,6 +197,19 @@ class DestinationConfig(Section, frozen=True):
     options: dict[str, str | int | bool | dict[str, str]] = {}
 
 
+class SignalConfig(Section, frozen=True):
+    """What a visitor has to do to become one `marketing.signal`: `event` on so many different `pages` within the days."""
+
+    name: Name
+    purposes: Annotated[tuple[str, ...], Meta(min_length=1)]
+    event: str = "page_view"
+    topic: str = ""
+    path: str = ""
+    site: str = ""
+    pages: Annotated[int, Meta(ge=1, le=1000)] = 1
+    days: Annotated[int, Meta(ge=1, le=31)] = 7
+
+
 class AcceptedFinding(Section, frozen=True):
     """A finding of `gateway check` that stays as it is: its rule, where it stands, at which site (empty: at all), and why."""
 

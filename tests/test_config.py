@@ -114,7 +114,7 @@ DESTINATION_FAULTS = [
     ('purposes = ["marketing"]', 'purposes = ["sales"]', "crm.purposes"),
     ('purposes = ["marketing"]', "purposes = []", "[0].purposes"),
     ('name = "crm"', 'name = "Crm!"', "[0].name"),
-    ('secret = "env:CRM"', "", "[0]"),
+    ('secret = "env:CRM"', "", "crm.secret"),
     ('kind = "webhook"', 'kind = "webhook"\nretries = 5', "[0].retries"),
     ("[[destinations]]", "[[destination]]", "destination"),
 ]

@@ -81,9 +81,10 @@ def test_no_key_of_the_shipped_file_is_invented(name: str, struct: type) -> None
     """Each key in the shipped file, commented examples included, is one that the configuration accepts."""
     wording = {"purposes.title", "purposes.description", "services.cookies.description"}  # free keys: languages
     wording.add("analytics.goals.props")  # free keys: names of properties
+    wording |= {"signals"}  # see docs/destinations.md
     wording |= {f"destinations.options{inner}" for inner in ("", ".activities", ".fields")}  # each kind's own
     prefix = "destinations." if struct is DestinationConfig else ""
-    accepted = {f"{prefix}{key}" for key in fields_of(struct)} | {"destinations"}
+    accepted = {f"{prefix}{key}" for key in fields_of(struct)} | {"destinations", "signals"}
     found = {key for key in written_keys(manual_of(name)) if key.rpartition(".")[0] not in wording}
     assert sorted(found - accepted) == []
 

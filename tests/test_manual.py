@@ -24,7 +24,7 @@ from gateway.destinations.webhook import Webhook
 from gateway.event import Event
 from gateway.flows import lane
 from gateway.policy import parse_policy
-from gateway.settings import DestinationConfig, Settings
+from gateway.settings import DestinationConfig, Settings, SignalConfig
 from tests.test_documented import fields_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -98,6 +98,13 @@ def test_the_table_of_destinations_is_their_configuration() -> None:
     """docs/destinations.md lists each key of a destination with its default, and no other."""
     written = [(quoted(row[0])[0], next(iter(quoted(row[1])), "")) for row in rows(read("destinations.md"), "key")]
     assert written == [(key, default_of(DestinationConfig, key)) for key in leaves(DestinationConfig)]
+
+
+def test_the_table_of_signals_is_their_configuration() -> None:
+    """docs/destinations.md lists each key of a signal's rule with its default, and no other."""
+    table = rows(read("destinations.md"), "signal key")
+    written = [(quoted(row[0])[0], next(iter(quoted(row[1])), "")) for row in table]
+    assert written == [(key, default_of(SignalConfig, key)) for key in leaves(SignalConfig)]
 
 
 def test_metrics_and_dimensions_are_defined() -> None:

@@ -32,9 +32,9 @@ def learn(connection: Connection, entries: Iterable[Recorded], destinations: Seq
     A withdrawal that comes meanwhile waits for this transaction, and then finds the address.
     """
     for entry in sorted((entry for entry in entries if entry.person is not None), key=lambda entry: entry.consent_id):
-        query = select(CONSENTS.c.grants).where(CONSENTS.c.consent_id == entry.consent_id).with_for_update(read=True)
-        grants = connection.execute(query).scalar()
-        if entry.person is None or grants is None or not _covers(grants, destinations, entry.revision):
+        purposes = [one.purposes for one in destinations if one.include_email]
+        holds = any(hold_grants(connection, entry.consent_id, theirs, entry.revision) for theirs in purposes)
+        if entry.person is None or not holds:
             continue
         new = {"email": entry.person.email, "at": entry.event.at}
         statement = insert_into(connection, PEOPLE).values(consent_id=entry.consent_id, site=entry.event.site, **new)
@@ -51,11 +51,9 @@ def prune_people(connection: Connection, before: float) -> int:
     return connection.execute(delete(PEOPLE).where(P.at < before)).rowcount
 
 
-def _covers(grants: str, destinations: Sequence[DestinationConfig], revision: int) -> bool:
-    """Whether some destination that may know of people is granted all that it needs, since that revision or before."""
-    granted = _grants.decode(grants)
-    return any(
-        all(purpose in granted and granted[purpose][1] <= revision for purpose in one.purposes)
-        for one in destinations
-        if one.include_email
-    )
+def hold_grants(connection: Connection, consent_id: str, purposes: Collection[str], revision: int) -> bool:
+    """Whether this consent grants all of these, since that revision or before; a withdrawal waits for our transaction."""
+    query = select(CONSENTS.c.grants).where(CONSENTS.c.consent_id == consent_id).with_for_update(read=True)
+    grants = connection.execute(query).scalar()
+    granted = _grants.decode(grants) if grants is not None else {}
+    return all(purpose in granted and granted[purpose][1] <= revision for purpose in purposes)

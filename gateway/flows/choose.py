@@ -26,6 +26,7 @@ from gateway.consent.wanted import Wanted, build_wanted, name_grants, read_grant
 from gateway.database import CONSENTS, is_sqlite, transaction
 from gateway.destinations import outbox
 from gateway.destinations.base import Notice
+from gateway.destinations.behaviour import forget_behaviour
 from gateway.destinations.known_people import find_people, forget_person
 from gateway.policy import ANALYTICS, OWN_STATISTICS, Policy
 from gateway.process_lock import try_hold
@@ -139,6 +140,8 @@ def _commit(
             _tell_destinations(connection, config, site.id, consent_id, revision, ended, now)
             if not any(d.include_email and set(d.purposes) <= grants.keys() - set(ended) for d in config.destinations):
                 forget_person(connection, consent_id)
+            if ended:
+                forget_behaviour(connection, consent_id)
         choice = _choice(said, wanted, before, consent_id, revision, site, now)
         chosen = Chosen(choice, wanted, _outcome(wanted, old, policy), withdrawn, lost)
         _append(connection, said, chosen, consent_id, revision, site, now)

@@ -7,13 +7,10 @@ stored. While store or outbox are down, journals simply grow.
 """
 
 import logging
-import re
 import sqlite3
 from collections.abc import Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote
 
 import msgspec
 from sqlalchemy import Engine
@@ -22,22 +19,18 @@ from gateway.analytics.journal import Segment, find_segments, read_segment, remo
 from gateway.analytics.store import Batch, Store
 from gateway.database import transaction
 from gateway.destinations.admission import admit_deliveries
-from gateway.destinations.base import PersonalEvent
 from gateway.destinations.known_people import find_people, learn
-from gateway.destinations.outbox import Delivery, forget_offset, get_offset, set_offset
-from gateway.event import Entry, Event, Person, Recorded
+from gateway.destinations.outbox import forget_offset, get_offset, set_offset
+from gateway.event import Recorded
+from gateway.flows.build_deliveries import Numbered, build_deliveries, build_personal, build_signals
 from gateway.flows.inventory import add_sights, read_sights
-from gateway.settings import DestinationConfig
+from gateway.settings import DestinationConfig, SignalConfig
 
 log = logging.getLogger("gateway.drain")
 
 BATCH_ROWS = 5000
 LEAST_ROWS = 500
-HOUR = 3600.0
 DAMAGED = ".damaged"
-SLASHES = re.compile("/+")
-
-Numbered = Sequence[tuple[int, Entry]]
 
 
 class Drained(NamedTuple):
@@ -48,7 +41,12 @@ class Drained(NamedTuple):
 
 
 def drain_once(
-    journal_folder: Path, store: Store, engine: Engine, destinations: Sequence[DestinationConfig], now: float
+    journal_folder: Path,
+    store: Store,
+    engine: Engine,
+    destinations: Sequence[DestinationConfig],
+    now: float,
+    signals: Sequence[SignalConfig] = (),
 ) -> Drained:
     """Take about BATCH_ROWS entries out of the journals, fairly from each.
 
@@ -64,7 +62,7 @@ def drain_once(
         if batch is None:
             _set_aside(segment)
         elif batch:
-            _forward(segment.name, batch, engine, destinations, now)
+            _forward(segment.name, batch, engine, destinations, now, signals)
             batches.append(Batch(segment.name, batch[-1][0], [entry for _, entry in batch]))
         elif segment.closed:
             _remove(segment, store, engine)
@@ -106,12 +104,17 @@ def _remove(segment: Segment, store: Store, engine: Engine) -> None:
 
 
 def _forward(
-    segment: str, batch: Numbered, engine: Engine, destinations: Sequence[DestinationConfig], now: float
+    segment: str,
+    batch: Numbered,
+    engine: Engine,
+    destinations: Sequence[DestinationConfig],
+    now: float,
+    signals: Sequence[SignalConfig],
 ) -> None:
     """Queue the deliveries of a batch and add to the inventory, unless an earlier attempt at this batch has done so."""
     deliveries = build_deliveries(segment, batch, [one for one in destinations if not one.include_email])
     personal = [one for one in destinations if one.include_email]
-    told = [(number, entry) for number, entry in batch if isinstance(entry, Recorded)] if personal else []
+    told = [(number, entry) for number, entry in batch if isinstance(entry, Recorded)] if personal or signals else []
     sights = [(number, site, row) for number, entry in batch for site, row in read_sights(entry, now)]
     if not (deliveries or sights or told):
         return
@@ -119,91 +122,11 @@ def _forward(
         had = get_offset(connection, segment)
         add_sights(connection, [(site, row) for number, site, row in sights if number > had])
         told = [(number, entry) for number, entry in told if number > had]
-        known = find_people(connection, {entry.consent_id for _, entry in told})
+        known = find_people(connection, {entry.consent_id for _, entry in told}) if personal else {}
         deliveries += build_personal(segment, told, personal, known)
+        if signals:
+            deliveries += build_signals(connection, segment, told, destinations, signals, known)
         learn(connection, [entry for _, entry in told], personal)
         limits = {destination.name: destination.queue_limit for destination in destinations}
         admit_deliveries(connection, [delivery for number, delivery in deliveries if number > had], limits, now)
         set_offset(connection, segment, max(had, batch[-1][0]))
-
-
-def build_deliveries(
-    segment: str, batch: Numbered, destinations: Sequence[DestinationConfig]
-) -> list[tuple[int, Delivery]]:
-    """The deliveries that these journal entries give rise to, each with its entry's number. Pure."""
-    return [
-        (number, _delivery(f"{segment}:{number}", entry, destination))
-        for number, entry in batch
-        if isinstance(entry, Recorded)
-        for destination in destinations
-        if is_wanted(entry, destination)
-    ]
-
-
-def build_personal(
-    segment: str,
-    entries: Sequence[tuple[int, Recorded]],
-    destinations: Sequence[DestinationConfig],
-    known: dict[str, str],
-) -> list[tuple[int, Delivery]]:
-    """The deliveries to destinations that tell of people: those alone whose address is `known` by then, or comes along."""
-    deliveries: list[tuple[int, Delivery]] = []
-    for number, entry in entries:
-        person = entry.person
-        if person is not None:
-            known = {**known, entry.consent_id: person.email}
-        elif entry.consent_id in known:
-            person = Person(known[entry.consent_id])
-        wanted = [one for one in destinations if person is not None and is_wanted(entry, one)]
-        deliveries += [(number, _delivery(f"{segment}:{number}", entry, one, person)) for one in wanted]
-    return deliveries
-
-
-def is_wanted(recorded: Recorded, destination: DestinationConfig) -> bool:
-    """Whether a destination is told: its purposes granted, a kind that it asks for, a path that may leave."""
-    return (
-        bool(destination.purposes)
-        and set(destination.purposes) <= set(recorded.granted)
-        and recorded.event.kind in destination.events
-        and not _never_leaves(recorded.event.path, destination)
-    )
-
-
-def _never_leaves(path: str, destination: DestinationConfig) -> bool:
-    """Prefixes, in any case and spelling: a path too many kept back is the better mistake."""
-    prefixes = tuple(prefix.rstrip("*").lower() for prefix in destination.never_forward)
-    return SLASHES.sub("/", unquote(path)).lower().startswith(prefixes)
-
-
-def _delivery(key: str, recorded: Recorded, destination: DestinationConfig, person: Person | None = None) -> Delivery:
-    event = recorded.event
-    return Delivery(
-        event_id=blake2b(key.encode(), digest_size=16).hexdigest(),
-        destination=destination.name,
-        site=event.site,
-        consent_id=recorded.consent_id,
-        revision=recorded.revision,
-        payload=_encode(_trim(event, destination), person, destination),
-        recorded_at=event.at,
-        expires_at=event.at + destination.expire_hours * HOUR,
-    )
-
-
-def _encode(event: Event, person: Person | None, destination: DestinationConfig) -> bytes:
-    """What waits; beside the person those cookies alone that this destination asked for."""
-    if person is None:
-        return msgspec.json.encode(event)
-    cookies = {name: value for name, value in person.cookies.items() if name in destination.cookies}
-    whole = {**msgspec.structs.asdict(event), "person": Person(person.email, cookies)}
-    return msgspec.json.encode(PersonalEvent(**whole))
-
-
-def _trim(event: Event, destination: DestinationConfig) -> Event:
-    """The event without what this destination must not see."""
-    changes: dict[str, str] = {}
-    if not destination.include_network:
-        changes["network"] = ""
-    _, slash, path = event.referrer.partition("/")  # host/path
-    if _never_leaves(slash + path, destination):
-        changes["referrer"] = ""
-    return msgspec.structs.replace(event, **changes)

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from gateway.analytics.device import screen_class
 from gateway.errors import BadRequest
-from gateway.event import ENGAGEMENT, MAX_PROPS, NOTHING, PAGE_VIEW, Told
+from gateway.event import ENGAGEMENT, MAX_PROPS, NOTHING, PAGE_VIEW, SIGNAL, Told
 from gateway.settings import PROP_NAME
 
 # Matched below: as `pattern` of the types they would take a third of the whole decoding.
@@ -18,7 +18,7 @@ KEY = re.compile(PROP_NAME)
 EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,63}\Z")
 ShortText = Annotated[str, Meta(max_length=500)]
 Milliseconds = Annotated[int, Meta(ge=-1, le=600_000)]  # -1: not told
-RESERVED = (PAGE_VIEW, ENGAGEMENT)
+RESERVED = (PAGE_VIEW, ENGAGEMENT, SIGNAL)
 
 
 class Revenue(msgspec.Struct, frozen=True):

@@ -13,8 +13,9 @@ from gateway.database import OUTBOX, PEOPLE, reading, transaction
 from gateway.destinations.base import PersonalEvent
 from gateway.destinations.known_people import find_people, learn, prune_people
 from gateway.event import Person, Recorded
+from gateway.flows.build_deliveries import build_personal
 from gateway.flows.choose import Said, choose
-from gateway.flows.drain import build_personal, drain_once
+from gateway.flows.drain import drain_once
 from tests.destinations.pardot_parts import EMAIL, make_pardot_config
 from tests.destinations.rows import NOW, grant, make_config, make_event, put_consent
 from tests.example_site import write_site

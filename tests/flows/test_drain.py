@@ -18,7 +18,8 @@ from gateway.database import open_database, transaction
 from gateway.destinations.upkeep import expire_overdue, prune_settled
 from gateway.errors import StoreError
 from gateway.event import Counted, Entry, Event, Recorded
-from gateway.flows.drain import Drained, build_deliveries, drain_once, is_wanted
+from gateway.flows.build_deliveries import build_deliveries, is_wanted
+from gateway.flows.drain import Drained, drain_once
 from gateway.settings import DestinationConfig
 from tests.destinations.rows import NOW, look, make_config, make_event
 

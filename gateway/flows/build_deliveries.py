@@ -1,0 +1,155 @@
+"""Who is told of which event: deliveries out of journal entries, and signals out of what somebody has done of late.
+
+A destination is told of what it asks for, of visitors who have granted all of its purposes, and never of a path that must not
+leave. Those that tell of people hear only of people, and nobody else hears of an address.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from urllib.parse import unquote
+
+import msgspec
+from sqlalchemy import Connection
+
+from gateway.destinations.base import PersonalEvent
+from gateway.destinations.behaviour import find_due, make_signal, mark_told, note_behaviour
+from gateway.destinations.outbox import Delivery
+from gateway.event import Entry, Event, Person, Recorded
+from gateway.settings import DestinationConfig, SignalConfig
+
+HOUR = 3600.0
+SLASHES = re.compile("/+")
+
+Numbered = Sequence[tuple[int, Entry]]
+
+
+def build_deliveries(
+    segment: str, batch: Numbered, destinations: Sequence[DestinationConfig]
+) -> list[tuple[int, Delivery]]:
+    """The deliveries that these journal entries give rise to, each with its entry's number. Pure."""
+    return [
+        (number, _delivery(f"{segment}:{number}", entry, destination))
+        for number, entry in batch
+        if isinstance(entry, Recorded)
+        for destination in destinations
+        if is_wanted(entry, destination)
+    ]
+
+
+def build_personal(
+    segment: str,
+    entries: Sequence[tuple[int, Recorded]],
+    destinations: Sequence[DestinationConfig],
+    known: dict[str, str],
+) -> list[tuple[int, Delivery]]:
+    """The deliveries to destinations that tell of people: those alone whose address is `known` by then, or comes along."""
+    deliveries: list[tuple[int, Delivery]] = []
+    for number, entry in entries:
+        person = entry.person
+        if person is not None:
+            known = {**known, entry.consent_id: person.email}
+        person = _who(entry, known)
+        wanted = [one for one in destinations if person is not None and is_wanted(entry, one)]
+        deliveries += [(number, _delivery(f"{segment}:{number}", entry, one, person)) for one in wanted]
+    return deliveries
+
+
+def build_signals(
+    connection: Connection,
+    segment: str,
+    entries: Sequence[tuple[int, Recorded]],
+    destinations: Sequence[DestinationConfig],
+    rules: Sequence[SignalConfig],
+    known: dict[str, str],
+) -> list[tuple[int, Delivery]]:
+    """The signals that follow from these events; for those who tell of people, also once somebody has given an address."""
+    told: list[tuple[int, Delivery]] = []
+    for number, entry in entries:
+        asked = note_behaviour(connection, entry, rules)
+        if entry.person is not None:
+            known = {**known, entry.consent_id: entry.person.email}
+            asked = [rule for rule in rules if set(rule.purposes) <= set(entry.granted)]
+        key, person = f"{segment}:{number}", _who(entry, known)
+        pairs = [(rule, one) for rule in asked for one in destinations]
+        signals = [_signal(connection, key, entry, person, rule, one) for rule, one in pairs]
+        told += [(number, signal) for signal in signals if signal is not None]
+    return told
+
+
+def _signal(
+    connection: Connection,
+    key: str,
+    entry: Recorded,
+    person: Person | None,
+    rule: SignalConfig,
+    destination: DestinationConfig,
+) -> Delivery | None:
+    """The signal of a rule to one destination, whose purposes must have covered all that it is made of."""
+    signal = msgspec.structs.replace(entry, event=make_signal(entry.event, rule, 0))
+    may_hear = set(destination.purposes) <= set(rule.purposes) and is_wanted(signal, destination)
+    if not may_hear or (destination.include_email and person is None):
+        return None
+    pages = find_due(connection, entry, rule, destination)
+    if not pages:
+        return None
+    mark_told(connection, entry, rule, destination)
+    signal = msgspec.structs.replace(entry, event=make_signal(entry.event, rule, pages))
+    return _delivery(f"{key}:{rule.name}", signal, destination, person if destination.include_email else None)
+
+
+def _who(entry: Recorded, known: Mapping[str, str]) -> Person | None:
+    """Whose an event is, by what came with it or is known already."""
+    if entry.person is not None or entry.consent_id not in known:
+        return entry.person
+    return Person(known[entry.consent_id])
+
+
+def is_wanted(recorded: Recorded, destination: DestinationConfig) -> bool:
+    """Whether a destination is told: its purposes granted, a kind that it asks for, a path that may leave."""
+    return (
+        bool(destination.purposes)
+        and set(destination.purposes) <= set(recorded.granted)
+        and recorded.event.kind in destination.events
+        and not _never_leaves(recorded.event.path, destination)
+    )
+
+
+def _never_leaves(path: str, destination: DestinationConfig) -> bool:
+    """Prefixes, in any case and spelling: a path too many kept back is the better mistake."""
+    prefixes = tuple(prefix.rstrip("*").lower() for prefix in destination.never_forward)
+    return SLASHES.sub("/", unquote(path)).lower().startswith(prefixes)
+
+
+def _delivery(key: str, recorded: Recorded, destination: DestinationConfig, person: Person | None = None) -> Delivery:
+    event = recorded.event
+    return Delivery(
+        event_id=blake2b(key.encode(), digest_size=16).hexdigest(),
+        destination=destination.name,
+        site=event.site,
+        consent_id=recorded.consent_id,
+        revision=recorded.revision,
+        payload=_encode(_trim(event, destination), person, destination),
+        recorded_at=event.at,
+        expires_at=event.at + destination.expire_hours * HOUR,
+    )
+
+
+def _encode(event: Event, person: Person | None, destination: DestinationConfig) -> bytes:
+    """What waits; beside the person those cookies alone that this destination asked for."""
+    if person is None:
+        return msgspec.json.encode(event)
+    cookies = {name: value for name, value in person.cookies.items() if name in destination.cookies}
+    whole = {**msgspec.structs.asdict(event), "person": Person(person.email, cookies)}
+    return msgspec.json.encode(PersonalEvent(**whole))
+
+
+def _trim(event: Event, destination: DestinationConfig) -> Event:
+    """The event without what this destination must not see."""
+    changes: dict[str, str] = {}
+    if not destination.include_network:
+        changes["network"] = ""
+    _, slash, path = event.referrer.partition("/")  # host/path
+    if _never_leaves(slash + path, destination):
+        changes["referrer"] = ""
+    return msgspec.structs.replace(event, **changes)

@@ -28,6 +28,7 @@ from gateway.cli_init import init
 from gateway.cli_ledger import ledger_app, receipt_app
 from gateway.cli_policy import mode, policy_app
 from gateway.cli_receivers import receivers
+from gateway.cli_upkeep import backup_app, prune, restore
 from gateway.config import Config, load_config
 from gateway.database import open_database
 from gateway.demo.run import DemoOptions, run_demo
@@ -44,13 +45,14 @@ app = command_group(add_completion=False, pretty_exceptions_enable=False)
 operator_app = command_group("Who may sign in to the console.")
 keys_app = command_group("The keys that sign cookies.")
 # The groups that the help shows, in its order.
-BEGIN, RUN, RULES, FIGURES, TOLD, PROOF, ACCESS = (
+BEGIN, RUN, RULES, FIGURES, TOLD, PROOF, KEPT, ACCESS = (
     "Begin",
     "Run",
     "Policy and rules",
     "Figures",
     "Destinations",
     "Proof of consent",
+    "What is kept",
     "Operators and keys",
 )
 app.command(rich_help_panel=BEGIN)(init)
@@ -63,6 +65,9 @@ app.add_typer(destinations_app, name="destinations", rich_help_panel=TOLD)
 app.command(rich_help_panel=TOLD)(receivers)
 app.add_typer(ledger_app, name="ledger", rich_help_panel=PROOF)
 app.add_typer(receipt_app, name="receipt", rich_help_panel=PROOF)
+app.command(rich_help_panel=KEPT)(prune)
+app.add_typer(backup_app, name="backup", rich_help_panel=KEPT)
+app.command(rich_help_panel=KEPT)(restore)
 app.add_typer(operator_app, name="operator", rich_help_panel=ACCESS)
 app.add_typer(keys_app, name="keys", rich_help_panel=ACCESS)
 

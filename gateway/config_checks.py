@@ -33,6 +33,11 @@ def check_settings(settings: Settings, file: str) -> None:
     _check_patterns(settings.analytics.mask_patterns, file)
     _check_goals(settings.analytics.goals, file)
     _check_upstream(settings.proxy.upstream, file)
+    if settings.retention.visits_months < settings.retention.events_months:
+        wanted = (
+            f"wanted at least retention.events_months ({settings.retention.events_months}): events belong to visits"
+        )
+        raise ConfigError(file, "retention.visits_months", settings.retention.visits_months, wanted)
     _check_sites(settings.sites, file)
     for accepted in settings.accepted_findings:
         if accepted.site and accepted.site not in {site.id for site in settings.sites}:

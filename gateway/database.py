@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import (
     Column,
@@ -242,6 +243,11 @@ def open_database(url: str) -> Engine:
 def prepare_database(url: str) -> Engine:
     """The database as it is, without looking whether it is there: its first use connects to it."""
     return _sqlite_engine(url) if url.startswith("sqlite") else _postgres_engine(url)
+
+
+def open_copy(path: Path) -> Engine:
+    """A SQLite file that nobody writes to, for reading alone: not a byte of it changes, and no file appears beside it."""
+    return create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro&immutable=1&uri=true", hide_parameters=True)
 
 
 def _is_current(engine: Engine) -> bool:

@@ -8,6 +8,7 @@ GatewayError
 ├── JournalFull          the disk has no room for an event: answer 503, try later
 ├── LedgerBroken         the chain of consent records does not verify
 ├── HeadsBroken          the signed heads of that chain do not verify
+├── BackupBroken         a backup is not whole, or not as it was made (carries all faults)
 ├── DatabaseUnusable     the schema of ledger and outbox cannot be brought up to date
 ├── StoreError           the event store cannot answer
 ├── DestinationError     a delivery cannot be built (permanent: the event is set aside)
@@ -68,6 +69,14 @@ class HeadsBroken(GatewayError):
     def __init__(self, line: int, why: str) -> None:
         self.line = line
         super().__init__(f"ledger heads, line {line}: {why}")
+
+
+class BackupBroken(GatewayError):
+    """A backup that is not what was made; `faults` holds one sentence for each."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        super().__init__("; ".join(faults))
 
 
 class DatabaseUnusable(GatewayError):

@@ -26,22 +26,19 @@ from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.journal import JOURNAL_FOLDER, find_segments, writers_alive
 from gateway.analytics.query import Query
 from gateway.analytics.results import Report
-from gateway.analytics.visitor import destroy_salts
 from gateway.config import Config
 from gateway.consent.wording import check_languages
-from gateway.database import open_database, transaction
+from gateway.database import open_database
 from gateway.destinations import build_destinations
-from gateway.destinations.behaviour import prune_behaviour
-from gateway.destinations.known_people import prune_people
-from gateway.destinations.upkeep import prune_settled
 from gateway.errors import LedgerBroken, StoreError
 from gateway.flows.consent_report import consent_report
 from gateway.flows.deliver import Deliverer
 from gateway.flows.drain import Drained, drain_once
-from gateway.flows.inventory import prune_sights
 from gateway.flows.report import ReportParts, report
+from gateway.flows.retention import Old
 from gateway.flows.seal import seal
 from gateway.keeper_process import LOCK_NAME
+from gateway.keeper_upkeep import Progress, Upkeep
 from gateway.keys import load_subject_key
 from gateway.process_lock import try_hold
 from gateway.resources import load_assets
@@ -49,6 +46,7 @@ from gateway.rollout import Rollout
 from gateway.socket_client import SOCKET_NAME, short_path
 from gateway.web.console import ConsoleParts, build_console, build_local_api
 from gateway.web.lint import log_findings
+from gateway.web.local_upkeep import upkeep_routes
 from gateway.web.pages import Pages
 
 log = logging.getLogger("gateway.keeper")
@@ -56,9 +54,6 @@ log = logging.getLogger("gateway.keeper")
 STORE_FILE = "events.duckdb"
 LONELY_SECONDS = 10.0
 CHORES_SECONDS = 60.0
-DAY = 86_400
-RETENTION_DAYS = 395  # raw events: 13 months
-SETTLED_DAYS = 30
 
 
 def run_keeper(config: Config, *, stay: bool) -> int:
@@ -91,6 +86,7 @@ class Keeper:
         self._destinations = build_destinations(config.destinations, os.environ, Path(config.folder))
         self._engine = open_database(config.database_url)
         self._store = DuckDBStore(config.data_folder / STORE_FILE, at_once=False)
+        self._upkeep = Upkeep(config, self._engine, self._store)
         self._report_parts = ReportParts(self._store, self._engine, config.destinations, config.settings.analytics)
         self._started_at = time.time()
         self._drained = 0
@@ -170,19 +166,21 @@ class Keeper:
         self._fault = ""
 
     async def _chores(self) -> None:
-        await asyncio.to_thread(self._do_chores)
+        await asyncio.to_thread(self._upkeep.do_chores, time.time())
 
-    def _do_chores(self) -> None:
-        """What has to go, goes."""
-        now = time.time()
-        for site in self._config.sites:
-            destroy_salts(self._engine, site.id, site.config.timezone, now)
-        prune_sights(self._engine, now - RETENTION_DAYS * DAY)
-        prune_settled(self._engine, now - SETTLED_DAYS * DAY)
-        with transaction(self._engine) as connection:
-            prune_people(connection, now - RETENTION_DAYS * DAY)
-            prune_behaviour(connection, now)
-        self._store.prune(now - RETENTION_DAYS * DAY)
+    async def prune(self, *, dry_run: bool) -> Old:
+        """Delete what is older than the configuration says, or only count it."""
+        return await asyncio.to_thread(self._upkeep.find_old if dry_run else self._upkeep.prune, time.time())
+
+    async def back_up(self, target: str, *, with_keys: bool) -> str:
+        """Copy the data folder while the site goes on; journals hold what comes in."""
+        async with self._draining:
+            made = await asyncio.to_thread(self._upkeep.copy_data, Path(target), with_keys=with_keys)
+        return str(made)
+
+    def progress(self) -> Progress:
+        """How far the last copy is."""
+        return self._upkeep.progress
 
     async def _seal(self) -> None:
         """A signed head of the ledger each minute, when it has grown."""
@@ -236,7 +234,7 @@ class Keeper:
             clock=time.time,
             drain=self.drain,
         )
-        servers = [(_server(build_local_api(parts)), _open_socket(self._config.data_folder))]
+        servers = [(_server(build_local_api(parts, upkeep_routes(self))), _open_socket(self._config.data_folder))]
         console = _open_port(self._config.settings.keeper.host, self._config.settings.keeper.port)
         if console is not None:
             host, port = console.getsockname()[:2]

@@ -157,6 +157,13 @@ class AnalyticsConfig(Section, frozen=True):
     min_visitors: PositiveInt = 5
 
 
+class RetentionConfig(Section, frozen=True):
+    """For how many months events, and visits and counters, are kept."""
+
+    events_months: PositiveInt = 13
+    visits_months: PositiveInt = 25
+
+
 class GeoConfig(Section, frozen=True):
     """Country database (MaxMind DB format). Empty: the one that comes with the package."""
 
@@ -235,6 +242,7 @@ class Settings(Section, frozen=True):
     keeper: KeeperConfig = KeeperConfig()
     database: DatabaseConfig = DatabaseConfig()
     analytics: AnalyticsConfig = AnalyticsConfig()
+    retention: RetentionConfig = RetentionConfig()
     geo: GeoConfig = GeoConfig()
     limits: LimitsConfig = LimitsConfig()
     accepted_findings: tuple[AcceptedFinding, ...] = ()

@@ -35,6 +35,8 @@ LAYERS = {
     "cli_ledger": 4,
     "cli_policy": 4,
     "cli_receivers": 4,
+    "cli_upkeep": 4,
+    "keeper_upkeep": 4,
     "demo": 4,
     "receivers": 4,
     "survey": 4,
@@ -99,6 +101,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "uvicorn": ("cli", "keeper", "demo"),
     "sqlalchemy": (
         "cli_policy",
+        "keeper_upkeep",
         "database",
         "migrations",
         "ledger",

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import duckdb
 import msgspec
 
+from gateway.analytics.duckdb_store_file import Gate, Tell, compact_file, copy_database, is_wasteful
 from gateway.analytics.store import Batch, naive_utc
 from gateway.errors import StoreError
 from gateway.event import ENGAGEMENT, Counted, Entry, Event, Recorded, Told
@@ -190,10 +191,9 @@ ON CONFLICT (segment) DO UPDATE SET drained = excluded.drained"""
 FORGET = "DELETE FROM journal_offsets WHERE segment = $segment"
 PRUNE = (
     "DELETE FROM events WHERE happened_at < $before",
-    "DELETE FROM visits WHERE started_at < $before",
-    "DELETE FROM counts WHERE hour < $before",
     "DELETE FROM waiting WHERE last_at < $before",
 )
+PRUNE_VISITS = ("DELETE FROM visits WHERE started_at < $before", "DELETE FROM counts WHERE hour < $before")
 # An engagement whose view has not come by then was told of a view that was dropped.
 WAITING_KEPT = timedelta(days=2)
 FORGET_WAITING = "DELETE FROM waiting WHERE last_at < (SELECT max(last_at) FROM waiting) - $kept"
@@ -227,7 +227,7 @@ class DuckDBStore:
         """
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = path
-        self._writing, self._opening = threading.Lock(), threading.Lock()
+        self._writing, self._opening, self._gate = threading.Lock(), threading.Lock(), Gate()
         self._opened: Connections | None = None
         self._closed = False
         if at_once:
@@ -260,19 +260,37 @@ class DuckDBStore:
 
     def fetch(self, sql: str, values: dict[str, object]) -> list[tuple[object, ...]]:
         """Run one reading query with values bound by name (`$name`); runs beside writes. Raises StoreError."""
-        with self._errors(), self._open().reading.cursor() as cursor:
+        with self._errors(), self._gate.shared(), self._open().reading.cursor() as cursor:
             return cursor.execute(sql, values).fetchall()
 
-    def prune(self, before: float) -> int:
-        """Delete what happened (events, counters) or began (visits) before; returns how many rows went."""
-        moment = naive_utc(before)
+    def prune(self, before: float, visits_before: float | None = None) -> int:
+        """Delete what happened before (events), and the visits that began and counters that ended before a moment of their
+        own (without: the same); returns how many rows went."""
+        events, visits = naive_utc(before), naive_utc(before if visits_before is None else visits_before)
         with self._transaction() as connection:
-            gone = sum(_changed(connection.execute(sql, {"before": moment})) for sql in PRUNE)
+            gone = sum(_changed(connection.execute(sql, {"before": events})) for sql in PRUNE)
+            gone += sum(_changed(connection.execute(sql, {"before": visits})) for sql in PRUNE_VISITS)
             gone += _changed(connection.execute(FORGET_WAITING, {"kept": WAITING_KEPT}))
         if gone:
             with self._writing, self._errors():
-                self._open().writing.execute("CHECKPOINT")  # what was deleted leaves the file now, not some day
+                self._open().writing.execute("CHECKPOINT")  # its room is used again from now on, not some day
         return gone
+
+    def compact(self, *, at_any_rate: bool = False) -> bool:
+        """Write the file anew when a third of it is free; returns whether it was. Whoever reads or writes waits."""
+        with self._writing, self._errors():
+            if not at_any_rate and not is_wasteful(self._open().writing):
+                return False
+            with self._gate.alone():
+                self._let_go()
+                compact_file(self._path)
+        return True
+
+    def copy_to(self, target: Path, tell: Tell) -> None:
+        """A copy of all that is stored at this moment; what is to be written waits, what reads does not."""
+        with self._writing, self._errors():
+            self._open()
+            copy_database(self._path, target, tell)
 
     def close(self) -> None:
         """Write everything down and release the file."""

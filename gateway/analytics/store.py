@@ -33,8 +33,9 @@ class Store(Protocol):
     def fetch(self, sql: str, values: dict[str, object]) -> list[tuple[object, ...]]:
         """Run one reading query with values bound by name; times are as `naive_utc` gives them. Raises StoreError."""
 
-    def prune(self, before: float) -> int:
-        """Delete what happened before; returns how many rows went."""
+    def prune(self, before: float, visits_before: float | None = None) -> int:
+        """Delete what happened before, and visits and counters from before a moment of their own (without: the same);
+        returns how many rows went."""
 
     def close(self) -> None:
         """Write everything down and release the file."""

@@ -5,7 +5,7 @@ local API on a unix socket, whose file permissions are its sign-in.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,8 +98,8 @@ def _metrics_routes(parts: ConsoleParts) -> list[Route]:
     return [Route("/metrics", metrics, methods=["GET"])] if parts.config.settings.keeper.metrics else []
 
 
-def build_local_api(parts: ConsoleParts) -> Starlette:
-    """For the CLI, over the unix socket: GET /report, /report.csv, /consent, /consent.csv, /status; POST /drain."""
+def build_local_api(parts: ConsoleParts, more: Sequence[Route] = ()) -> Starlette:
+    """For the CLI, over the unix socket: GET /report, /report.csv, /consent, /consent.csv, /status; POST /drain; and more."""
     api = ReportApi(parts.config, parts.report, parts.consent, parts.status, parts.clock)
 
     async def drain(_request: Request) -> Response:
@@ -116,6 +116,7 @@ def build_local_api(parts: ConsoleParts) -> Starlette:
             Route("/consent.csv", api.consent_csv, methods=["GET"]),
             Route("/status", api.status, methods=["GET"]),
             Route("/drain", drain, methods=["POST"]),
+            *more,
         ]
     )
 

@@ -1,0 +1,150 @@
+"""The DuckDB file as a file: copied while its owner keeps it still, made small again, counted where it lies in a backup.
+
+DuckDB uses the room of deleted rows again and never gives it back; a file that is written anew has none.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import duckdb
+
+from gateway.errors import StoreError
+
+Tell = Callable[[int], None]  # is told how many bytes have been written
+
+COUNTED = ("events", "visits", "counts", "waiting")
+AT_ONCE = 8 << 20
+LEAST_FREE_BYTES = 64 << 20  # less is not worth the minute
+FREE_SHARE = 3  # one part in so many
+# No extension is looked for or fetched; files may be attached, since it has to write a second one.
+PLAIN: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "threads": 2,
+    "memory_limit": "384MB",
+}
+FREE = "SELECT block_size * free_blocks, block_size * total_blocks FROM pragma_database_size()"
+
+
+class Gate:
+    """Many may read at once; one may have everything to itself, and waits until those that read have done."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._readers = 0
+        self._alone = False
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Be one of those that read."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._alone)
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._readers -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have nobody reading."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._alone)
+            self._alone = True
+            self._changed.wait_for(lambda: not self._readers)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._alone = False
+                self._changed.notify_all()
+
+
+def copy_bytes(source: Path, target: Path, tell: Tell) -> None:
+    """A copy for its owner alone, on disk when this returns."""
+    descriptor = os.open(target, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    with source.open("rb") as reading, os.fdopen(descriptor, "wb") as writing:
+        while block := reading.read(AT_ONCE):
+            writing.write(block)
+            tell(len(block))
+        writing.flush()
+        os.fsync(writing.fileno())
+
+
+def copy_database(path: Path, target: Path, tell: Tell) -> None:
+    """File and log as they are: what is committed stands in one of the two. Its owner must write nothing meanwhile."""
+    for suffix in ("", ".wal"):
+        source = Path(f"{path}{suffix}")
+        if source.exists():
+            copy_bytes(source, Path(f"{target}{suffix}"), tell)
+
+
+def count_rows(path: Path, *, settle: bool = False) -> dict[str, int]:
+    """How many rows each table of a file has that nobody uses. `settle`: its log goes into it first. Raises StoreError."""
+    try:
+        with closing(duckdb.connect(str(path), read_only=not settle, config=PLAIN)) as connection:
+            if settle:
+                connection.execute("CHECKPOINT")
+            return {table: _number(connection, f"SELECT count(*) FROM {table}") for table in COUNTED}
+    except duckdb.Error as error:
+        raise StoreError(f"{path.name} cannot be read: {error}") from error
+
+
+def is_wasteful(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether enough of the file is free to write it anew."""
+    row = connection.execute(FREE).fetchone()
+    free, whole = (int(row[0]), int(row[1])) if row else (0, 0)
+    return free >= LEAST_FREE_BYTES and free * FREE_SHARE >= whole
+
+
+def compact_file(path: Path) -> None:
+    """Write a file that nobody has open anew and put it in the old one's place: killed at any moment, one of them is there.
+
+    Raises StoreError; then the old one stays.
+    """
+    fresh = Path(f"{path}.compact")
+    _delete(fresh)
+    try:
+        with closing(duckdb.connect(str(path), config=PLAIN)) as connection:
+            connection.execute("CHECKPOINT")
+            connection.execute("ATTACH $target AS fresh".replace("$target", _quote(fresh)))
+            connection.execute(f'COPY FROM DATABASE "{path.stem}" TO fresh')
+            connection.execute("CHECKPOINT fresh")
+            connection.execute("DETACH fresh")
+        if Path(f"{path}.wal").exists() or Path(f"{fresh}.wal").exists():
+            raise StoreError(f"{path.name} is still being written to")
+        fresh.chmod(0o600)
+        _sync(fresh)
+        fresh.replace(path)
+        _sync(path.parent)
+    except duckdb.Error as error:
+        raise StoreError(f"{path.name} cannot be written anew: {error}") from error
+    finally:
+        _delete(fresh)
+
+
+def _number(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
+    row = connection.execute(sql).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _quote(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def _delete(path: Path) -> None:
+    for suffix in ("", ".wal"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

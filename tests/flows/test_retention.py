@@ -1,0 +1,85 @@
+"""Retention: what is too old goes, nothing else."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.analytics.store import Batch
+from gateway.database import open_database
+from gateway.event import PAGE_VIEW, Counted, Event, Recorded
+from gateway.flows.retention import find_old, months_before, prune
+from gateway.settings import RetentionConfig
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC).timestamp()
+MONTH = 31 * 86_400
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[DuckDBStore]:
+    """A store of its own."""
+    with closing(DuckDBStore(tmp_path / "events.duckdb")) as store:
+        yield store
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    """A database of its own."""
+    return open_database(f"sqlite:///{tmp_path / 'gateway.db'}")
+
+
+def add_visits(store: DuckDBStore, *ages: int) -> None:
+    """One visit of one view, and one counter, for each age in months."""
+    for number, age in enumerate(ages):
+        at = NOW - age * MONTH
+        event = Event(at, "main", PAGE_VIEW, "/", number, f"visit-{number}", at, f"view-{number}")
+        counted = Counted("main", int(at // 3600 * 3600), [("shown", "nl", "", 1)])
+        store.add(Batch(f"s{number}", 1, [Recorded(event, "c", 1, ("analytics",)), counted]))
+
+
+def count(store: DuckDBStore, table: str) -> int:
+    """The rows of a table."""
+    return int(str(store.fetch(f"SELECT count(*) FROM {table}", {})[0][0]))
+
+
+def test_events_go_before_their_visits(store: DuckDBStore, engine: Engine) -> None:
+    """Events go after 13 months, visits and counters after 25; what would go was said before."""
+    add_visits(store, 0, 12, 14, 24, 26, 30)
+    old = find_old(store, engine, RetentionConfig(), NOW)
+    assert (old.events, old.visits, old.counters) == (4, 2, 2)
+    assert [count(store, table) for table in ("events", "visits", "counts")] == [6, 6, 6]
+    assert prune(store, engine, RetentionConfig(), NOW) == old
+    assert [count(store, table) for table in ("events", "visits", "counts")] == [2, 4, 4]
+    again = prune(store, engine, RetentionConfig(), NOW)
+    assert (again.events, again.visits, again.counters) == (0, 0, 0)
+
+
+def test_a_file_written_anew_holds_the_same(store: DuckDBStore, tmp_path: Path) -> None:
+    """Compacting keeps every row, goes on storing where it was, and leaves nothing beside the file."""
+    add_visits(store, *range(12))
+    before = {table: sorted(store.fetch(f"SELECT * FROM {table}", {}), key=str) for table in ("events", "visits")}
+    assert not store.compact()
+    assert store.compact(at_any_rate=True)
+    assert {table: sorted(store.fetch(f"SELECT * FROM {table}", {}), key=str) for table in before} == before
+    add_visits(store, *range(13))  # the first twelve offsets are known still
+    assert count(store, "events") == 13
+    assert [path.name for path in tmp_path.glob("*.compact*")] == []
+
+
+@pytest.mark.parametrize(
+    ("now", "months", "then"),
+    [
+        ("2026-11-27", 13, "2025-10-27"),
+        ("2026-03-31", 1, "2026-02-28"),
+        ("2024-03-31", 13, "2023-02-28"),
+        ("2026-01-15", 25, "2023-12-15"),
+    ],
+)
+def test_months_are_those_of_the_calendar(now: str, months: int, then: str) -> None:
+    """The same day so many months earlier, or the last day of a shorter month."""
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC).timestamp()
+    assert datetime.fromtimestamp(months_before(moment, months), UTC).date().isoformat() == then

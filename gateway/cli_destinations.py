@@ -3,8 +3,6 @@
 All of it works on the database; a keeper at work sees a change within seconds.
 """
 
-import os
-import secrets
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +14,12 @@ from rich.table import Table
 
 from gateway.cli_groups import command_group
 from gateway.config import Config, load_config
-from gateway.database import open_database, reading, transaction
-from gateway.destinations import build_destinations
+from gateway.database import open_database, reading
 from gateway.destinations.base import Delivered
-from gateway.destinations.dead_letters import Trace, count_dead, redrive, trace
-from gateway.destinations.figures import QueueFigures, get_standing, queue_figures, set_paused
+from gateway.destinations.dead_letters import Trace, count_dead, trace
+from gateway.destinations.figures import QueueFigures, get_standing, queue_figures
 from gateway.errors import ConfigError
-from gateway.flows.send_test import send_test
+from gateway.flows import operate_destination as operate
 
 destinations_app = command_group("Who is told of events: state, pause, resume, dead letters.")
 out = Console(emoji=False, highlight=False, soft_wrap=True)
@@ -31,6 +28,7 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="gatew
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As in destinations.toml.")]
 Which = Annotated[str, typer.Option("--reason", help="Only those that are dead for this reason.")]
 
+OPERATOR = "command line"  # in the ledger
 FIGURES = ("received", "delivered", "dead", "cancelled", "expired", "queued", "on the wire", "oldest", "last error")
 SENT = {
     "delivered": "sent: the receiver accepted it",
@@ -75,21 +73,19 @@ def _moment(at: float | None) -> str:
 @destinations_app.command("pause")
 def pause(name: Name, config: ConfigOption = None) -> None:
     """Send nothing there until it is resumed; what is queued stays, and a withdrawal cancels it as ever."""
-    _set_paused(load_config(config), name, paused=True)
+    loaded = load_config(config)
+    _check_name(loaded, name)
+    operate.pause(loaded, open_database(loaded.database_url), name, OPERATOR, time.time())
     out.print(f"{name} is paused.", markup=False)
 
 
 @destinations_app.command("resume")
 def resume(name: Name, config: ConfigOption = None) -> None:
     """Go on, after a pause or after it has stopped by itself."""
-    _set_paused(load_config(config), name, paused=False)
+    loaded = load_config(config)
+    _check_name(loaded, name)
+    operate.resume(loaded, open_database(loaded.database_url), name, OPERATOR, time.time())
     out.print(f"{name} goes on.", markup=False)
-
-
-def _set_paused(config: Config, name: str, *, paused: bool) -> None:
-    _check_name(config, name)
-    with transaction(open_database(config.database_url)) as connection:
-        set_paused(connection, name, time.time(), paused=paused)
 
 
 def _check_name(config: Config, name: str) -> None:
@@ -104,8 +100,7 @@ def send_again(name: Name, reason: Which = "", config: ConfigOption = None) -> N
     """Queue dead letters again; consent is asked anew before each is sent."""
     loaded = load_config(config)
     _check_name(loaded, name)
-    with transaction(open_database(loaded.database_url)) as connection:
-        count = redrive(connection, name, time.time(), reason)
+    count = operate.send_again(loaded, open_database(loaded.database_url), name, OPERATOR, time.time(), reason)
     out.print(f"{count} queued again.", markup=False)
 
 
@@ -114,9 +109,7 @@ def test(name: Name, config: ConfigOption = None) -> None:
     """Send an invented event of nobody, and say what came back; exit 1 when it was not accepted."""
     loaded = load_config(config)
     _check_name(loaded, name)
-    chosen = [destination for destination in loaded.destinations if destination.name == name]
-    [destination] = build_destinations(chosen, os.environ, Path(loaded.folder))
-    verdict = send_test(destination, loaded.sites[0].id, f"test-{secrets.token_hex(8)}", time.time())
+    verdict = operate.try_out(loaded, open_database(loaded.database_url), name, OPERATOR, time.time())
     if isinstance(verdict, Delivered):
         out.print(f"{name} accepted a test event.", markup=False)
         return

@@ -66,6 +66,17 @@ def _figures(config: DestinationConfig, live: dict[tuple[str, str], tuple[int, f
     )
 
 
+def count_delivered(engine: Engine, since: float) -> dict[str, int]:
+    """How many events each destination has accepted since then."""
+    query = (
+        select(OUTBOX.c.destination, func.count().label("accepted"))
+        .where(OUTBOX.c.kind == EVENT, OUTBOX.c.state == "delivered", OUTBOX.c.settled_at >= since)
+        .group_by(OUTBOX.c.destination)
+    )
+    with reading(engine) as connection:
+        return {row.destination: row.accepted for row in connection.execute(query)}
+
+
 class Standing(msgspec.Struct, frozen=True):
     """What an operator has said of a destination, and when."""
 

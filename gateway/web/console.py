@@ -26,6 +26,7 @@ from gateway.destinations.figures import queue_figures
 from gateway.errors import BadRequest, ConfigError, QueryError, StoreError
 from gateway.resources import Asset
 from gateway.web.console_consent import ConsentPage
+from gateway.web.console_destinations import DestinationsPage
 from gateway.web.console_guard import SECURITY_HEADERS, ConsoleGuard
 from gateway.web.console_inventory import Inventory
 from gateway.web.console_rules import RulesPage
@@ -63,8 +64,8 @@ class ConsoleParts:
 
 
 def build_console(parts: ConsoleParts) -> Starlette:
-    """The console: /, /consent, /inventory, /rules, /mode, /signin, /signout, /api/report, /api/report.csv, /api/consent,
-    /api/consent.csv, /api/status, /assets/<name>; /metrics where it is asked for."""
+    """The console: /, /consent, /inventory, /destinations, /rules, /mode, /signin, /signout, /api/report, /api/report.csv,
+    /api/consent, /api/consent.csv, /api/status, /assets/<name>; /metrics where it is asked for."""
     frame = Frame(parts.pages, parts.assets)
     api = ReportApi(parts.config, parts.report, parts.consent, parts.status, parts.clock)
     signin = SignIn(parts.engine, frame, parts.clock)
@@ -80,6 +81,7 @@ def build_console(parts: ConsoleParts) -> Starlette:
         Route("/api/status", signin.api(api.status), methods=["GET"]),
         Route("/assets/{name}", serve_assets(parts.assets), methods=["GET"]),
         Route("/rules", signin.page(RulesPage(frame, inventory).show), methods=["GET"]),
+        *DestinationsPage(parts.config, parts.engine, frame, parts.status, parts.clock).routes(signin),
         *_metrics_routes(parts),
         *inventory.routes(signin),
         *signin.routes(),

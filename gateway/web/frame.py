@@ -13,7 +13,15 @@ from gateway.web.labels import DEFAULT_LANGUAGE, LANGUAGE_COOKIE, LOCALES, Label
 from gateway.web.pages import Pages
 
 ASSETS = ("uplot.css", "console.css", "console.js")
-PAGES = ("/signin", "/consent", "/inventory", "/inventory/item", "/rules", "/mode")  # beside the overview
+PAGES = (
+    "/signin",
+    "/consent",
+    "/inventory",
+    "/inventory/item",
+    "/destinations",
+    "/rules",
+    "/mode",
+)  # beside the overview
 YEAR_SECONDS = 365 * 86_400
 
 

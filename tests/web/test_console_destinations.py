@@ -1,0 +1,140 @@
+"""Destinations in the console: how each stands, why a delivery was made or not, and buttons that leave a record."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import update
+from starlette.testclient import TestClient
+
+from gateway import ledger
+from gateway.database import OUTBOX, reading, transaction
+from gateway.demo.loopback import LoopbackServer
+from gateway.destinations.figures import get_standing
+from gateway.receivers.rehearsal import SECRETS, Rehearsal
+from gateway.web.console import ConsoleParts, build_console
+from tests.destinations.rows import OTHER_SECRET, grant, look, make_config, make_delivery, queue
+from tests.web.console_browser import OWN_PAGE, open_browser, sign_in
+from tests.web.console_example import NAME, NOW, build_parts
+
+
+@pytest.fixture
+def rehearsal() -> Iterator[tuple[Rehearsal, str]]:
+    """The strict receivers, and where they listen."""
+    receivers = Rehearsal({})
+    server = LoopbackServer(receivers.app(), 0)
+    server.start()
+    yield receivers, f"http://127.0.0.1:{server.port}"
+    server.stop()
+
+
+@pytest.fixture
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rehearsal: tuple[Rehearsal, str]) -> Iterator[ConsoleParts]:
+    """A console over a webhook at the stand-in, with one delivery that waits, one that was made and one dead."""
+    monkeypatch.setenv("HOOK_SECRET", SECRETS["CRM_WEBHOOK_SECRET"])
+    parts = build_parts(tmp_path)
+    hook = make_config("hook", url=f"{rehearsal[1]}/hooks/crm", allow_private=True)
+    parts = with_hook(parts, hook)
+    grant(parts.engine, "c1")
+    times: dict[str, Any] = {"recorded_at": NOW, "expires_at": NOW + 86_400}
+    queue(parts.engine, *(make_delivery(one, **times) for one in ("waits", "made", "dead")), now=NOW)
+    with transaction(parts.engine) as connection:
+        for event_id, state, reason in (("made", "delivered", ""), ("dead", "dead", "http_400")):
+            changes = {"state": state, "reason": reason, "settled_at": NOW, "started_at": NOW, "attempts": 1}
+            connection.execute(update(OUTBOX).where(OUTBOX.c.event_id == event_id).values(**changes))
+        gone = {"consent_id": None, "payload": None}
+        connection.execute(update(OUTBOX).where(OUTBOX.c.event_id == "made").values(**gone))
+    yield parts
+    parts.engine.dispose()
+
+
+def with_hook(parts: ConsoleParts, hook: object) -> ConsoleParts:
+    """The same console with this destination."""
+    config = msgspec.structs.replace(parts.config, destinations=(hook,))
+    return ConsoleParts(**{**vars(parts), "config": config})
+
+
+@pytest.fixture
+def operator(parts: ConsoleParts) -> TestClient:
+    """A browser that is signed in."""
+    browser = open_browser(build_console(parts))
+    sign_in(browser)
+    return browser
+
+
+def records(parts: ConsoleParts) -> list[dict[str, object]]:
+    """What operators have done, by the ledger."""
+    return [msgspec.json.decode(entry.body) for entry in ledger.entries(parts.engine) if entry.kind == "destination"]
+
+
+def press(operator: TestClient, action: str, **fields: str) -> str:
+    """Press a button; the page that follows."""
+    answer = operator.post("/destinations", data={"name": "hook", "action": action, **fields}, headers=OWN_PAGE)
+    assert answer.status_code == 303
+    return operator.get(answer.headers["location"]).text
+
+
+@pytest.mark.parametrize(("language", "word"), [("en", "Destinations"), ("nl", "Bestemmingen")])
+def test_each_destination_is_shown_with_its_counts(operator: TestClient, language: str, word: str) -> None:
+    """Three received: one made, one dead for its reason, one that waits."""
+    page = operator.get(f"/destinations?lang={language}").text
+    assert word in page
+    row = page.partition("<tbody>")[2].partition("</tbody>")[0]
+    assert row.count("<td>3</td>") == 1
+    assert row.count("<td>1</td>") == 4  # delivered, dead, queued, and in the last hour
+    assert "<code>http_400</code>" in page
+    assert operator.get("/destinations?site=nowhere").status_code == 404
+
+
+def test_buttons_pause_resume_and_send_again_with_a_record(parts: ConsoleParts, operator: TestClient) -> None:
+    """Each does what it says, says so, and stands in the ledger with who pressed it."""
+    assert "hook is paused." in press(operator, "pause")
+    with reading(parts.engine) as connection:
+        assert get_standing(connection, "hook").paused
+    parts.clock.now += 1  # type: ignore[attr-defined]
+    assert "hook goes on." in press(operator, "resume")
+    with reading(parts.engine) as connection:
+        assert not get_standing(connection, "hook").paused
+    assert "hook: 1 queued again." in press(operator, "redrive", reason="http_400")
+    assert sorted(row.state for row in look(parts.engine)) == ["delivered", "queued", "queued"]
+    assert [(record["action"], record["operator"], record.get("count")) for record in records(parts)] == [
+        ("pause", NAME, None),
+        ("resume", NAME, None),
+        ("redrive", NAME, 1),
+    ]
+
+
+def test_a_test_event_is_sent_and_its_answer_shown(
+    parts: ConsoleParts, operator: TestClient, rehearsal: tuple[Rehearsal, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The strict receiver has it; with another secret the page and the ledger say why not."""
+    parts.clock.now = time.time()  # type: ignore[attr-defined]
+    sign_in(operator)  # the receiver's clock is the real one
+    assert "hook answered the test event: accepted" in press(operator, "test")
+    assert [arrival.fault for arrival in rehearsal[0].log] == [False]
+    monkeypatch.setenv("HOOK_SECRET", OTHER_SECRET)
+    assert "hook answered the test event: http_401" in press(operator, "test")
+    assert [record["answer"] for record in records(parts)] == ["accepted", "http_401"]
+
+
+def test_why_a_delivery_was_made_or_not(operator: TestClient) -> None:
+    """The state, the reason, and the consent for as long as the row has one."""
+    dead = operator.get("/destinations?id=dead").text
+    assert "given up" in dead and "c1</code>" in dead
+    assert "Its consent id was dropped" in operator.get("/destinations?id=made").text
+    assert "No delivery has this id" in operator.get("/destinations?id=%3Cb%3E").text
+
+
+def test_only_the_console_s_own_pages_act(parts: ConsoleParts, operator: TestClient) -> None:
+    """A foreign form, a stranger, an unknown destination or action: nothing is done."""
+    body = {"name": "hook", "action": "pause"}
+    foreign = {"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
+    assert operator.post("/destinations", data=body, headers=foreign).status_code == 403
+    assert operator.post("/destinations", data={**body, "name": "x"}, headers=OWN_PAGE).status_code == 404
+    assert operator.post("/destinations", data={**body, "action": "x"}, headers=OWN_PAGE).status_code == 400
+    operator.cookies.clear()
+    assert operator.post("/destinations", data=body, headers=OWN_PAGE).headers["location"] == "/signin"
+    assert records(parts) == []

@@ -131,7 +131,13 @@ def test_everybody_can_use_it_at_every_width(
 def test_everybody_can_use_the_inventory(chromium: Browser, address: str, width: int, scheme: str, locale: str) -> None:
     """List, forms and mode: no fault that axe can see, nothing too wide, a suggestion one press of Tab away."""
     with signed_in(chromium, address, width, scheme, locale) as (page, complaints):
-        for path in ("/inventory?show=would", f"/inventory/item?kind=host&name={KNOWN}", "/rules", "/mode", "/destinations"):
+        for path in (
+            "/inventory?show=would",
+            f"/inventory/item?kind=host&name={KNOWN}",
+            "/rules",
+            "/mode",
+            "/destinations",
+        ):
             page.goto(address + path)
             assert violations(page) == []
             assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -55,6 +55,10 @@ class JournalFull(GatewayError):
     """The journal could not be written; nothing of the batch was acknowledged."""
 
 
+class JournalDamaged(GatewayError):
+    """A journal file goes on with what nobody can read. What stands before it is whole."""
+
+
 class LedgerBroken(GatewayError):
     """A ledger entry does not follow from the one before it. `sequence` is the first bad entry."""
 

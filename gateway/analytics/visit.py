@@ -1,7 +1,8 @@
 """The visit: a run of events at most 30 minutes apart, carried in a signed cookie of the visitor's own.
 
 Kept in the browser rather than in a worker's memory, a visit is right across workers, nodes and restarts, and is never
-split by the clock. The cookie exists only with analytics consent.
+split by the clock. The cookie exists only with analytics consent. It is written anew when a thirtieth of the time-out has
+passed (with half an hour: a minute), not with each event, so silence is measured to that.
 """
 
 import os
@@ -15,6 +16,7 @@ from gateway.signing import TokenSigner
 NAME = "gw_visit"
 LIFETIME_SECONDS = 86_400
 ID_LETTERS, IDS_AT_ONCE = 22, 64
+RENEWALS = 30  # of the cookie, within one time-out
 _FORM = re.compile(
     r"1~([a-z0-9_-]{1,32})~([A-Za-z0-9_-]{22})~([0-9]{1,12})~([0-9]{1,12})~([A-Za-z0-9_-]{0,22})"
     r"(?:~([A-Za-z0-9_-]{11}))?\Z"
@@ -62,6 +64,13 @@ def continue_visit(visit: Visit | None, site: str, now: float, timeout_seconds: 
     if visit is None or visit.site != site or not -120 <= now - visit.last_at <= timeout_seconds:
         return Visit(site, new_id(), int(now), int(now))
     return Visit(site, visit.id, visit.started_at, max(int(now), visit.last_at))
+
+
+def is_due(visit: Visit, before: Visit | None, timeout_seconds: float) -> bool:
+    """Whether the browser has to be given this visit, having the one before."""
+    if before is None or before.id != visit.id or before.pending or visit.pending:
+        return True
+    return visit.last_at - before.last_at >= timeout_seconds / RENEWALS
 
 
 def encode_visit(visit: Visit, signer: TokenSigner) -> str:

@@ -7,7 +7,6 @@ stored. While store or outbox are down, journals simply grow.
 """
 
 import logging
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from gateway.database import transaction
 from gateway.destinations.admission import admit_deliveries
 from gateway.destinations.known_people import find_people, learn
 from gateway.destinations.outbox import forget_offset, get_offset, set_offset
+from gateway.errors import JournalDamaged
 from gateway.event import Recorded
 from gateway.flows.build_deliveries import Numbered, build_deliveries, build_personal, build_signals
 from gateway.flows.inventory import add_sights, read_sights
@@ -73,25 +73,16 @@ def drain_once(
 
 
 def _read(segment: Segment, after: int, share: int) -> Numbered | None:
-    """The next entries, up to a damaged place commit by commit; None at the damaged place itself."""
-    for limit in (share, 1):
-        try:
-            return read_segment(segment, after, limit)
-        except sqlite3.OperationalError:
-            raise  # busy, or the disk: another time
-        except (sqlite3.DatabaseError, msgspec.DecodeError):
-            continue
-    return None
+    """The next entries; None where the segment goes on with what nobody can read."""
+    try:
+        return read_segment(segment, after, share)
+    except JournalDamaged:
+        return None
 
 
 def _set_aside(segment: Segment) -> None:
     """What is left of a damaged segment stays on disk under another name and holds up nobody."""
-    if not segment.closed:
-        return
-    for suffix in ("", "-wal", "-shm"):
-        file = Path(f"{segment.path}{suffix}")
-        if file.exists():
-            file.rename(f"{segment.path}{DAMAGED}{suffix}")
+    segment.path.rename(f"{segment.path}{DAMAGED}")
     log.error("drain: %s is damaged; what could be read is stored, the rest was set aside", segment.name)
 
 

@@ -6,7 +6,7 @@ a view is opened first and recorded later.
 
 import msgspec
 
-from gateway.analytics.visit import LIFETIME_SECONDS, Visit, continue_visit, encode_visit, mark_page, read_visit
+from gateway.analytics.visit import LIFETIME_SECONDS, Visit, continue_visit, encode_visit, is_due, mark_page
 from gateway.config import Site
 from gateway.consent.cookies import build_set_cookie
 from gateway.consent.decision import Decision
@@ -22,7 +22,8 @@ LOST = (404, 410)
 
 
 class PageView(Frozen, frozen=True):
-    """An opened view. `visit` is None when nothing is counted; `set_cookie` is the visit's new cookie, or empty."""
+    """An opened view. `visit` is None when nothing is counted; `set_cookie` carries the visit where the browser has to be
+    given it anew."""
 
     id: str
     hit: Hit | None = None
@@ -31,14 +32,14 @@ class PageView(Frozen, frozen=True):
 
 
 def open_view(
-    hit: Hit, decision: Decision, cookie: str, cookie_name: str, site: Site, parts: Parts, *, secure: bool
+    hit: Hit, decision: Decision, before: Visit | None, cookie_name: str, site: Site, parts: Parts, *, secure: bool
 ) -> PageView:
     """Open the view of a page that is about to be shown to a visitor who granted analytics.
 
-    `hit` has an id for the view, `cookie` is the visit cookie's value, if any.
+    `hit` has an id for the view, `before` is the visit that the browser carries, if any.
     """
-    before = read_visit(cookie, parts.signers.visit)
-    visit = continue_visit(before, site.id, hit.at, parts.config.settings.analytics.visit_minutes * 60)
+    timeout = parts.config.settings.analytics.visit_minutes * 60
+    visit = continue_visit(before, site.id, hit.at, timeout)
     reason = find_reason(hit, decision, visit, parts)
     if reason is not None:
         parts.counters.add(hit.at, hit.site, "dropped", reason.value)
@@ -50,7 +51,10 @@ def open_view(
         return PageView(counted.pending, set_cookie=visit_cookie(visit, cookie_name, site, parts, secure=secure))
     if counted:  # the page of another tab, which leaves that one what it waits for
         visit = msgspec.structs.replace(visit, pending=counted.pending, page=counted.page)
-    return PageView(hit.view_id, hit, visit, visit_cookie(visit, cookie_name, site, parts, secure=secure))
+    due = is_due(visit, before, timeout)
+    return PageView(
+        hit.view_id, hit, visit, visit_cookie(visit, cookie_name, site, parts, secure=secure) if due else ""
+    )
 
 
 def find_view(hit: Hit, status: int, site: Site, parts: Parts) -> Hit | None:

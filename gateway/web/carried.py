@@ -4,6 +4,7 @@ import logging
 
 import msgspec
 
+from gateway.analytics.visit import Visit, read_visit
 from gateway.config import Site
 from gateway.consent.cookies import cut_to, expire_cookies, find_kept, paths_above
 from gateway.consent.decision import UNDECIDED, Decision
@@ -11,6 +12,7 @@ from gateway.consent.foreign_choices import find_refusal
 from gateway.flows.decide import QUARTER_SECONDS, Decider
 from gateway.frozen import Frozen
 from gateway.policy import UNKNOWN
+from gateway.signing import TokenSigner
 from gateway.web.request import VisitorRequest
 
 log = logging.getLogger("gateway.carried")
@@ -46,6 +48,29 @@ class Carried(Frozen, frozen=True):
 
 
 NOTHING = Carried(UNDECIDED)
+
+
+class VisitReader:
+    """Reads the visits in one worker's requests; a header in which there is one is remembered by its bytes too."""
+
+    def __init__(self, signer: TokenSigner) -> None:
+        self._signer = signer
+        self._remembered: dict[tuple[str, bytes], Visit] = {}
+
+    def read(self, request: VisitorRequest, name: str) -> Visit | None:
+        """The visit in the cookie of this name; None for anything that we did not sign."""
+        header = request.headers.get(b"cookie")
+        if not header:
+            return None
+        key = (name, header)
+        visit = self._remembered.get(key)
+        if visit is None:
+            visit = read_visit(request.cookie(name), self._signer)
+            if visit is not None and len(header) <= MAX_REMEMBERED:
+                if len(self._remembered) >= REMEMBERED:
+                    self._remembered.clear()
+                self._remembered[key] = visit
+        return visit
 
 
 class CookieReader:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
 from gateway.analytics.visit import NAME as VISIT
-from gateway.analytics.visit import Visit, continue_visit, read_visit
+from gateway.analytics.visit import Visit, continue_visit, is_due
 from gateway.config import Site
 from gateway.consent.decision import Decision
 from gateway.errors import BadRequest, JournalFull
@@ -37,7 +37,7 @@ class Collecting:
     async def answer(
         self, request: VisitorRequest, site: Site, decision: Decision, now: float, receive: Receive, send: Send
     ) -> None:
-        """One post: 202 with the visit's cookie, 403 without consent, 503 when the disk takes nothing."""
+        """One post: 202, with the visit's cookie where it is due; 403 without consent, 503 when the disk takes nothing."""
         body = await read_body(request, receive, self._limit)
         if not request.same_origin:
             raise BadRequest(403, "cross_site", "events are taken from the site's own pages only")
@@ -49,17 +49,20 @@ class Collecting:
             return
         report = decode_report(body)
         name = self._desk.cookie_name(VISIT, request, site)
-        visit = self._visit(report, read_visit(request.cookie(name), self._parts.signers.visit), site, now)
-        header = (b"x-gateway-dropped", b"1")
+        before = self._desk.visits.read(request, name)
+        visit = self._visit(report, before, site, now)
+        headers = [(b"content-length", b"0")]
         person = find_person(report.email, request.cookie, decision, self._destinations) if report.email else None
         stored = self._record(_hit(report, request, site, now), decision, visit, site, person)
-        if stored is not None and visit is not None:
-            if (fault := await stored) is not None:
-                _refuse(fault)
+        if stored is None or visit is None:
+            headers.append((b"x-gateway-dropped", b"1"))
+        elif (fault := await stored) is not None:
+            _refuse(fault)
+        elif is_due(visit, before, self._timeout):
             cookie = visit_cookie(visit, name, site, self._parts, secure=request.secure)
-            header = (b"set-cookie", cookie.encode("latin-1"))
+            headers.append((b"set-cookie", cookie.encode("latin-1")))
         # A bare 202: nothing in it could be cached, sniffed or framed.
-        await send({"type": "http.response.start", "status": 202, "headers": [(b"content-length", b"0"), header]})
+        await send({"type": "http.response.start", "status": 202, "headers": headers})
         await send({"type": "http.response.body"})
 
     def _visit(self, report: Report, before: Visit | None, site: Site, now: float) -> Visit | None:

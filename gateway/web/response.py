@@ -25,6 +25,7 @@ from gateway.flows.count_held import count_held
 from gateway.flows.parts import Parts
 from gateway.flows.view import PageView, find_view, open_view, record_view
 from gateway.web.caching import keep_from_others, make_private
+from gateway.web.carried import VisitReader
 from gateway.web.content_policy import WORKERS, ContentPolicies, add_nonce, add_nonce_to_head
 from gateway.web.encoding import UNTOUCHED, open_packer, open_undo
 from gateway.web.kinds import CLOSED, Kind, find_kind, hides_tags, name_html, peek, sniff
@@ -55,6 +56,7 @@ class Desk:
         self.cache = PageCache(limits.cached_pages, limits.cached_bytes)
         self.page_bytes = limits.page_bytes
         self.languages = {site.id: offered_languages(site.policy, snippets.texts) for site in parts.config.sites}
+        self.visits = VisitReader(parts.signers.visit)
         self.policies = ContentPolicies(f"{parts.config.settings.prefix}violations")
         self._gates: dict[tuple[str, str, str], TagGate] = {}
         self._names = {
@@ -360,8 +362,8 @@ class GatedResponse:
         if hit is None or request.method != "GET":
             return PageView(seen.view_id)
         name = desk.cookie_name(VISIT, request, site)
-        cookie, secure = request.cookie(name), request.secure
-        return open_view(hit, self._decision, cookie, name, site, desk.parts, secure=secure)
+        before = desk.visits.read(request, name)
+        return open_view(hit, self._decision, before, name, site, desk.parts, secure=request.secure)
 
     def _snippet(self, language: str, topic: str) -> bytes:
         """Our part of the page; with it the view is counted, and so is a banner that is shown."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,11 +21,12 @@ from gateway.analytics.journal import (
     Journal,
     Segment,
     find_segments,
+    make_frame,
     read_segment,
     remove_segment,
     writers_alive,
 )
-from gateway.errors import JournalFull
+from gateway.errors import JournalDamaged, JournalFull
 from gateway.event import Counted, Entry, Event, Recorded
 from tests.example_site import CONSENT_ID, NOW
 
@@ -242,12 +244,54 @@ def test_too_much_waiting_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, wr
         writer.journal.append(make_entry(1))
 
 
-def test_a_segment_without_a_table_is_empty(tmp_path: Path) -> None:
+def test_an_empty_segment_is_empty(tmp_path: Path) -> None:
     """A writer killed before its first commit leaves a file that reads as empty."""
     path = tmp_path / "00000000000000000001-1-000001.journal"
     path.touch()
     assert find_segments(tmp_path) == [Segment(path.name, path, closed=True)]
     assert read_segment(find_segments(tmp_path)[0], 0, 10) == []
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Segment:
+    """A closed segment of three commits, of two, one and three entries."""
+    folder = tmp_path_factory.mktemp("written")
+    for number, count in ((1, 2), (2, 1), (3, 3)):
+        frame = make_frame(sum((2, 1, 3)[:number]), b"\n".join([msgspec.json.encode(make_entry(number))] * count))
+        with (folder / "1-1-000001.journal").open("ab") as file:
+            file.write(frame)
+    [segment] = find_segments(folder)
+    return segment
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_happens_to_a_file_what_is_read_was_written(
+    written: Segment, tmp_path: Path, data: st.DataObject
+) -> None:
+    """Cut anywhere, changed anywhere or with rubbish behind it: whole commits from the beginning are read, then comes
+    JournalDamaged; nothing that was not written is ever read, and only a cut between two commits goes unnoticed."""
+    whole, all_entries = written.path.read_bytes(), read_segment(written, 0, 100)
+    at = data.draw(st.integers(0, len(whole) - 1))
+    changed = data.draw(
+        st.sampled_from(
+            [
+                whole[:at],
+                whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255))]) + whole[at + 1 :],
+                whole + whole[:at],
+            ]
+        )
+    )
+    path = tmp_path / "1-1-000001.journal"
+    path.write_bytes(changed)
+    found = read_segment(Segment(path.name, path, closed=False), 0, 100)  # by a living writer: its end is yet to come
+    assert found == all_entries[: len(found)] or changed.startswith(whole)
+    assert len(found) in (0, 2, 3, 6) or changed.startswith(whole)
+    closed = Segment(path.name, path, closed=True)
+    assert (read_segment(closed, 0, 100) if found else []) == found
+    if len(changed) == len(whole) and changed != whole:
+        with pytest.raises(JournalDamaged):
+            read_segment(closed, found[-1][0] if found else 0, 100)
 
 
 CHILD = """

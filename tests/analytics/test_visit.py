@@ -4,9 +4,10 @@ import random
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
-from gateway.analytics.visit import IDS_AT_ONCE, Visit, continue_visit, encode_visit, new_id, read_visit
+from gateway.analytics.visit import IDS_AT_ONCE, Visit, continue_visit, encode_visit, is_due, new_id, read_visit
 from gateway.signing import TokenSigner
 from tests.example_site import NOW
 
@@ -42,6 +43,18 @@ def test_a_visit_ends_after_half_an_hour_of_silence(now: int, same: bool) -> Non
     assert (found.id == VISIT.id) is same
     assert found.started_at == (VISIT.started_at if same else now)
     assert found.last_at == (max(now, VISIT.last_at) if same else now)
+
+
+def test_the_browser_is_given_a_visit_when_it_is_due() -> None:
+    """At first, when another has begun, when a view waits or has waited, and else each thirtieth of the time-out: so no visit
+    ends more than that before its time, however short the time-out is."""
+    for timeout in (1800, 60):
+        later = [msgspec.structs.replace(VISIT, last_at=VISIT.last_at + timeout // 30 - early) for early in (1, 0)]
+        assert [is_due(visit, VISIT, timeout) for visit in later] == [False, True]
+    assert is_due(VISIT, None, TIMEOUT)
+    assert is_due(VISIT, msgspec.structs.replace(VISIT, id="W" * 22), TIMEOUT)
+    waiting = msgspec.structs.replace(VISIT, pending="P" * 22)
+    assert is_due(VISIT, waiting, TIMEOUT) and is_due(waiting, waiting, TIMEOUT)
 
 
 def test_another_site_s_visit_is_none() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.analytics.visit import Visit, encode_visit, mark_page, new_id, read_visit
+from gateway.analytics.visit import Visit, mark_page, new_id, read_visit
 from gateway.flows.collect import build_event
 from gateway.flows.parts import Parts
 from gateway.flows.view import PENDING_SECONDS, PageView, find_view, open_view, record_view
@@ -16,7 +16,8 @@ from tests.example_site import AGENT, NOW, make_decision
 from tests.flows.worker_parts import opened_parts, read_recorded
 
 NAME = "__Host-gw_visit"
-VISIT = Visit("main", "V" * 22, int(NOW) - 60, int(NOW) - 5)
+VISIT = Visit("main", "V" * 22, int(NOW) - 90, int(NOW) - 59)
+LATER = msgspec.structs.replace(VISIT, last_at=int(NOW))
 
 
 @pytest.fixture
@@ -33,8 +34,7 @@ def make_hit(**changes: Any) -> Hit:
 
 def open_one(parts: Parts, visit: Visit | None = None, **changes: Any) -> PageView:
     site, hit = parts.config.sites[0], make_hit(**changes)
-    cookie = encode_visit(visit, parts.signers.visit) if visit else ""
-    return open_view(hit, make_decision(site, "analytics"), cookie, NAME, site, parts, secure=True)
+    return open_view(hit, make_decision(site, "analytics"), visit, NAME, site, parts, secure=True)
 
 
 def visit_of(view: PageView, parts: Parts) -> Visit | None:
@@ -43,9 +43,10 @@ def visit_of(view: PageView, parts: Parts) -> Visit | None:
 
 
 def test_a_view_goes_on_with_the_visit_in_the_cookie(parts: Parts) -> None:
-    """The visit keeps its id and start, its last activity is now, and its cookie is set again for a day."""
-    view = open_one(parts, VISIT)
-    assert visit_of(view, parts) == msgspec.structs.replace(VISIT, last_at=int(NOW))
+    """The visit keeps its id and start, its last activity is now, and its cookie is set again for a day, once a minute."""
+    assert (open_one(parts, VISIT).visit, open_one(parts, VISIT).set_cookie) == (LATER, "")
+    view = open_one(parts, msgspec.structs.replace(VISIT, last_at=int(NOW) - 60))
+    assert visit_of(view, parts) == LATER
     assert view.set_cookie.startswith(f"{NAME}=1~main~")
     assert view.set_cookie.endswith("; Max-Age=86400; Path=/; HttpOnly; SameSite=Lax; Secure")
 

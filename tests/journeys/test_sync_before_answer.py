@@ -13,10 +13,10 @@ from tests.journeys.system_calls import TRACED, Call, find_fault, parse_trace
 pytestmark = pytest.mark.timeout(120)
 
 SYNCED = "before the file was synced"
-FILE = "/d/journal/1-2-000001.journal-wal"
+FILE = "/d/journal/1-2-000001.journal"
 GOOD = r"""
-11 1790000000.000001 pwrite64(9</d/journal/1-2-000001.journal-wal>, "\r\0\0\1 /merk/abc {\"at\":1}", 4096, 56) = 4096
-11 1790000000.000002 fdatasync(9</d/journal/1-2-000001.journal-wal> <unfinished ...>
+11 1790000000.000001 write(9</d/journal/1-2-000001.journal>, "\r\0\0\1 /merk/abc {\"at\":1}", 4096) = 4096
+11 1790000000.000002 fdatasync(9</d/journal/1-2-000001.journal> <unfinished ...>
 10 1790000000.000003 write(5<socket:[77]>, "HTTP/1.1 200 OK\r\n", 17) = 17
 11 1790000000.000004 <... fdatasync resumed>) = 0
 10 1790000000.000005 sendto(5<socket:[77]>, "HTTP/1.1 202 Accepted\r\n", 23, 0, NULL, 0) = 23
@@ -75,7 +75,7 @@ BAD = {
     "another file was synced": (GOOD.replace("fdatasync(9</d/journal/1-2", "fdatasync(9</d/journal/1-3"), SYNCED),
     "answered during the sync": (GOOD.replace("200 OK", "202 OK"), SYNCED),
     "no sync": (GOOD.replace("fdatasync", "fstat"), SYNCED),
-    "written again during the sync": (GOOD.replace("write(5<socket:[77]>", f"pwrite64(9<{FILE}>", 1), SYNCED),
+    "written again during the sync": (GOOD.replace("write(5<socket:[77]>", f"write(9<{FILE}>", 1), SYNCED),
 }
 
 

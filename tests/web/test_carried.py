@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from gateway.analytics.visit import Visit, encode_visit
 from gateway.consent.consent_cookie import encode_choice
 from gateway.consent.decision import LIFETIME_SECONDS, UNDECIDED
 from gateway.consent.tombstones import add_tombstone, ring
 from gateway.database import transaction
 from gateway.flows.decide import Decider
 from gateway.flows.parts import Parts
-from gateway.web.carried import MAX_REMEMBERED, REMEMBERED, Carried, CookieReader
-from gateway.web.request import RequestReader
+from gateway.web.carried import MAX_REMEMBERED, REMEMBERED, Carried, CookieReader, VisitReader
+from gateway.web.request import RequestReader, VisitorRequest
 from tests.example_site import CONSENT_ID, NOW, make_choice
 from tests.flows.worker_parts import opened_parts
 
@@ -33,9 +34,13 @@ def cookie(parts: Parts, *granted: str, at: float = NOW) -> str:
 
 def carry(reader: CookieReader, parts: Parts, header: str, *, now: float = NOW, gpc: bool = False) -> Carried:
     """What a request with this Cookie header carries."""
+    return reader.read(ask(header, gpc=gpc), parts.config.sites[0], NAME, now)
+
+
+def ask(header: str, *, gpc: bool = False) -> VisitorRequest:
+    """A request with this Cookie header."""
     headers = [(b"host", b"localhost"), (b"cookie", header.encode()), *([(b"sec-gpc", b"1")] if gpc else [])]
-    request = RequestReader(()).read({"type": "http", "path": "/", "headers": headers})
-    return reader.read(request, parts.config.sites[0], NAME, now)
+    return RequestReader(()).read({"type": "http", "path": "/", "headers": headers})
 
 
 def test_the_same_header_is_judged_once(parts: Parts) -> None:
@@ -97,3 +102,27 @@ def test_a_refusal_elsewhere_fills_no_memory(parts: Parts) -> None:
     first = carry(reader, parts, "cookieconsent_status=deny; _tel=2; sessionid=1")
     assert (first.decision.elsewhere, first.decision.chosen, first.left) == ("osano", True, b"sessionid=1")
     assert carry(reader, parts, "cookieconsent_status=deny; _tel=2; sessionid=1") is not first
+
+
+def test_a_visit_is_read_once_for_a_header(parts: Parts) -> None:
+    """The same header gives the visit that was read from it; under another name, or damaged, there is none."""
+    reader, signer = VisitReader(parts.signers.visit), parts.signers.visit
+    visits = [Visit("main", letter * 22, int(NOW), int(NOW)) for letter in "VW"]
+    headers = [f"a=1; gw_visit={encode_visit(visit, signer)}" for visit in visits]
+    assert [reader.read(ask(header), "gw_visit") for header in headers] == visits
+    assert reader.read(ask(headers[0]), "gw_visit") is reader.read(ask(headers[0]), "gw_visit")
+    assert reader.read(ask(headers[0]), "__Host-gw_visit") is None
+    assert reader.read(ask(headers[0][:-1]), "gw_visit") is None
+    assert reader.read(ask(headers[0] + "; gw_visit=x"), "gw_visit") is None
+
+
+def test_visits_never_fill_the_memory(parts: Parts) -> None:
+    """Headers without a visit of ours, or longer than browsers make them, are not remembered; others up to a bound."""
+    reader = VisitReader(parts.signers.visit)
+    value = encode_visit(Visit("main", "V" * 22, int(NOW), int(NOW)), parts.signers.visit)
+    reader.read(ask(f"a={'x' * MAX_REMEMBERED}; gw_visit={value}"), "gw_visit")
+    reader.read(ask("gw_visit=invented"), "gw_visit")
+    assert len(reader._remembered) == 0
+    for number in range(REMEMBERED + 1):
+        assert reader.read(ask(f"a={number}; gw_visit={value}"), "gw_visit") is not None
+    assert len(reader._remembered) == 1

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 from sqlalchemy import Engine
 
 from gateway.analytics.journal import Segment, find_segments, read_segment, remove_segment

@@ -293,6 +293,16 @@ def read_segment(segment: Segment, after: int, limit: int) -> list[tuple[int, En
     return found
 
 
+def measure_segment(path: Path) -> tuple[int, int]:
+    """How far a segment is whole: the bytes of its good frames, and the number of the last entry in them."""
+    last = 0
+    with path.open("rb") as file:
+        while frame := _read_frame(file, last):
+            first, entries = frame
+            last = first + len(entries) - 1
+        return file.tell(), last
+
+
 def _read_frame(file: BufferedReader, after: int) -> tuple[int, list[Entry]] | None:
     """The next frame that holds an entry above `after`: the number of its first, and all of them. Those before it are passed
     over unread. None, at the place itself, where there is no whole one."""

@@ -5,6 +5,7 @@ taken yet stands in the copied journals, and is taken once after a restore. The 
 only have grown since. Secrets of the day (salts) and sessions are in no backup, and are never written there on the way.
 """
 
+import os
 import re
 import shutil
 import sqlite3
@@ -14,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gateway.analytics.duckdb_store_file import Tell, copy_bytes
-from gateway.analytics.journal import JOURNAL_FOLDER, find_segments
+from gateway.analytics.journal import JOURNAL_FOLDER, find_segments, measure_segment
 from gateway.errors import ConfigError
 from gateway.heads import KEY_FILE
 from gateway.keys import FILE, SUBJECT_FILE
@@ -97,19 +98,14 @@ def _copy_plain(path: Path, target: Path, tell: Tell) -> None:
 
 
 def _copy_journals(journals: Path, target: Path, tell: Tell) -> None:
-    """Each segment with all that was committed to it until now, also while it is being appended to."""
+    """Each segment with all that was committed to it until now. One that is being appended to ends with its last whole commit:
+    what is half written was acknowledged to nobody."""
     target.mkdir(mode=0o700)
     for segment in find_segments(journals):
         copy = target / segment.name
-        copy.touch(mode=0o600)
-        try:
-            with closing(sqlite3.connect(segment.path)) as live, closing(sqlite3.connect(copy)) as kept:
-                live.backup(kept)
-                kept.execute("PRAGMA journal_mode=DELETE")
-            tell(copy.stat().st_size)
-        except sqlite3.DatabaseError:  # damaged: as it lies there, for the keeper to set aside
-            for path in journals.glob(f"{segment.name}*"):
-                copy_bytes(path, target / path.name, tell)
+        copy_bytes(segment.path, copy, tell)
+        if not segment.closed:
+            os.truncate(copy, measure_segment(copy)[0])
     for path in journals.glob("*.damaged*"):
         copy_bytes(path, target / path.name, tell)
 

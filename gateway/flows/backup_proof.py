@@ -4,17 +4,14 @@ It is sealed from the copy itself, never from what it was copied from, and verif
 """
 
 import hashlib
-import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
 import msgspec
 
 from gateway import ledger
 from gateway.analytics.duckdb_store_file import Tell, count_rows
-from gateway.analytics.journal import JOURNAL_FOLDER, SUFFIX
+from gateway.analytics.journal import JOURNAL_FOLDER, SUFFIX, measure_segment
 from gateway.database import open_copy
 from gateway.errors import BackupBroken, GatewayError, HeadsBroken, LedgerBroken, StoreError
 from gateway.flows.backup import DATABASE_COPY, KEY_FILES, STORE_COPY, UNFINISHED
@@ -24,7 +21,6 @@ from gateway.keys import write_whole
 MANIFEST = "manifest.json"
 FORMAT = 1
 AT_ONCE = 8 << 20
-JOURNALED = "SELECT coalesce(max(last), 0) FROM batches"
 
 
 class Sum(msgspec.Struct, frozen=True):
@@ -136,18 +132,9 @@ def _heads(folder: Path) -> Mapping[int, str]:
 
 
 def _count_journals(folder: Path) -> dict[str, int]:
-    """The number of the last entry of each segment; -1 where it cannot be read, now as then."""
-    return {path.name: _last_entry(path) for path in sorted((folder / JOURNAL_FOLDER).glob(f"*{SUFFIX}"))}
-
-
-def _last_entry(path: Path) -> int:
-    try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as connection:
-            return int(connection.execute(JOURNALED).fetchone()[0])
-    except sqlite3.OperationalError:
-        return 0  # its writer died before its first commit
-    except sqlite3.DatabaseError:
-        return -1
+    """The number of the last entry of each segment that can be read."""
+    segments = sorted((folder / JOURNAL_FOLDER).glob(f"*{SUFFIX}"))
+    return {path.name: measure_segment(path)[1] for path in segments}
 
 
 def _names(folder: Path) -> list[str]:

@@ -175,7 +175,7 @@ def test_a_damaged_journal_is_copied_as_it_lies(config: Config, tmp_path: Path) 
     damaged = config.data_folder / JOURNAL_FOLDER / "00000000000000000001-abcdefabcdef-000001.journal"
     damaged.write_bytes(b"no database at all" * 100)
     made = back_up(config, tmp_path / "backup")
-    assert made.journals[damaged.name] == -1
+    assert made.journals[damaged.name] == 0
     assert (tmp_path / "backup" / JOURNAL_FOLDER / damaged.name).read_bytes() == damaged.read_bytes()
     verify_backup(tmp_path / "backup", ignore)
 

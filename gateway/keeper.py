@@ -24,6 +24,7 @@ from gateway import __version__
 from gateway.analytics.consent_results import ConsentReport
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.journal import JOURNAL_FOLDER, find_segments, writers_alive
+from gateway.analytics.live import Live, look
 from gateway.analytics.query import Query
 from gateway.analytics.results import Report
 from gateway.config import Config
@@ -233,6 +234,7 @@ class Keeper:
             status=self.status,
             clock=time.time,
             drain=self.drain,
+            live=self._live,
         )
         servers = [(_server(build_local_api(parts, upkeep_routes(self))), _open_socket(self._config.data_folder))]
         console = _open_port(self._config.settings.keeper.host, self._config.settings.keeper.port)
@@ -247,6 +249,9 @@ class Keeper:
 
     def _consent(self, query: Query) -> ConsentReport:
         return consent_report(query, self._report_parts)
+
+    def _live(self, site: str) -> Live:
+        return look(self._store, site, time.time(), self._config.settings.analytics.min_visitors)
 
     def status(self) -> dict[str, Any]:
         """How it does, for console and command line."""

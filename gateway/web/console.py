@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.analytics.consent_results import ConsentReport
+from gateway.analytics.live import MINUTES, Live
 from gateway.analytics.query import Query
 from gateway.analytics.results import Report
 from gateway.config import Config
@@ -29,6 +30,7 @@ from gateway.web.console_consent import ConsentPage
 from gateway.web.console_destinations import DestinationsPage
 from gateway.web.console_guard import SECURITY_HEADERS, ConsoleGuard
 from gateway.web.console_inventory import Inventory
+from gateway.web.console_live import LivePage
 from gateway.web.console_rules import RulesPage
 from gateway.web.delivery_metrics import answer_metrics
 from gateway.web.frame import Frame
@@ -49,7 +51,7 @@ class ConsoleParts:
     `report`, `consent` and `status` block and are called in threads. Of `status` the console shows "version", "started_at"
     (epoch seconds), "fronts" (front workers at work), "journals" (files), "drained" (entries stored since the start),
     "store" ("ok" or the fault) and "disabled" (destination to why it has stopped); what is missing is not shown.
-    `drain` stores what waits and answers how many entries that were.
+    `live` tells of a site's last half hour and blocks too. `drain` stores what waits and answers how many entries that were.
     """
 
     config: Config
@@ -61,11 +63,12 @@ class ConsoleParts:
     status: Callable[[], Mapping[str, Any]]
     drain: Callable[[], Awaitable[int]]
     clock: Callable[[], float]
+    live: Callable[[str], Live] = lambda _site: Live(0.0, [0] * MINUTES)
 
 
 def build_console(parts: ConsoleParts) -> Starlette:
-    """The console: /, /consent, /inventory, /destinations, /rules, /mode, /signin, /signout, /api/report, /api/report.csv,
-    /api/consent, /api/consent.csv, /api/status, /assets/<name>; /metrics where it is asked for."""
+    """The console: /, /live, /consent, /inventory, /destinations, /rules, /mode, /signin, /signout, /api/report,
+    /api/report.csv, /api/consent, /api/consent.csv, /api/status, /assets/<name>; /metrics where it is asked for."""
     frame = Frame(parts.pages, parts.assets)
     api = ReportApi(parts.config, parts.report, parts.consent, parts.status, parts.clock)
     signin = SignIn(parts.engine, frame, parts.clock)
@@ -75,6 +78,7 @@ def build_console(parts: ConsoleParts) -> Starlette:
         Route("/", signin.page(Overview(parts, frame, api, inventory).show), methods=["GET"]),
         Route("/api/report", signin.api(api.json), methods=["GET"]),
         Route("/api/report.csv", signin.api(api.csv), methods=["GET"]),
+        Route("/live", signin.page(LivePage(parts.config, frame, parts.live).show), methods=["GET"]),
         Route("/consent", signin.page(ConsentPage(parts.config, frame, api, parts.clock).show), methods=["GET"]),
         Route("/api/consent", signin.api(api.consent_json), methods=["GET"]),
         Route("/api/consent.csv", signin.api(api.consent_csv), methods=["GET"]),

@@ -15,6 +15,7 @@ from gateway.web.pages import Pages
 ASSETS = ("uplot.css", "console.css", "console.js")
 PAGES = (
     "/signin",
+    "/live",
     "/consent",
     "/inventory",
     "/inventory/item",

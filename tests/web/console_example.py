@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.analytics.consent_results import ConsentReport, PurposeRow, build_row
+from gateway.analytics.live import Live, LiveRow
 from gateway.analytics.query import Query
 from gateway.analytics.results import (
     ConsentFigures,
@@ -210,6 +211,17 @@ class Clock:
         return self.now
 
 
+def build_live_example(site: str) -> Live:
+    """A busy half hour."""
+    rows = {
+        "page": [LiveRow("/", 31, 40), LiveRow("/contact", 12, 13)],
+        "source": [LiveRow("Google", 27, 40)],
+        "country": [LiveRow("NL", 38, 61)],
+    }
+    minutes = [(7 * index) % 5 for index in range(30)]
+    return Live(NOW // 60 * 60 - 29 * 60, minutes, 44, sum(minutes), 9, rows, frozenset({"page"}))
+
+
 def build_parts(
     folder: Path,
     report: Callable[[Query], Report] = build_example,
@@ -218,6 +230,7 @@ def build_parts(
     assets: Mapping[str, Asset] = BUILT,
     clock: Callable[[], float] | None = None,
     settings: dict[str, Any] | None = None,
+    live: Callable[[str], Live] = build_live_example,
 ) -> ConsoleParts:
     """Parts over a fresh database in `folder`, with one operator: NAME, PASSWORD."""
     engine = open_migrated(folder / "gateway.db")
@@ -232,6 +245,7 @@ def build_parts(
         status=status,
         drain=drain_seven,
         clock=clock or Clock(),
+        live=live,
     )
 
 

@@ -1,5 +1,5 @@
-// Fetches the page again each minute while someone looks at it, and puts the new figures in the old places.
-const EVERY_MS = 60_000;
+// Fetches the page again each minute while someone looks at it, or as often as it says, and puts the new figures in the old places.
+const EVERY_MS = 1000 * (document.querySelector("[data-every]")?.dataset.every || 60);
 
 export function keepFresh(afterwards) {
   let last = Date.now();

@@ -15,13 +15,25 @@ export function drawCharts(root) {
 }
 
 function remember(plot, data) {
-  const chart = { data, redraw: () => draw(plot, chart) };
+  const chart = { data, plain: [...plot.childNodes], redraw: () => draw(plot, chart) };
   chart.theme = matchMedia("(prefers-color-scheme: dark)");
   chart.theme.addEventListener("change", chart.redraw);
   chart.sizes = new ResizeObserver(() => resize(plot, chart));
   drawn.set(plot, chart);
   draw(plot, chart);
   chart.sizes.observe(plot);
+}
+
+/** On paper the drawn SVG stands in the canvas's place: it has the paper's width and colours. */
+export function printCharts() {
+  addEventListener("beforeprint", () => drawn.forEach(showPlain));
+  addEventListener("afterprint", () => drawn.forEach((chart) => chart.redraw()));
+}
+
+function showPlain(chart, plot) {
+  chart.canvas?.destroy();
+  chart.canvas = null;
+  plot.replaceChildren(...chart.plain);
 }
 
 function forget(plot, chart) {

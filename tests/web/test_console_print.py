@@ -1,0 +1,61 @@
+"""The console on paper: readable whatever the screen looks like, and whole."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from gateway.resources import load_assets
+from gateway.web.console import build_console
+from tests.journeys.browsing import open_browser
+from tests.web.console_example import build_parts
+from tests.web.test_console_browser import serve, signed_in
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+INK = "getComputedStyle(document.querySelector('#figures h1')).color"
+WIDE = "document.documentElement.scrollWidth <= innerWidth"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A console with its real scripts and styles."""
+    with serve(build_console(build_parts(tmp_path_factory.mktemp("console"), assets=load_assets()))) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser for the module."""
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.mark.parametrize("path", ["/?period=30d", "/consent?period=30d", "/live", "/rules"])
+def test_a_dark_screen_prints_dark_ink_on_white(chromium: Browser, address: str, path: str, tmp_path: Path) -> None:
+    """Words are dark, nothing is wider than A4, buttons and ways elsewhere are gone; a PDF of it can be made."""
+    with signed_in(chromium, address, 720, "dark") as (page, complaints):
+        page.goto(address + path)
+        page.emulate_media(media="print")
+        assert page.evaluate(INK) == "rgb(21, 32, 43)"
+        assert page.evaluate(WIDE)
+        assert not page.locator(".top").is_visible()
+        assert page.pdf(path=tmp_path / "page.pdf", format="A4").startswith(b"%PDF")
+        assert complaints == []
+
+
+def test_the_chart_is_drawn_for_paper_and_lively_again_afterwards(chromium: Browser, address: str) -> None:
+    """While it is printed the plain drawing stands in the canvas's place, in the paper's colours; then the canvas is back."""
+    with signed_in(chromium, address, 1280, "dark") as (page, complaints):
+        page.goto(f"{address}/?period=30d")
+        plot = page.locator("[data-chart]")
+        plot.locator("canvas").wait_for()
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert (plot.locator("canvas").count(), plot.locator("rect").count()) == (0, 30)
+        page.emulate_media(media="print")
+        fill = page.evaluate("getComputedStyle(document.querySelector('.columns rect')).fill")
+        assert fill == "rgb(11, 110, 103)"
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert plot.locator("canvas").count() == 1
+        assert complaints == []

@@ -174,7 +174,7 @@ def _settle_one(connection: Connection, row: Row[Any], ending: Ending, now: floa
     if values["state"] == State.QUEUED:
         _hold_back(connection, row, values["next_at"])
     elif row.kind != EVENT:
-        _write_receipt(connection, row, ending, now)
+        write_receipt(connection, row, ending, now)
     if not isinstance(ending.verdict, Delivered) and ending.verdict.reason != Reason.BEHIND:
         note_error(connection, row.destination, ending.verdict.reason, now)
 
@@ -210,7 +210,7 @@ def _hold_back(connection: Connection, row: Row[Any], until: float) -> None:
     connection.execute(update(OUTBOX).where(*same, waits).values(**values))
 
 
-def _write_receipt(connection: Connection, row: Row[Any], ending: Ending, now: float) -> None:
+def write_receipt(connection: Connection, row: Row[Any], ending: Ending, now: float) -> None:
     """The ledger says what was asked of whom, when, what came back, and what cannot be undone."""
     answer = "accepted" if isinstance(ending.verdict, Delivered) else ending.verdict.reason
     body: dict[str, object] = {

@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, and_, case, delete, literal, or_, select, update
 
 from gateway.database import OUTBOX, reading, transaction
+from gateway.destinations.attempts import Ending, write_receipt
+from gateway.destinations.base import Dead
 from gateway.destinations.figures import SETTLED, add_totals
 from gateway.destinations.outbox import CLOSED, EVENT, Reason, State, lock_ids
 
@@ -28,6 +30,10 @@ def expire_overdue(engine: Engine, now: float) -> int:
     values["reason"] = case((C.reason == "", literal(Reason.EXPIRED.value)), else_=C.reason)
 
     def expire(connection: Connection, ids: list[int]) -> None:
+        notices = connection.execute(select(OUTBOX).where(C.id.in_(ids), C.kind != EVENT)).all()
+        for row in notices:  # nobody could be told for all that time: the ledger says so
+            asked = row.kind if row.attempts else "nothing"
+            write_receipt(connection, row, Ending(row.id, Dead(row.reason or Reason.EXPIRED), asked=asked), now)
         connection.execute(update(OUTBOX).where(C.id.in_(ids)).values(values))
 
     return _some_at_a_time(engine, overdue, expire)

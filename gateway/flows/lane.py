@@ -43,6 +43,7 @@ UNREADABLE, UNBUILDABLE, FAULT = "unreadable", "unbuildable", "fault"
 MOST_STEPS = 8  # requests in one conversation
 MOST_RENEWALS = 2  # credentials refused so often in a row: new ones do not help
 NOTHING_TO_ASK = "nothing"
+NOTICE_PAUSE_SECONDS = 86_400.0
 
 
 @dataclass
@@ -242,6 +243,8 @@ def _end(lane: Lane, row: Started, verdict: Delivered | Dead | Retry, now: float
     wait: float | None = None
     if isinstance(verdict, Retry):
         wait = retry_in(lane.destination.schedule, row.attempts, verdict.after, chance)
+        if wait is None and row.kind != EVENT:  # telling is a duty: once a day, for as long as the notice lasts
+            wait = NOTICE_PAUSE_SECONDS * (0.5 + 0.5 * chance)
     elif isinstance(verdict, Dead) and verdict.disable:
         lane.disable(verdict.reason, now)
     if row.kind == EVENT:

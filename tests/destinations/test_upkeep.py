@@ -1,13 +1,15 @@
 """Figures that add up before and after pruning, and expiry of what nobody came for."""
 
+import msgspec
 from sqlalchemy import Engine
 
+from gateway import ledger
 from gateway.database import transaction
 from gateway.destinations.base import Dead, Delivered, Notice, Retry
 from gateway.destinations.figures import QueueFigures, queue_figures
 from gateway.destinations.outbox import lease, pass_on
 from gateway.destinations.upkeep import expire_overdue, prune_settled
-from tests.destinations.rows import NOW, SCOPES, grant, look, make_config, make_delivery, queue, settle, start
+from tests.destinations.rows import NOW, SCOPES, SITE, grant, look, make_config, make_delivery, queue, settle, start
 
 
 def attempt(engine: Engine, verdict: Delivered | Retry | Dead, retry_in: float | None, now: float = NOW) -> None:
@@ -16,6 +18,19 @@ def attempt(engine: Engine, verdict: Delivered | Retry | Dead, retry_in: float |
         [row] = lease(connection, "hook", "a", 1, now, 60)
         start(connection, row.id, "a", ("marketing",), SCOPES, 10, now)
         settle(connection, row.id, "a", verdict, retry_in, now)
+
+
+def test_a_notice_that_nobody_took_ends_with_a_receipt(engine: Engine) -> None:
+    """After 90 days the ledger says that this destination was never told, and no row keeps the consent."""
+    with transaction(engine) as connection:
+        pass_on(connection, Notice("n1", "erasure", SITE, "", ("marketing",), NOW), "c1", "gone", NOW)
+    assert expire_overdue(engine, NOW + 89 * 86_400) == 0
+    assert expire_overdue(engine, NOW + 91 * 86_400) == 1
+    [receipt] = (msgspec.json.decode(entry.body) for entry in ledger.find_by_consent(engine, "c1"))
+    assert (receipt["destination"], receipt["about"]) == ("gone", "erasure")
+    assert (receipt["asked"], receipt["answer"], receipt["attempts"]) == ("nothing", "expired", 0)
+    [row] = look(engine)
+    assert (row.state, row.consent_id, row.payload) == ("expired", None, None)
 
 
 def fill(engine: Engine) -> None:

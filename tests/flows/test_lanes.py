@@ -8,10 +8,11 @@ from sqlalchemy import Engine
 
 from gateway import ledger
 from gateway.database import transaction
-from gateway.destinations.base import Notice
+from gateway.destinations.base import Notice, Retry
 from gateway.destinations.dead_letters import redrive
 from gateway.destinations.figures import set_paused
-from gateway.destinations.outbox import ERASURE, WITHDRAWAL, pass_on, withdraw
+from gateway.destinations.outbox import ERASURE, WITHDRAWAL, Started, pass_on, withdraw
+from gateway.flows.lane import Lane, decide_ending
 from tests.destinations.rows import SITE, grant, look, put_consent, queue
 from tests.flows.scripted import Desk, Scripted, at_desk
 from tests.flows.test_deliver import delivering, fresh, run, settled, short_rests, states, until
@@ -222,3 +223,12 @@ def test_a_notice_that_is_refused_says_so_and_can_be_sent_again(engine: Engine) 
         assert answers == ["http_413", "accepted"]
 
     run(test())
+
+
+def test_telling_of_a_withdrawal_outlasts_the_schedule() -> None:
+    """An event's attempts end with the schedule; a notice is tried again once a day after it."""
+    lane = Lane(Scripted("http://127.0.0.1:1/"), None)  # type: ignore[arg-type]
+    spent = len(lane.destination.schedule)
+    for kind, chance, wait in (("event", 0.5, None), ("withdrawal", 0.0, 43_200.0), ("erasure", 1.0, 86_400.0)):
+        row = Started(1, kind, "c1", "e1", b"", spent)
+        assert decide_ending(lane, row, Retry("http_503"), 1, 0.0, chance).retry_in == wait

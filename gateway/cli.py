@@ -25,6 +25,7 @@ from gateway.cli_csp import csp
 from gateway.cli_destinations import destinations_app
 from gateway.cli_groups import command_group
 from gateway.cli_init import init
+from gateway.cli_key import key_app
 from gateway.cli_ledger import ledger_app, receipt_app
 from gateway.cli_policy import mode, policy_app
 from gateway.cli_receivers import receivers
@@ -69,6 +70,7 @@ app.command(rich_help_panel=KEPT)(prune)
 app.add_typer(backup_app, name="backup", rich_help_panel=KEPT)
 app.command(rich_help_panel=KEPT)(restore)
 app.add_typer(operator_app, name="operator", rich_help_panel=ACCESS)
+app.add_typer(key_app, name="key", rich_help_panel=ACCESS)
 app.add_typer(keys_app, name="keys", rich_help_panel=ACCESS)
 
 out = Console(emoji=False)  # paths hold ":id"

@@ -1,4 +1,4 @@
-"""The relational database of ledger, consents, salts, outbox, inventory and operators: SQLite by default, PostgreSQL by URL.
+"""The relational database of ledger, consents, outbox, operators and the rest: SQLite by default, PostgreSQL by URL.
 
 One code path: SQLAlchemy Core tables on `METADATA`, one `transaction()` for writes. SQLite runs in WAL mode with
 synchronous=FULL (a commit that returned survives a power cut) and starts each write with BEGIN IMMEDIATE, so that a
@@ -178,6 +178,21 @@ SESSIONS = Table(
     Column("operator", String(64), nullable=False),
     Column("created_at", Float, nullable=False),
     Column("seen_at", Float, nullable=False),
+)
+
+# Keys of programs. `scopes` and `sites` are words with spaces between; a revoked key stays, so that its id is known.
+API_KEYS = Table(
+    "api_keys",
+    METADATA,
+    Column("id", String(12), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("secret_hash", String(64), nullable=False),
+    Column("scopes", String(64), nullable=False),
+    Column("sites", Text, nullable=False),
+    Column("per_minute", Integer, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("used_at", Float),
+    Column("revoked_at", Float),
 )
 
 # What was seen on a site's pages: one row for each name and page. `path` is masked; empty: any page.

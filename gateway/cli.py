@@ -22,7 +22,7 @@ from gateway.analytics.consent_results import ConsentReport
 from gateway.cli_audit import audit
 from gateway.cli_check import check, check_config, refuse_to_serve
 from gateway.cli_csp import csp
-from gateway.cli_destinations import destinations_app
+from gateway.cli_destinations import destinations_app, erase
 from gateway.cli_groups import command_group
 from gateway.cli_init import init
 from gateway.cli_key import key_app
@@ -64,6 +64,7 @@ app.command(rich_help_panel=RULES)(audit)
 app.command(rich_help_panel=RULES)(csp)
 app.add_typer(destinations_app, name="destinations", rich_help_panel=TOLD)
 app.command(rich_help_panel=TOLD)(receivers)
+app.command(rich_help_panel=TOLD)(erase)
 app.add_typer(ledger_app, name="ledger", rich_help_panel=PROOF)
 app.add_typer(receipt_app, name="receipt", rich_help_panel=PROOF)
 app.command(rich_help_panel=KEPT)(prune)

@@ -20,6 +20,7 @@ from gateway.destinations.dead_letters import Trace, count_dead, trace
 from gateway.destinations.figures import QueueFigures, get_standing, queue_figures
 from gateway.errors import ConfigError
 from gateway.flows import operate_destination as operate
+from gateway.flows.erase import erase as erase_person
 
 destinations_app = command_group("Who is told of events: state, pause, resume, dead letters.")
 out = Console(emoji=False, highlight=False, soft_wrap=True)
@@ -115,6 +116,25 @@ def test(name: Name, config: ConfigOption = None) -> None:
         return
     out.print(f"{name} did not accept a test event: {verdict.reason} ({type(verdict).__name__.lower()})", markup=False)
     raise typer.Exit(1)
+
+
+def erase(
+    who: Annotated[
+        str, typer.Argument(metavar="WHO", help="The e-mail address that somebody gave, or a consent's id.")
+    ],
+    config: ConfigOption = None,
+) -> None:
+    """Forget somebody here, cancel what is queued, and ask each destination to erase; exit 1 when nobody is known."""
+    loaded = load_config(config)
+    ids = erase_person(loaded, open_database(loaded.database_url), who, OPERATOR, time.time())
+    for consent_id in ids:
+        out.print(
+            f"Erased: consent {consent_id}. The ledger has what each destination answers (`gateway ledger export`).",
+            markup=False,
+        )
+    if not ids:
+        out.print("Nobody here is known by this address or consent.", markup=False)
+        raise typer.Exit(1)
 
 
 @destinations_app.command("why")

@@ -16,7 +16,7 @@ from gateway.destinations.figures import get_standing
 from gateway.destinations.outbox import lease
 from gateway.errors import ConfigError
 from gateway.receivers.rehearsal import SECRETS, Rehearsal
-from tests.destinations.rows import SCOPES, grant, make_delivery, queue, settle, start
+from tests.destinations.rows import SCOPES, grant, look, make_delivery, queue, settle, start
 from tests.example_site import POLICY_TOML
 
 TABLE = """
@@ -124,3 +124,15 @@ def test_a_test_event_is_judged_by_the_strict_receiver(
     assert status == 1
     assert "http_401" in said
     assert wrong[6:] not in said
+
+
+def test_somebody_is_erased_by_command(folder: Path) -> None:
+    """`gateway erase` names the consent that is gone and cancels what waits; who is not known is said, with exit 1."""
+    engine = outbox_of(folder)
+    grant(engine, "c1")
+    queue(engine, make_delivery("e1", "c1"))
+    found = CliRunner().invoke(app, ["erase", "c1", "--config", str(folder)])
+    assert (found.exit_code, "consent c1" in found.output) == (0, True)
+    assert [(row.kind, row.state) for row in look(engine)] == [("event", "cancelled"), ("erasure", "queued")]
+    found = CliRunner().invoke(app, ["erase", "a.jansen@example.org", "--config", str(folder)])
+    assert (found.exit_code, "Nobody here" in found.output) == (1, True)

@@ -1,0 +1,58 @@
+"""Somebody is to be forgotten: the consent ends, what is queued is cancelled, and every destination is told, at once.
+
+The store of events needs nothing: a visitor's key there was made with a salt that is destroyed soon after the day. The ledger
+keeps that a consent was given and erased, by its random id alone.
+"""
+
+from hashlib import blake2b
+
+import msgspec
+from sqlalchemy import Connection, Engine, select
+
+from gateway import ledger
+from gateway.config import Config
+from gateway.consent.tombstones import add_tombstone, ring
+from gateway.database import CONSENTS, PEOPLE, transaction
+from gateway.destinations import outbox
+from gateway.destinations.base import Notice
+from gateway.destinations.behaviour import forget_behaviour
+from gateway.destinations.known_people import find_people, forget_person
+
+RECORD = "erasure"
+C = CONSENTS.c
+
+
+def erase(config: Config, engine: Engine, who: str, operator: str, now: float) -> list[str]:
+    """Forget a person, by the id of a consent or by the e-mail address; returns the consents that were erased."""
+    with transaction(engine) as connection:
+        ids = _find(connection, who)
+        for consent_id in ids:
+            _erase(connection, config, consent_id, operator, now)
+    ring(engine)
+    return ids
+
+
+def _find(connection: Connection, who: str) -> list[str]:
+    named = select(PEOPLE.c.consent_id).where(PEOPLE.c.email == who.strip().lower())
+    query = select(C.consent_id).where((C.consent_id == who.strip()) | C.consent_id.in_(named)).order_by(C.consent_id)
+    return list(connection.execute(query.with_for_update()).scalars())
+
+
+def _erase(connection: Connection, config: Config, consent_id: str, operator: str, now: float) -> None:
+    row = connection.execute(select(C.site, C.revision).where(C.consent_id == consent_id)).one()
+    revision = row.revision + 1
+    ended = {"grants": msgspec.json.encode({}).decode(), "revision": revision, "changed_at": now}
+    connection.execute(CONSENTS.update().where(C.consent_id == consent_id).values(**ended))
+    add_tombstone(connection, consent_id, revision, now)
+    names = [one.name for one in config.destinations]
+    outbox.withdraw(connection, consent_id, names, now, outbox.ERASURE)
+    email = find_people(connection, [consent_id]).get(consent_id, "")
+    for one in config.destinations:
+        key = f"{consent_id}:{revision}:erasure:{one.name}".encode()
+        told = email if one.include_email else ""
+        notice = Notice(blake2b(key, digest_size=16).hexdigest(), "erasure", row.site, "", one.purposes, now, told)
+        outbox.pass_on(connection, notice, consent_id, one.name, now)
+    forget_person(connection, consent_id)
+    forget_behaviour(connection, consent_id)
+    body = {"operator": operator, "destinations": names, "revision": revision}
+    ledger.append(connection, at=now, site=row.site, kind=RECORD, consent_id=consent_id, body=body)

@@ -1,0 +1,103 @@
+"""Who asks to be forgotten is: here at once, and at every destination with a receipt."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from sqlalchemy import Engine, select
+
+from gateway import ledger
+from gateway.config import Config
+from gateway.consent.decision import Choice
+from gateway.consent.tombstones import open_tombstones
+from gateway.database import BEHAVIOUR, OUTBOX, PEOPLE, reading, transaction
+from gateway.destinations.base import Notice
+from gateway.destinations.behaviour import note_behaviour
+from gateway.destinations.known_people import learn
+from gateway.destinations.outbox import add_deliveries
+from gateway.event import Person, Recorded
+from gateway.flows.choose import Said, choose
+from gateway.flows.erase import erase
+from tests.destinations.pardot_parts import EMAIL
+from tests.destinations.rows import make_delivery, make_event
+from tests.example_site import NOW, write_site
+
+DESTINATIONS = """
+[[destinations]]
+name = "pardot"
+kind = "pardot"
+url = "https://pi.pardot.com/api/v5"
+secret = "env:X"
+purposes = ["marketing"]
+events = ["download", "marketing.signal"]
+include_email = true
+[[destinations]]
+name = "hook"
+kind = "webhook"
+url = "https://crm.example.org/"
+secret = "env:X"
+purposes = ["analytics"]
+[[signals]]
+name = "loads"
+purposes = ["marketing"]
+event = "download"
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """The example site with a destination that tells of people, and one that does not."""
+    (tmp_path / "destinations.toml").write_text(DESTINATIONS)
+    return write_site(tmp_path)
+
+
+def agree(config: Config, engine: Engine, email: str, event_id: str) -> Choice:
+    """Somebody agrees, gives an address, does something, and has a delivery waiting."""
+    said = Said("accept_all", frozenset(), "nl", "banner")
+    choice = choose(said, None, config.sites[0], config, engine, NOW).choice
+    entry = Recorded(make_event(kind="download"), choice.consent_id, 1, ("analytics", "marketing"), Person(email))
+    with transaction(engine) as connection:
+        learn(connection, [entry], config.destinations)
+        note_behaviour(connection, entry, config.signals)
+        add_deliveries(connection, [make_delivery(event_id, choice.consent_id)], NOW)
+    return choice
+
+
+@pytest.mark.parametrize("by", ["email", "id"])
+def test_everything_of_a_person_goes_and_everybody_is_told(engine: Engine, config: Config, by: str) -> None:
+    """By address or consent: queue, address and behaviour are gone, the cookie grants nothing, each destination gets a notice,
+    with the address only where it was told; somebody else's things stay."""
+    mine, other = agree(config, engine, EMAIL, "e1"), agree(config, engine, "other@example.org", "e2")
+    who = EMAIL.upper() if by == "email" else mine.consent_id
+    assert erase(config, engine, who, "anke", NOW + 1) == [mine.consent_id]
+    with reading(engine) as connection:
+        rows = {(row.kind, row.destination, row.consent_id): row for row in connection.execute(select(OUTBOX))}
+        left = [set(connection.execute(select(table.c.consent_id)).scalars()) for table in (PEOPLE, BEHAVIOUR)]
+    assert left == [{other.consent_id}] * 2
+    assert rows["event", "hook", None].state == "cancelled"
+    assert rows["event", "hook", None].reason == "erased"
+    assert rows["event", "hook", other.consent_id].state == "queued"
+    notices = {
+        name: msgspec.json.decode(rows["erasure", name, mine.consent_id].payload, type=Notice)
+        for name in ("pardot", "hook")
+    }
+    assert {name: (one.kind, one.email) for name, one in notices.items()} == {
+        "pardot": ("erasure", EMAIL),
+        "hook": ("erasure", ""),
+    }
+    tombstones = open_tombstones(engine)
+    assert tombstones.floor(mine.consent_id) > mine.revision
+    assert tombstones.floor(other.consent_id) <= other.revision
+    tombstones.close()
+    [record] = [entry for entry in ledger.find_by_consent(engine, mine.consent_id) if entry.kind == "erasure"]
+    assert msgspec.json.decode(record.body)["operator"] == "anke"
+    assert EMAIL not in record.body
+
+
+def test_who_is_not_known_is_nobody(engine: Engine, config: Config) -> None:
+    """Nothing happens; and who is erased twice is told of twice."""
+    mine = agree(config, engine, EMAIL, "e1")
+    assert erase(config, engine, "nobody@example.org", "anke", NOW) == []
+    assert erase(config, engine, mine.consent_id, "anke", NOW) == [mine.consent_id]
+    assert erase(config, engine, EMAIL, "anke", NOW) == []
+    assert erase(config, engine, mine.consent_id, "anke", NOW) == [mine.consent_id]

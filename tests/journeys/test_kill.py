@@ -23,6 +23,7 @@ from gateway.socket_client import call_keeper
 from tests.journeys.cluster import Cluster, Crowd, run_cluster
 
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "20"))
+LET_IN = 10  # events acknowledged between two kills, at least
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120 + ROUNDS * 15)]
 
@@ -34,19 +35,27 @@ def test_nothing_acknowledged_is_lost_when_processes_are_killed(tmp_path: Path) 
         crowd = Crowd(cluster.port)
         crowd.start()
         for number in range(ROUNDS):
-            time.sleep(random.uniform(0.1, 0.9))
+            wait_until_let_in(crowd, LET_IN)
+            time.sleep(random.uniform(0.0, 0.6))
             kill_one(cluster, keeper=number % 3 == 2)
         time.sleep(1)
         crowd.stop()
         settle(cluster)
         report = fetch_report(cluster.config, {"period": "7d"})
     said, stored = crowd.said, stored_probes(cluster)
-    assert len(said.events) > ROUNDS * 5, "the crowd was hardly let in"
     assert said.events - set(stored) == set(), "acknowledged events are missing"
     assert {path: count for path, count in stored.items() if count != 1} == {}
     assert report.totals.events == len(stored)
     assert_choices_recorded(cluster, crowd)
     assert_nothing_started_after_withdrawal(cluster, crowd)
+
+
+def wait_until_let_in(crowd: Crowd, events: int) -> None:
+    """On a busy machine workers take their time to come back; killed in the meantime, they would acknowledge nothing."""
+    wanted, until = len(crowd.said.events) + events, time.monotonic() + 30
+    while len(crowd.said.events) < wanted:
+        assert time.monotonic() < until, "the crowd is not let in"
+        time.sleep(0.01)
 
 
 def kill_one(cluster: Cluster, *, keeper: bool) -> None:

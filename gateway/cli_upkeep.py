@@ -41,10 +41,12 @@ Tell = Callable[[int], None]
 class BackupGroup(CommandGroup):
     """`gateway backup TO` is short for `gateway backup make TO`."""
 
+    meant = "make"
+
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """The arguments, with the command that is meant where none is named."""
         if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
-            args = ["make", *args]
+            args = [self.meant, *args]
         return super().parse_args(ctx, args)
 
 

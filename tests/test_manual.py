@@ -208,6 +208,8 @@ def parses(command: Any, words: list[str]) -> bool:
     """Whether a command takes these words."""
     inner = getattr(command, "commands", None)
     if inner is not None:
+        if (meant := getattr(command, "meant", "")) and words and words[0] not in inner:
+            words = [meant, *words]
         return bool(words) and words[0] in inner and parses(inner[words[0]], words[1:])
     with command.make_context("x", [*words, *prompted(command)], resilient_parsing=False):
         return True

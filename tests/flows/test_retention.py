@@ -1,13 +1,16 @@
 """Retention: what is too old goes, nothing else."""
 
+import stat
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from hashlib import md5
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
+from gateway.analytics import duckdb_store_file
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.store import Batch
 from gateway.database import open_database
@@ -68,6 +71,34 @@ def test_a_file_written_anew_holds_the_same(store: DuckDBStore, tmp_path: Path) 
     add_visits(store, *range(13))  # the first twelve offsets are known still
     assert count(store, "events") == 13
     assert [path.name for path in tmp_path.glob("*.compact*")] == []
+
+
+def test_a_file_that_is_mostly_free_gets_smaller(
+    store: DuckDBStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day after much was deleted the file is written anew by itself, and what was left is in it."""
+    monkeypatch.setattr(duckdb_store_file, "LEAST_FREE_BYTES", 1 << 20)
+    path = tmp_path / "events.duckdb"
+    for part in range(4):
+        entries = []
+        for number in range(5000):
+            at = NOW - 20 * MONTH - part * 5000 - number
+            event = Event(
+                at, "main", PAGE_VIEW, f"/{md5(str(at).encode()).hexdigest()}", number, f"v{at}", at, f"w{at}"
+            )
+            entries.append(Recorded(event, "c", 1, ("analytics",)))
+        store.add(Batch(f"many-{part}", len(entries), entries))
+    add_visits(store, 1, 2)
+    store.compact(at_any_rate=True)  # all of it stands in the file, not in its log
+    assert store.prune(NOW - 13 * MONTH) > 20_000
+    before = path.stat().st_size
+    add_visits(store, 1, 2, 3, 20)
+    assert store.prune(NOW - 13 * MONTH) >= 1  # DuckDB tells of free room with the next checkpoint only
+    assert store.compact()
+    assert path.stat().st_size < before / 2
+    assert (count(store, "events"), count(store, "visits")) == (3, 3)
+    assert not store.compact()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize(

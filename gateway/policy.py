@@ -147,7 +147,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     `gpc` are the purposes that Global Privacy Control speaks against. `scopes` maps each optional purpose to its scope
     hash, `service_scopes` each optional service to one of its own, and `services` those to their purposes; `mounts` are
-    (selector, service), `paths` (pattern, as it was written, owner).
+    (selector, service, its path where the site itself serves it), `paths` (pattern, as it was written, owner).
     `hosts` and `cookies` map exact names to their owners; `host_suffixes` and `cookie_prefixes` hold
     the wildcard ones, longest first.
     `others` are the scopes of the policies before and after this one while one takes the other's place: who has answered
@@ -166,7 +166,7 @@ class Policy(msgspec.Struct, frozen=True):
     inline: tuple[tuple[str, Owner], ...] = ()
     others: tuple[dict[str, str], ...] = ()
     services: dict[str, str] = {}
-    mounts: tuple[tuple[str, str], ...] = ()
+    mounts: tuple[tuple[str, str, str], ...] = ()
     service_scopes: dict[str, str] = {}
     paths: tuple[tuple[re.Pattern[str], str, Owner], ...] = ()
 
@@ -252,7 +252,7 @@ def build_policy(parsed: PolicyFile, file: str = "policy.toml") -> Policy:
         cookie_prefixes=prefixes,
         inline=tuple((signature, _owner(service)) for service in parsed.services for signature in service.inline),
         services={service.id: service.purpose for service in asked},
-        mounts=tuple((selector, service.id) for service in asked for selector in service.mount),
+        mounts=tuple((selector, service.id, _own_path(service)) for service in asked for selector in service.mount),
         paths=tuple(
             (re.compile(re.escape(path).replace(r"\*", ".*"), re.DOTALL), path, _owner(service))
             for service in parsed.services
@@ -260,6 +260,11 @@ def build_policy(parsed: PolicyFile, file: str = "policy.toml") -> Policy:
         ),
         service_scopes={service.id: _hash([service.purpose, *_scope(service)]) for service in asked},
     )
+
+
+def _own_path(service: Service) -> str:
+    """Where the site itself serves a tool that comes from no other host; empty for all others."""
+    return service.paths[0] if service.paths and not service.hosts else ""
 
 
 def _check(parsed: PolicyFile, file: str) -> None:

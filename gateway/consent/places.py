@@ -79,9 +79,9 @@ def find_place(tag: str, held: Held, attributes: Attributes) -> Place | None:
     return _measure(held.service, held.host, address if is_plain_address(address) else "", values)
 
 
-def find_mount(service: str, attributes: Attributes) -> Place | None:
-    """The place of an element that a held script would have filled."""
-    return _measure(service, "", "", {name: unescape(value) for name, value in reversed(attributes)})
+def find_mount(service: str, host: str, attributes: Attributes) -> Place | None:
+    """The place of an element that a held script would have filled; `host` is a path where the site itself serves that."""
+    return _measure(service, host, "", {name: unescape(value) for name, value in reversed(attributes)})
 
 
 def _measure(service: str, host: str, address: str, values: Mapping[str, str]) -> Place | None:

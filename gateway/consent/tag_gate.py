@@ -80,8 +80,8 @@ class TagGate:
         refused = [(text, owner) for text, owner in policy.inline if not decision.allows_service(owner[1], owner[0])]
         self._signatures = tuple(make_signature(text, owner) for text, owner in refused)
         self.mounts = tuple(
-            (selector, service)
-            for selector, service in policy.mounts
+            (selector, service, path)
+            for selector, service, path in policy.mounts
             if not decision.allows_service(service, policy.services[service])
         )
         self._words = tuple({signature.word for signature in self._signatures})

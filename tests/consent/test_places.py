@@ -139,3 +139,24 @@ def test_a_mount_is_one_element_s_tag_class_or_id(selector: str) -> None:
     raw["services"][0]["mount"] = [selector]
     with pytest.raises(ConfigError, match="mount"):
         parse_policy(raw)
+
+
+OWN_CHAT = """
+[[services]]
+id = "praat"
+purpose = "marketing"
+name = "Voorbeeld Praat"
+provider = "Voorbeeld Praat B.V."
+mount = ["#praat"]
+paths = ["/praat/*"]
+{hosts}"""
+
+
+@pytest.mark.parametrize(("hosts", "once"), [("", False), ('hosts = ["praat.example.net"]', True)])
+def test_what_the_site_itself_serves_is_not_offered_for_once(hosts: str, once: bool) -> None:
+    """An element that a tool fills which only the site serves, and refuses until it is allowed, can be allowed and not loaded
+    once; a tool from elsewhere can."""
+    toml = POLICY_TOML + OWN_CHAT.format(hosts=hosts)
+    gate = TagGate(parse_policy(tomllib.loads(toml)), UNDECIDED, frozenset(("www.example.org",)))
+    page = rewrite_page(b'<p>a<div id="praat" style="height:300px"></div>', gate, enforce=True)
+    assert [(place.service, place.can_once) for place in page.places] == [("praat", once)]

@@ -20,7 +20,7 @@ def locate_page(event: Event, most: int) -> str:
     named = {name: text for name, text in campaign.items() if text}
     query = "?" + urlencode({"utm_source": event.source, **named}) if named and event.source else ""
     query, path = _cut(query, most // 2), quote(event.path, safe=IN_PATH)
-    host = _cut(quote(event.host or event.site), HOST_LETTERS)
+    host = _cut(quote(event.host or event.site, safe=""), HOST_LETTERS)
     return _cut(f"https://{host}{path}", most - len(query)) + query
 
 

@@ -7,6 +7,7 @@ local API on a unix socket, whose file permissions are its sign-in.
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from anyio.to_thread import run_sync
@@ -174,7 +175,7 @@ def serve_assets(assets: Mapping[str, Asset]) -> Callable[[Request], Awaitable[R
 
 
 class Faults:
-    """Turns what goes wrong into a page that says so; nothing of the inside is shown."""
+    """Turns what goes wrong into a page that says so, under /api/ into JSON; nothing of the inside is shown."""
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
@@ -192,29 +193,35 @@ class Faults:
 
     async def question(self, request: Request, error: QueryError) -> Response:
         """400: the faults of the question."""
-        return self._frame.notice(request, 400, "question", error.faults)
+        return self._tell(request, 400, "question", error.faults)
 
     async def store(self, request: Request, error: StoreError) -> Response:
         """503: the event store does not answer."""
         log.warning("the event store does not answer: %s", error)
-        return self._frame.notice(request, 503, "store")
+        return self._tell(request, 503, "store")
 
     async def refused(self, request: Request, error: BadRequest) -> Response:
         """The request's own status and words."""
-        return self._frame.notice(request, error.status, "refused", [str(error)])
+        return self._tell(request, error.status, "refused", [str(error)])
 
     async def broken(self, request: Request, error: ConfigError) -> Response:
         """409: a file of ours that somebody damaged; what is wrong with it."""
-        return self._frame.notice(request, 409, "refused", [str(error)])
+        return self._tell(request, 409, "refused", [str(error)])
 
     async def http(self, request: Request, error: HTTPException) -> Response:
         """404 and 405."""
-        response = self._frame.notice(request, error.status_code, "missing" if error.status_code == 404 else "refused")
+        response = self._tell(request, error.status_code, "missing" if error.status_code == 404 else "refused")
         response.headers.update(error.headers or {})
         return response
 
     async def unforeseen(self, request: Request, _error: Exception) -> Response:
         """500, outside the guard: the security headers are set here. Starlette logs what happened."""
-        response = self._frame.notice(request, 500, "fault")
+        response = self._tell(request, 500, "fault")
         response.headers.update({**SECURITY_HEADERS, "cache-control": "no-store"})
         return response
+
+    def _tell(self, request: Request, status: int, name: str, faults: list[str] | None = None) -> Response:
+        """A page for people; for programs the same in their own form."""
+        if request.url.path.startswith("/api/"):
+            return answer_errors(status, faults or [HTTPStatus(status).phrase])
+        return self._frame.notice(request, status, name, faults)

@@ -192,3 +192,23 @@ def test_the_api_is_for_operators(parts: ConsoleParts) -> None:
     ):
         answer = stranger.get(path, headers={"cookie": "gw_operator=invented"})
         assert (answer.status_code, answer.json()) == (401, {"errors": ["sign in first"]})
+
+
+def test_what_goes_wrong_is_said_to_programs_in_json(tmp_path: Path) -> None:
+    """Under /api/ an unknown address, a wrong method and what nobody foresaw are JSON too, with the console's headers."""
+
+    def buggy(_query: Query) -> Report:
+        raise RuntimeError("secret")
+
+    parts = build_parts(tmp_path, report=buggy)
+    browser = open_browser(build_console(parts))
+    sign_in(browser)
+    found = [browser.get("/api/nothing"), browser.post("/api/report"), browser.get("/api/report")]
+    assert [(one.status_code, one.json()) for one in found] == [
+        (404, {"errors": ["Not Found"]}),
+        (405, {"errors": ["Method Not Allowed"]}),
+        (500, {"errors": ["Internal Server Error"]}),
+    ]
+    assert set(found[1].headers["allow"].split(", ")) == {"GET", "HEAD"}
+    assert found[2].headers["x-frame-options"] == "DENY"
+    parts.engine.dispose()

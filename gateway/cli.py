@@ -23,6 +23,7 @@ from gateway.cli_audit import audit
 from gateway.cli_check import check, check_config, refuse_to_serve
 from gateway.cli_csp import csp
 from gateway.cli_destinations import destinations_app, erase
+from gateway.cli_export import export
 from gateway.cli_groups import command_group
 from gateway.cli_init import init
 from gateway.cli_key import key_app
@@ -68,6 +69,7 @@ app.command(rich_help_panel=TOLD)(erase)
 app.add_typer(ledger_app, name="ledger", rich_help_panel=PROOF)
 app.add_typer(receipt_app, name="receipt", rich_help_panel=PROOF)
 app.command(rich_help_panel=KEPT)(prune)
+app.command(rich_help_panel=FIGURES)(export)
 app.add_typer(backup_app, name="backup", rich_help_panel=KEPT)
 app.command(rich_help_panel=KEPT)(restore)
 app.add_typer(operator_app, name="operator", rich_help_panel=ACCESS)

@@ -47,6 +47,7 @@ from gateway.rollout import Rollout
 from gateway.socket_client import SOCKET_NAME, short_path
 from gateway.web.console import ConsoleParts, build_console, build_local_api
 from gateway.web.lint import log_findings
+from gateway.web.local_export import export_routes
 from gateway.web.local_upkeep import upkeep_routes
 from gateway.web.pages import Pages
 
@@ -236,7 +237,12 @@ class Keeper:
             drain=self.drain,
             live=self._live,
         )
-        servers = [(_server(build_local_api(parts, upkeep_routes(self))), _open_socket(self._config.data_folder))]
+        servers = [
+            (
+                _server(build_local_api(parts, upkeep_routes(self) + export_routes(self._store))),
+                _open_socket(self._config.data_folder),
+            )
+        ]
         console = _open_port(self._config.settings.keeper.host, self._config.settings.keeper.port)
         if console is not None:
             host, port = console.getsockname()[:2]

@@ -37,6 +37,7 @@ LAYERS = {
     "cli_policy": 4,
     "cli_receivers": 4,
     "cli_upkeep": 4,
+    "cli_export": 4,
     "keeper_upkeep": 4,
     "demo": 4,
     "receivers": 4,

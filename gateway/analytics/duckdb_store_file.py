@@ -5,7 +5,7 @@ DuckDB uses the room of deleted rows again and never gives it back; a file that 
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -148,3 +148,20 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_parquet(lines: Path, columns: Sequence[tuple[str, str]], target: Path) -> None:
+    """Rows as lines of JSON into a Parquet file; `columns` are (name, DuckDB's type). Raises StoreError."""
+    shape = ", ".join(f"'{name}': '{kind}'" for name, kind in columns)
+    reading = f"read_json($lines, format = 'newline_delimited', columns = {{{shape}}})"
+    try:
+        with duckdb.connect(config=PLAIN) as connection:
+            connection.execute(
+                f"COPY (SELECT * FROM {reading}) TO '{_quoted(target)}' (FORMAT parquet)", {"lines": str(lines)}
+            )
+    except duckdb.Error as error:
+        raise StoreError(f"{target.name} could not be written: {error}") from error
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")

@@ -121,7 +121,7 @@ def _write_csv(lines: Iterator[CsvLine]) -> bytes:
     writer = csv.writer(text)
     writer.writerow(CSV_HEADER)
     for line in lines:
-        writer.writerow([_plain_cell(cell) for cell in line])
+        writer.writerow([plain_cell(cell) for cell in line])
     return text.getvalue().encode()
 
 
@@ -187,7 +187,8 @@ def _measures(
             yield section, name, detail, field, missing if value is None else value
 
 
-def _plain_cell(value: object) -> str:
+def plain_cell(value: object) -> str:
+    """A cell of CSV that no spreadsheet runs."""
     text = "" if value is None else str(value).replace("\0", "")
     if isinstance(value, str) and text.lstrip(" \"'").startswith(FORMULA_STARTS):
         return f"'{text}"

@@ -1,0 +1,54 @@
+"""All that is stored of a site, row by row: for programs of one's own, and to be free to leave."""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from gateway.analytics.store import Store, naive_utc
+
+# The tables that say something of a site, each with the moment by which its rows belong to a day.
+MOMENTS = {"events": "happened_at", "visits": "started_at", "counts": "hour"}
+COLUMNS = """
+SELECT column_name, data_type FROM duckdb_columns()
+WHERE table_name = $name AND database_name = current_database() AND NOT internal ORDER BY column_index"""
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """Some rows of one table. `columns` are (name, type as the store names it); moments are UTC."""
+
+    columns: list[tuple[str, str]]
+    rows: list[list[str | int | float | bool | None]]
+
+
+class Span(msgspec.Struct, frozen=True):
+    """The first and the last moment of which anything is stored, epoch seconds; both 0 where there is nothing."""
+
+    first: float
+    last: float
+
+
+def find_span(store: Store, site: str) -> Span:
+    """From when to when there is something of a site. Raises StoreError."""
+    moments: list[float] = []
+    for table, column in MOMENTS.items():
+        row = store.fetch(f"SELECT min({column}), max({column}) FROM {table} WHERE site = $site", {"site": site})[0]
+        moments += [at.replace(tzinfo=UTC).timestamp() for at in row if isinstance(at, datetime)]
+    return Span(min(moments, default=0.0), max(moments, default=0.0))
+
+
+def read_rows(store: Store, table: str, site: str, start: float, end: float) -> Rows:
+    """The rows of one of MOMENTS from `start` (epoch seconds) to before `end`. Raises StoreError."""
+    columns = [(str(name), str(kind)) for name, kind in store.fetch(COLUMNS, {"name": table})]
+    names = ", ".join(name for name, _ in columns)
+    moment = MOMENTS[table]
+    found = store.fetch(
+        f"SELECT {names} FROM {table} WHERE site = $site AND {moment} >= $start AND {moment} < $end ORDER BY {moment}",
+        {"site": site, "start": naive_utc(start), "end": naive_utc(end)},
+    )
+    return Rows(columns, [[_plain(value) for value in row] for row in found])
+
+
+def _plain(value: object) -> str | int | float | bool | None:
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "microseconds")
+    return value if isinstance(value, str | int | float | bool) or value is None else str(value)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import time
 import tomllib
 from collections.abc import Iterator
@@ -198,7 +199,7 @@ def test_every_command_line_in_the_pages_is_understood() -> None:
     program = typer.main.get_command(app)
     seen = set()
     for line in lines_of_shell():
-        words = re.sub(r"\[\w+\]", "folder", line).split()[1:]
+        words = shlex.split(re.sub(r"\[\w+\]", "folder", line))[1:]
         seen.add(words[0])
         assert parses(program, words), line
     assert len(seen) == len(program.commands)  # type: ignore[attr-defined]

@@ -168,6 +168,13 @@ def report(
     first: Annotated[str, typer.Option("--from", help="First day, 2026-11-01.")] = "",
     last: Annotated[str, typer.Option("--to", help="Last day.")] = "",
     limit: Annotated[int, typer.Option(help="Rows in each breakdown.")] = 10,
+    where: Annotated[
+        list[str] | None, typer.Option(help="A filter: 'page contains /blog/|/news/'; again: and.")
+    ] = None,
+    filters: Annotated[str, typer.Option(help="Filters as JSON, with and, or, not, as in the API.")] = "",
+    compare: Annotated[str, typer.Option(help="previous_period or year.")] = "",
+    timezone: Annotated[str, typer.Option(help="Days and hours of this zone; none: the site's.")] = "",
+    interval: Annotated[str, typer.Option(help="hour, day, week or month.")] = "",
     consent: Annotated[bool, typer.Option("--consent", help="Who was asked, and what they chose.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
@@ -175,6 +182,8 @@ def report(
 ) -> None:
     """The figures of a period, or with --consent those on consent: the same as in the console."""
     fields = {"site": site, "period": period, "from": first, "to": last, "limit": str(limit)}
+    fields |= {"where": "\n".join(where or ()), "filters": filters}
+    fields |= {"compare": compare, "timezone": timezone, "interval": interval}
     loaded = load_config(config)
     found = fetch_consent(loaded, fields) if consent else fetch_report(loaded, fields)
     if as_json:

@@ -21,6 +21,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from gateway import __version__
+from gateway.analytics.answers import Answer
 from gateway.analytics.consent_results import ConsentReport
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.journal import JOURNAL_FOLDER, find_segments, writers_alive
@@ -32,6 +33,7 @@ from gateway.consent.wording import check_languages
 from gateway.database import open_database
 from gateway.destinations import build_destinations
 from gateway.errors import LedgerBroken, StoreError
+from gateway.flows.answer import answer
 from gateway.flows.consent_report import consent_report
 from gateway.flows.deliver import Deliverer
 from gateway.flows.drain import Drained, drain_once
@@ -235,6 +237,7 @@ class Keeper:
             status=self.status,
             clock=time.time,
             drain=self.drain,
+            answer=self._answer,
             live=self._live,
         )
         servers = [
@@ -255,6 +258,9 @@ class Keeper:
 
     def _consent(self, query: Query) -> ConsentReport:
         return consent_report(query, self._report_parts)
+
+    def _answer(self, query: Query) -> Answer:
+        return answer(query, self._store, self._config.settings.analytics)
 
     def _live(self, site: str) -> Live:
         return look(self._store, site, time.time(), self._config.settings.analytics.min_visitors)

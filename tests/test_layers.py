@@ -111,6 +111,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "operators",
         "api_keys",
         "web/api_access",
+        "web/query_api",
         "consent/shown_text",
         "consent/tombstones",
         "analytics/visitor",

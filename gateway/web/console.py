@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.analytics.answers import Answer
 from gateway.analytics.consent_results import ConsentReport
 from gateway.analytics.live import MINUTES, Live
 from gateway.analytics.query import Query
@@ -37,6 +38,7 @@ from gateway.web.delivery_metrics import answer_metrics
 from gateway.web.frame import Frame
 from gateway.web.overview import build_keeper, build_overview
 from gateway.web.pages import Pages
+from gateway.web.query_api import QueryApi
 from gateway.web.question import build_question
 from gateway.web.report_api import ReportApi, answer_errors
 from gateway.web.signin import SignIn
@@ -52,7 +54,8 @@ class ConsoleParts:
     `report`, `consent` and `status` block and are called in threads. Of `status` the console shows "version", "started_at"
     (epoch seconds), "fronts" (front workers at work), "journals" (files), "drained" (entries stored since the start),
     "store" ("ok" or the fault) and "disabled" (destination to why it has stopped); what is missing is not shown.
-    `live` tells of a site's last half hour and blocks too. `drain` stores what waits and answers how many entries that were.
+    `answer` answers one question, `live` tells of a site's last half hour; both block too.
+    `drain` stores what waits and answers how many entries that were.
     """
 
     config: Config
@@ -64,12 +67,14 @@ class ConsoleParts:
     status: Callable[[], Mapping[str, Any]]
     drain: Callable[[], Awaitable[int]]
     clock: Callable[[], float]
+    answer: Callable[[Query], Answer] = lambda _query: Answer([])
     live: Callable[[str], Live] = lambda _site: Live(0.0, [0] * MINUTES)
 
 
 def build_console(parts: ConsoleParts) -> Starlette:
     """The console: /, /live, /consent, /inventory, /destinations, /rules, /mode, /signin, /signout, /api/report,
-    /api/report.csv, /api/consent, /api/consent.csv, /api/status, /assets/<name>; /metrics where it is asked for."""
+    /api/report.csv, /api/consent, /api/consent.csv, /api/status, /api/v2/query,
+    /api/v2/openapi.json, /assets/<name>; /metrics where it is asked for."""
     frame = Frame(parts.pages, parts.assets)
     api = ReportApi(parts.config, parts.report, parts.consent, parts.status, parts.clock)
     signin = SignIn(parts.engine, frame, parts.clock)
@@ -87,6 +92,7 @@ def build_console(parts: ConsoleParts) -> Starlette:
         Route("/assets/{name}", serve_assets(parts.assets), methods=["GET"]),
         Route("/rules", signin.page(RulesPage(frame, inventory).show), methods=["GET"]),
         *DestinationsPage(parts.config, parts.engine, frame, parts.status, parts.clock).routes(signin),
+        *QueryApi(parts.engine, api.sites, parts.answer, parts.clock).routes(),
         *_metrics_routes(parts),
         *inventory.routes(signin),
         *signin.routes(),

@@ -24,7 +24,13 @@ from gateway.web.console import ConsoleParts, build_console
 from tests.web.console_browser import open_browser, sign_in
 from tests.web.console_example import BUILT, build_example, build_parts, empty_example, healthy
 
-OPEN_TO_ALL = {("GET", "/signin"), ("POST", "/signin"), ("POST", "/signout"), ("GET", "/assets/{name}")}
+OPEN_TO_ALL = {
+    ("GET", "/api/v2/openapi.json"),
+    ("GET", "/signin"),
+    ("POST", "/signin"),
+    ("POST", "/signout"),
+    ("GET", "/assets/{name}"),
+}
 MARKUP = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',

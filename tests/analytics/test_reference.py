@@ -1,0 +1,179 @@
+"""Stores agree with the reference calculator: every metric, every dimension, random filters, any clock."""
+
+import itertools
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from gateway.analytics.dimensions import DIMENSIONS
+from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.analytics.filters import Condition, Filter, Join
+from gateway.analytics.metrics import METRICS
+from gateway.analytics.query import Query
+from gateway.analytics.store import Batch, Store
+from gateway.event import ENGAGEMENT, PAGE_VIEW, Event, Recorded, Told
+from gateway.flows.answer import answer
+from gateway.settings import AnalyticsConfig, GoalConfig
+from tests.analytics.entries import local, record
+from tests.analytics.reference import TIMES, Reference, read_visits
+
+GOALS = (
+    GoalConfig(name="Artikel", page="/a*"),
+    GoalConfig(name="Plan", event="form", props={"plan": "gou*"}),
+    GoalConfig(name="Lang", seconds=3),
+)
+CONFIG = AnalyticsConfig(goals=GOALS, min_visitors=1)
+# Clocks go forward and back, a year ends, an ordinary day; zones behind, before, and at odd minutes.
+MOMENTS = ("2026-03-28 23:10", "2026-10-24 23:10", "2026-12-31 21:40", "2026-11-23 12:00")
+ZONES = ("Europe/Amsterdam", "America/New_York", "America/Havana", "Asia/Kolkata", "Pacific/Chatham", "Pacific/Apia")
+NAMES = (*(one.name for one in DIMENSIONS), "prop:plan")
+VALUES = ("", "/", "/a", "/A/b", "Google", "google", "NL", "form", "goud", "zilver", "topic-1", "desktop", "Artikel",
+          "Lang", "404", "EUR", "wide", "2026-11-23", "2027-01-01", "2026-10-25T02:00", "page_view")  # fmt: skip
+PATTERNS = ("^/a", "o+", "^$", "[0-9]{4}", "(?i)GOOGLE", ".")
+SITES = itertools.count()
+
+
+def open_duckdb(folder: Path) -> DuckDBStore:
+    """The store of an installation that names none."""
+    return DuckDBStore(folder / "events.duckdb")
+
+
+STORES = {"duckdb": open_duckdb}
+
+
+@pytest.fixture(scope="module", params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """One store for all examples; each has a site of its own."""
+    opened = STORES[request.param](Path(tmp_path_factory.mktemp("reference")))
+    yield opened
+    opened.close()
+
+
+@st.composite
+def entries(draw: st.DrawFn, start: float, number: int) -> list[Recorded]:
+    """One visit: views and events with what was told of them, some at the very same moment, some over midnight."""
+    at = start + draw(st.sampled_from((0, 60, 3000, 7260, 9000, 90_000)))
+    fields = {
+        "started": at,
+        "visitor": draw(st.integers(0, 2)),
+        "source": draw(st.sampled_from(("", "Google", "bing"))),
+        "country": draw(st.sampled_from(("NL", "MT"))),
+        "device": draw(st.sampled_from(("desktop", "mobile"))),
+    }
+    fields |= {name: draw(st.sampled_from(("", "x"))) for name in ("campaign", "browser", "language")}
+    found = []
+    for step in range(draw(st.integers(1, 4))):
+        at += draw(st.sampled_from((0, 0.25, 60, 1700)))
+        kind = draw(st.sampled_from((PAGE_VIEW, PAGE_VIEW, "form", "not_found")))
+        more = fields | {"path": draw(st.sampled_from(("/", "/a", "/A/b"))), "host": draw(st.sampled_from(("", "h")))}
+        more |= {"view_id": f"{number}.{step}", "topic": draw(st.sampled_from(("", "topic-1")))}
+        if kind == PAGE_VIEW:
+            found += draw(engagements(at, f"{number}.{step}", number, fields))
+        elif kind == "form":
+            money = Told(
+                revenue=draw(st.sampled_from((0, 1250, -500))), currency=draw(st.sampled_from(("", "EUR", "USD")))
+            )
+            more |= {"props": {"plan": draw(st.sampled_from(("goud", "zilver")))}, "told": money}
+        else:
+            more["told"] = Told(status="404")
+        found.append(record(kind, at, f"visit-{number}", **more))
+    return found
+
+
+@st.composite
+def engagements(draw: st.DrawFn, at: float, view: str, number: int, fields: dict[str, object]) -> list[Recorded]:
+    """What is told of one view: times that grow, depth and vitals that may be missing."""
+    found = []
+    for told in draw(st.lists(st.integers(0, 9000), max_size=2)):
+        vital = st.sampled_from((-1, 0, 100, 3000))
+        scroll, screen = draw(st.sampled_from((-1, 0, 40, 100))), draw(st.sampled_from(("", "wide")))
+        seen = Told(scroll, screen, draw(vital), draw(vital), draw(vital))
+        more = {"started": fields["started"], "view_id": view, "engaged_ms": told, "told": seen}
+        found.append(record(ENGAGEMENT, at + told / 1000, f"visit-{number}", **more))
+    return found
+
+
+def conditions(names: tuple[str, ...]) -> st.SearchStrategy[Filter]:
+    """One condition on one of these dimensions."""
+    values = st.lists(st.sampled_from(VALUES), min_size=1, max_size=2).map(tuple)
+    patterns = st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2).map(tuple)
+    plain = st.builds(
+        Condition,
+        st.sampled_from(("is", "is_not", "contains", "contains_not")),
+        st.sampled_from(names),
+        values,
+        st.booleans(),
+    )
+    found = st.builds(
+        Condition, st.sampled_from(("matches", "matches_not")), st.sampled_from(names), patterns, st.booleans()
+    )
+    return (plain | found).map(_known)
+
+
+def _known(found: Condition) -> Condition:
+    """Goals that are not configured are refused, not answered."""
+    if found.dimension != "goal" or found.operator.startswith("matches"):
+        return found
+    return replace(found, values=tuple(GOALS[len(value) % len(GOALS)].name for value in found.values))
+
+
+def widen(inner: st.SearchStrategy[Filter]) -> st.SearchStrategy[Filter]:
+    """Filters joined by and, or, not."""
+    both = st.builds(Join, st.sampled_from(("and", "or")), st.lists(inner, min_size=1, max_size=3).map(tuple))
+    return both | st.builds(Join, st.just("not"), st.tuples(inner))
+
+
+TIMELESS = tuple(name for name in NAMES if name not in TIMES)
+DONE = st.builds(
+    Join,
+    st.sampled_from(("has_done", "has_not_done")),
+    st.tuples(st.recursive(conditions(TIMELESS), widen, max_leaves=2)),
+)
+FILTERS = st.none() | st.recursive(conditions(NAMES) | DONE, widen, max_leaves=4)
+
+
+def compare(store: Store, data: st.DataObject, dimensions: tuple[str, ...]) -> None:
+    """Draw a site, a period, a zone and a filter; store and reference give the same rows of all metrics."""
+    site, zone, moment = f"site-{next(SITES)}", data.draw(st.sampled_from(ZONES)), data.draw(st.sampled_from(MOMENTS))
+    start = local(moment, zone)
+    visits = [data.draw(entries(start, number)) for number in range(data.draw(st.integers(1, 4)))]
+    rows = data.draw(st.permutations([row for visit in visits for row in visit]))
+    rows = [Recorded(_on(row, site), row.consent_id, row.revision, row.granted) for row in rows]
+    half = data.draw(st.integers(0, len(rows)))
+    store.add(Batch(site, 1, rows[:half]), Batch(f"{site}.b", 1, rows[half:]))
+    first = date.fromisoformat(moment[:10]) - timedelta(days=data.draw(st.integers(-1, 1)))
+    last = first + timedelta(days=data.draw(st.integers(0, 2)))
+    metrics = tuple(metric.name for metric in METRICS)
+    query = Query(
+        site, first, last, zone, limit=1000, metrics=metrics, dimensions=dimensions, filters=data.draw(FILTERS)
+    )
+    found = {row.keys: list(row.figures) for row in answer(query, store, CONFIG).rows}
+    wanted = Reference(read_visits([row.event for row in rows]), query, GOALS).answer()
+    assert set(found) == set(wanted)
+    for key, figures in wanted.items():
+        assert dict(zip(metrics, found[key], strict=True)) == pytest.approx(dict(zip(metrics, figures, strict=True)))
+
+
+def _on(row: Recorded, site: str) -> Event:
+    return replace(row.event, site=site, view_id=f"{site}.{row.event.view_id}", visit_id=f"{site}.{row.event.visit_id}")
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_any_question_is_answered_as_plain_python_does(store: Store, data: st.DataObject) -> None:
+    """All metrics at once, by up to two dimensions, whatever the filter, the zone and the period."""
+    chosen = data.draw(st.lists(st.sampled_from(NAMES), max_size=2, unique=True))
+    compare(store, data, tuple(chosen))
+
+
+@pytest.mark.parametrize("dimension", NAMES)
+@given(data=st.data())
+@settings(max_examples=4, deadline=None)
+def test_each_dimension_is_answered_as_plain_python_does(store: Store, data: st.DataObject, dimension: str) -> None:
+    """None is left to chance."""
+    compare(store, data, (dimension,))

@@ -55,6 +55,11 @@ def _share(condition: str) -> str:
     return f"1.0 * sum(CASE WHEN {condition} THEN 1 ELSE 0 END) / nullif(count(*), 0)"
 
 
+def _worth(amount: str) -> str:
+    """An amount of money, where all of it is of one currency."""
+    return f"CASE WHEN count(distinct CASE WHEN e.currency <> '' THEN e.currency END) <= 1 THEN {amount} END"
+
+
 METRICS = (
     _define(
         "daily_visitors", "visits", "count(distinct ({day}, v.visitor))", "count",
@@ -138,15 +143,20 @@ METRICS = (
         median=True,
     ),
     _define(
-        "revenue", "events",
-        "CASE WHEN count(distinct CASE WHEN e.currency <> '' THEN e.currency END) <= 1 "
-        "THEN CAST(sum(e.revenue) AS DOUBLE) / 1000.0 END",
-        "money",
+        "revenue", "events", _worth("CAST(sum(e.revenue) AS DOUBLE) / 1000.0"), "money",
         ("Revenue", "What events were worth, added up in their currency; nothing where several currencies come together: "
          "break down by currency, or filter on one."),
         ("Omzet", "Wat gebeurtenissen waard waren, opgeteld in hun munt; niets waar meer munten samenkomen: "
          "splits uit naar munt, of filter op één."),
         outside="total_revenue",
+    ),
+    _define(
+        "average_revenue", "events",
+        _worth("avg(CASE WHEN e.currency <> '' THEN CAST(e.revenue AS DOUBLE) END) / 1000.0"), "money",
+        ("Average revenue", "Revenue divided by the events that were worth something, what was paid back among them; nothing "
+         "where several currencies come together."),
+        ("Gemiddelde omzet", "Omzet gedeeld door de gebeurtenissen die iets waard waren, terugbetalingen meegeteld; niets "
+         "waar meer munten samenkomen."),
     ),
     _define(
         "lcp", "events", _vital("lcp"), "milliseconds",

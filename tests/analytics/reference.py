@@ -259,6 +259,11 @@ def _of_events(name: str, rows: Sequence[Row]) -> float | None:
     if name == "revenue":
         currencies = {happening.told["currency"] for happening in found} - {""}
         return sum(h.told["revenue"] for h in found) / 1000 if found and len(currencies) < 2 else None
+    if name == "average_revenue":
+        worth = [happening.told for happening in found if happening.told["currency"]]
+        return (
+            _mean([told["revenue"] / 1000 for told in worth]) if len({told["currency"] for told in worth}) < 2 else None
+        )
     if name == "time_on_page":
         return _mean([view.engaged / 1000 for view in views])
     column = name.removeprefix("median_").replace("scroll_depth", "scroll")

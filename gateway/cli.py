@@ -19,6 +19,8 @@ from rich.table import Table
 
 from gateway import __version__
 from gateway.analytics.consent_results import ConsentReport
+from gateway.analytics.funnels import Funnel
+from gateway.analytics.results import Report
 from gateway.cli_audit import audit
 from gateway.cli_check import check, check_config, refuse_to_serve
 from gateway.cli_csp import csp
@@ -38,10 +40,10 @@ from gateway.errors import ConfigError, GatewayError, LookFailed
 from gateway.keeper import run_keeper
 from gateway.keys import new_key, rotate_keys
 from gateway.operators import add_operator, list_operators, remove_operator, set_password
-from gateway.report_client import fetch_consent, fetch_report, print_report
+from gateway.report_client import fetch_consent, fetch_funnel, fetch_report, print_report
 from gateway.resources import config_file
 from gateway.socket_client import call_keeper
-from gateway.web.report_api import build_consent_csv, build_csv, encode_report
+from gateway.web.report_api import build_consent_csv, build_csv, build_funnel_csv, encode_report
 
 app = command_group(add_completion=False, pretty_exceptions_enable=False)
 operator_app = command_group("Who may sign in to the console.")
@@ -175,6 +177,7 @@ def report(
     compare: Annotated[str, typer.Option(help="previous_period or year.")] = "",
     timezone: Annotated[str, typer.Option(help="Days and hours of this zone; none: the site's.")] = "",
     interval: Annotated[str, typer.Option(help="hour, day, week or month.")] = "",
+    funnel: Annotated[list[str] | None, typer.Option(help="A step, 'page is /contact'; again for each.")] = None,
     consent: Annotated[bool, typer.Option("--consent", help="Who was asked, and what they chose.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
@@ -185,14 +188,23 @@ def report(
     fields |= {"where": "\n".join(where or ()), "filters": filters}
     fields |= {"compare": compare, "timezone": timezone, "interval": interval}
     loaded = load_config(config)
-    found = fetch_consent(loaded, fields) if consent else fetch_report(loaded, fields)
+    found: Report | ConsentReport | Funnel
+    if funnel:
+        found = fetch_funnel(loaded, fields, funnel)
+    else:
+        found = fetch_consent(loaded, fields) if consent else fetch_report(loaded, fields)
     if as_json:
         sys.stdout.write(encode_report(found).decode() + "\n")
     elif as_csv:
-        table = build_consent_csv(found) if isinstance(found, ConsentReport) else build_csv(found)
-        sys.stdout.write(table.decode())
+        sys.stdout.write(_build_csv(found).decode())
     else:
         print_report(found, out)
+
+
+def _build_csv(found: Report | ConsentReport | Funnel) -> bytes:
+    if isinstance(found, Funnel):
+        return build_funnel_csv(found)
+    return build_consent_csv(found) if isinstance(found, ConsentReport) else build_csv(found)
 
 
 @operator_app.command("add")

@@ -11,7 +11,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +24,7 @@ from gateway import __version__
 from gateway.analytics.answers import Answer
 from gateway.analytics.consent_results import ConsentReport
 from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.analytics.funnels import Funnel
 from gateway.analytics.journal import JOURNAL_FOLDER, find_segments, writers_alive
 from gateway.analytics.live import Live, look
 from gateway.analytics.query import Query
@@ -37,6 +38,7 @@ from gateway.flows.answer import answer
 from gateway.flows.consent_report import consent_report
 from gateway.flows.deliver import Deliverer
 from gateway.flows.drain import Drained, drain_once
+from gateway.flows.follow_funnel import follow_funnel
 from gateway.flows.report import ReportParts, report
 from gateway.flows.retention import Old
 from gateway.flows.seal import seal
@@ -238,6 +240,7 @@ class Keeper:
             clock=time.time,
             drain=self.drain,
             answer=self._answer,
+            follow=self._follow,
             live=self._live,
         )
         servers = [
@@ -258,6 +261,9 @@ class Keeper:
 
     def _consent(self, query: Query) -> ConsentReport:
         return consent_report(query, self._report_parts)
+
+    def _follow(self, query: Query, steps: Sequence[str]) -> Funnel:
+        return follow_funnel(query, steps, self._report_parts)
 
     def _answer(self, query: Query) -> Answer:
         return answer(query, self._store, self._config.settings.analytics)

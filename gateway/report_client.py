@@ -13,6 +13,7 @@ from rich.table import Table
 
 from gateway.analytics.consent_results import ConsentReport, consent_lines
 from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.analytics.funnels import Funnel, funnel_lines
 from gateway.analytics.journal import JOURNAL_FOLDER
 from gateway.analytics.query import Query, parse_query
 from gateway.analytics.results import Report, report_lines
@@ -20,13 +21,14 @@ from gateway.config import Config
 from gateway.database import open_database
 from gateway.flows.consent_report import consent_report
 from gateway.flows.drain import drain_once
+from gateway.flows.follow_funnel import follow_funnel
 from gateway.flows.report import ReportParts, report
 from gateway.keeper import STORE_FILE
 from gateway.keeper_process import LOCK_NAME
 from gateway.process_lock import is_held, try_hold
 from gateway.socket_client import call_keeper
 
-Found = TypeVar("Found", Report, ConsentReport)
+Found = TypeVar("Found", Report, ConsentReport, Funnel)
 
 
 def fetch_report(config: Config, fields: dict[str, str]) -> Report:
@@ -40,6 +42,12 @@ def fetch_report(config: Config, fields: dict[str, str]) -> Report:
 def fetch_consent(config: Config, fields: dict[str, str]) -> ConsentReport:
     """The report on consent, likewise."""
     return _fetch(config, fields, "/consent", ConsentReport, consent_report)
+
+
+def fetch_funnel(config: Config, fields: dict[str, str], steps: list[str]) -> Funnel:
+    """How many visits took these steps, likewise."""
+    fields = fields | {"steps": "\n".join(steps)}
+    return _fetch(config, fields, "/funnel", Funnel, lambda query, parts: follow_funnel(query, steps, parts))
 
 
 def _fetch(
@@ -69,9 +77,12 @@ class _Nothing:
         """Another keeper came up meanwhile; the store's own lock then speaks."""
 
 
-def print_report(found: Report | ConsentReport, out: Console) -> None:
+def print_report(found: Report | ConsentReport | Funnel, out: Console) -> None:
     """The report as tables, for people."""
-    lines = consent_lines(found) if isinstance(found, ConsentReport) else report_lines(found)
+    if isinstance(found, Funnel):
+        lines = funnel_lines(found)
+    else:
+        lines = consent_lines(found) if isinstance(found, ConsentReport) else report_lines(found)
     for title, header, rows in lines:
         table = Table(title=title, title_justify="left", title_style="bold")
         for index, name in enumerate(header):

@@ -21,9 +21,10 @@ from starlette.routing import Route
 
 from gateway.analytics.answers import Answer
 from gateway.analytics.consent_results import ConsentReport
+from gateway.analytics.funnels import Funnel
 from gateway.analytics.live import MINUTES, Live
 from gateway.analytics.query import Query
-from gateway.analytics.results import Report
+from gateway.analytics.results import Period, Report
 from gateway.config import Config
 from gateway.destinations.figures import queue_figures
 from gateway.errors import BadRequest, ConfigError, QueryError, StoreError
@@ -36,6 +37,7 @@ from gateway.web.console_live import LivePage
 from gateway.web.console_rules import RulesPage
 from gateway.web.delivery_metrics import answer_metrics
 from gateway.web.frame import Frame
+from gateway.web.funnel_api import Follow, FunnelApi
 from gateway.web.overview import build_keeper, build_overview
 from gateway.web.pages import Pages
 from gateway.web.query_api import QueryApi
@@ -54,7 +56,7 @@ class ConsoleParts:
     `report`, `consent` and `status` block and are called in threads. Of `status` the console shows "version", "started_at"
     (epoch seconds), "fronts" (front workers at work), "journals" (files), "drained" (entries stored since the start),
     "store" ("ok" or the fault) and "disabled" (destination to why it has stopped); what is missing is not shown.
-    `answer` answers one question, `live` tells of a site's last half hour; both block too.
+    `answer` answers one question, `follow` a funnel, `live` tells of a site's last half hour; both block too.
     `drain` stores what waits and answers how many entries that were.
     """
 
@@ -68,12 +70,13 @@ class ConsoleParts:
     drain: Callable[[], Awaitable[int]]
     clock: Callable[[], float]
     answer: Callable[[Query], Answer] = lambda _query: Answer([])
+    follow: Follow = lambda query, _steps: Funnel(query.site, Period("", "", "", ""), 0, [])
     live: Callable[[str], Live] = lambda _site: Live(0.0, [0] * MINUTES)
 
 
 def build_console(parts: ConsoleParts) -> Starlette:
     """The console: /, /live, /consent, /inventory, /destinations, /rules, /mode, /signin, /signout, /api/report,
-    /api/report.csv, /api/consent, /api/consent.csv, /api/status, /api/v2/query,
+    /api/report.csv, /api/consent, /api/consent.csv, /api/status, /api/funnel, /api/v2/query,
     /api/v2/openapi.json, /assets/<name>; /metrics where it is asked for."""
     frame = Frame(parts.pages, parts.assets)
     api = ReportApi(parts.config, parts.report, parts.consent, parts.status, parts.clock)
@@ -88,6 +91,7 @@ def build_console(parts: ConsoleParts) -> Starlette:
         Route("/consent", signin.page(ConsentPage(parts.config, frame, api, parts.clock).show), methods=["GET"]),
         Route("/api/consent", signin.api(api.consent_json), methods=["GET"]),
         Route("/api/consent.csv", signin.api(api.consent_csv), methods=["GET"]),
+        Route("/api/funnel", signin.api(FunnelApi(api, parts.follow).json), methods=["GET"]),
         Route("/api/status", signin.api(api.status), methods=["GET"]),
         Route("/assets/{name}", serve_assets(parts.assets), methods=["GET"]),
         Route("/rules", signin.page(RulesPage(frame, inventory).show), methods=["GET"]),
@@ -112,7 +116,8 @@ def _metrics_routes(parts: ConsoleParts) -> list[Route]:
 
 
 def build_local_api(parts: ConsoleParts, more: Sequence[Route] = ()) -> Starlette:
-    """For the CLI, over the unix socket: GET /report, /report.csv, /consent, /consent.csv, /status; POST /drain; and more."""
+    """For the CLI, over the unix socket: GET /report, /report.csv, /consent, /consent.csv, /funnel, /status;
+    POST /drain; and more."""
     api = ReportApi(parts.config, parts.report, parts.consent, parts.status, parts.clock)
 
     async def drain(_request: Request) -> Response:
@@ -127,6 +132,7 @@ def build_local_api(parts: ConsoleParts, more: Sequence[Route] = ()) -> Starlett
             Route("/report.csv", api.csv, methods=["GET"]),
             Route("/consent", api.consent_json, methods=["GET"]),
             Route("/consent.csv", api.consent_csv, methods=["GET"]),
+            Route("/funnel", FunnelApi(api, parts.follow).json, methods=["GET"]),
             Route("/status", api.status, methods=["GET"]),
             Route("/drain", drain, methods=["POST"]),
             *more,

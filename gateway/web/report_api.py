@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.analytics.consent_results import ConsentReport, ConsentRow, PurposeRow
+from gateway.analytics.funnels import Funnel
 from gateway.analytics.query import Query, parse_query
 from gateway.analytics.results import HIDDEN, Report
 from gateway.config import Config
@@ -101,8 +102,8 @@ def _as_file(response: Response, name: str) -> Response:
     return response
 
 
-def encode_report(report: Report | ConsentReport) -> bytes:
-    """The report as JSON, UTF-8; the fields are those of `analytics.results` and `analytics.consent_results`."""
+def encode_report(report: Report | ConsentReport | Funnel) -> bytes:
+    """The report as JSON, UTF-8; the fields are those of `analytics.results`, `consent_results` and `funnels`."""
     return msgspec.json.encode(report)
 
 
@@ -114,6 +115,19 @@ def build_csv(report: Report) -> bytes:
 def build_consent_csv(report: ConsentReport) -> bytes:
     """The report on consent in the same form."""
     return _write_csv(_consent_lines(report))
+
+
+def build_funnel_csv(funnel: Funnel) -> bytes:
+    """A funnel in the same form, a section for each step by its number."""
+    return _write_csv(_funnel_lines(funnel))
+
+
+def _funnel_lines(funnel: Funnel) -> Iterator[CsvLine]:
+    yield "report", "site", "", "", funnel.site
+    yield from _measures("report", "period", "", funnel.period)
+    yield "all", "", "", "visits", WITHHELD if funnel.visits is None else funnel.visits
+    for number, step in enumerate(funnel.steps, 1):
+        yield from _measures(f"step {number}", step.name, "", step, "name", missing=WITHHELD)
 
 
 def _write_csv(lines: Iterator[CsvLine]) -> bytes:

@@ -35,6 +35,12 @@ NAMES = (*(one.name for one in DIMENSIONS), "prop:plan")
 VALUES = ("", "/", "/a", "/A/b", "Google", "google", "NL", "form", "goud", "zilver", "topic-1", "desktop", "Artikel",
           "Lang", "404", "EUR", "wide", "2026-11-23", "2027-01-01", "2026-10-25T02:00", "page_view")  # fmt: skip
 PATTERNS = ("^/a", "o+", "^$", "[0-9]{4}", "(?i)GOOGLE", ".")
+# The hour before clocks change: forward and back, at midnight and at night; and before a year ends.
+EDGES = (
+    ("Europe/Amsterdam", "2026-03-29 01:10"), ("Europe/Amsterdam", "2026-10-25 01:10"),
+    ("America/New_York", "2026-03-08 01:10"), ("America/Havana", "2026-11-01 00:10"),
+    ("Asia/Kolkata", "2026-12-31 23:10"),
+)  # fmt: skip
 SITES = itertools.count()
 
 
@@ -137,9 +143,12 @@ DONE = st.builds(
 FILTERS = st.none() | st.recursive(conditions(NAMES) | DONE, widen, max_leaves=4)
 
 
-def compare(store: Store, data: st.DataObject, dimensions: tuple[str, ...]) -> None:
+def compare(
+    store: Store, data: st.DataObject, dimensions: tuple[str, ...], where: tuple[str, str] | None = None
+) -> None:
     """Draw a site, a period, a zone and a filter; store and reference give the same rows of all metrics."""
-    site, zone, moment = f"site-{next(SITES)}", data.draw(st.sampled_from(ZONES)), data.draw(st.sampled_from(MOMENTS))
+    site = f"site-{next(SITES)}"
+    zone, moment = where or (data.draw(st.sampled_from(ZONES)), data.draw(st.sampled_from(MOMENTS)))
     start = local(moment, zone)
     visits = [data.draw(entries(start, number)) for number in range(data.draw(st.integers(1, 4)))]
     rows = data.draw(st.permutations([row for visit in visits for row in visit]))
@@ -177,3 +186,11 @@ def test_any_question_is_answered_as_plain_python_does(store: Store, data: st.Da
 def test_each_dimension_is_answered_as_plain_python_does(store: Store, data: st.DataObject, dimension: str) -> None:
     """None is left to chance."""
     compare(store, data, (dimension,))
+
+
+@pytest.mark.parametrize("edge", EDGES, ids=" ".join)
+@given(data=st.data())
+@settings(max_examples=12, deadline=None)
+def test_time_is_told_as_the_clock_on_the_wall_does(store: Store, data: st.DataObject, edge: tuple[str, str]) -> None:
+    """Hours, days, weeks and months where clocks change and where a year ends."""
+    compare(store, data, (data.draw(st.sampled_from(TIMES)),), edge)

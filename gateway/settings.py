@@ -141,6 +141,12 @@ class AutomaticConfig(Section, frozen=True):
     hash_routes: bool = False
 
 
+class ClientsConfig(Section, frozen=True):
+    """Clients of other makers whose events are taken at the addresses that they post to."""
+
+    plausible: bool = False
+
+
 class AnalyticsConfig(Section, frozen=True):
     """What is counted, and what is left out."""
 
@@ -153,6 +159,7 @@ class AnalyticsConfig(Section, frozen=True):
     visit_minutes: PositiveInt = 30
     engaged_cap_minutes: PositiveInt = 240
     automatic: AutomaticConfig = AutomaticConfig()
+    clients: ClientsConfig = ClientsConfig()
     goals: tuple[GoalConfig, ...] = ()
     min_visitors: PositiveInt = 5
 

@@ -17,7 +17,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from gateway.config import Config, load_config
 from gateway.front import ConsentMiddleware
 from gateway.web.middleware import Message
-from gateway.web.public import GPC_PATH
+from gateway.web.public import outside_paths
 from gateway.web.wsgi import build_scope, gather, hand_over, read_input, read_nothing, respond, respond_whole
 from gateway.web.wsgi_site import WSGISite
 
@@ -36,6 +36,7 @@ class WSGIConsentMiddleware:
         self._config = config if isinstance(config, Config) else load_config(config)
         self._most = self._config.settings.limits.body_bytes + 1
         self._prefix = self._config.settings.prefix
+        self._outside = outside_paths(self._config)
         self._lock = threading.Lock()
         self._worker: Worker | None = None
         self._parents: list[Worker] = []  # of the process that forked us; its files are not ours to close
@@ -44,7 +45,7 @@ class WSGIConsentMiddleware:
         """One request. What the site raises passes through."""
         worker = self._find_worker()
         scope = build_scope(environ)
-        if not (scope["path"].startswith(self._prefix) or scope["path"] == GPC_PATH):
+        if not (scope["path"].startswith(self._prefix) or scope["path"] in self._outside):
             return respond(worker.middleware(scope, read_nothing, hand_over), start_response)
         head, body = worker.run(gather(worker.middleware, scope, read_input(environ, self._most)))
         return respond_whole(head, body, scope["method"], start_response)

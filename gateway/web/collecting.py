@@ -15,6 +15,7 @@ from gateway.flows.find_person import find_person
 from gateway.flows.view import visit_cookie
 from gateway.hit import Hit
 from gateway.web.body import media_type, read_body
+from gateway.web.plausible_body import decode_plausible
 from gateway.web.reply import JSON, reply
 from gateway.web.report_body import Report, decode_report
 from gateway.web.request import VisitorRequest
@@ -47,23 +48,50 @@ class Collecting:
             self._parts.counters.add(now, site.id, "dropped", DropReason.NO_CONSENT.value)
             await reply(send, 403, b"no consent for analytics")
             return
-        report = decode_report(body)
+        headers = await self._keep(decode_report(body), request, site, decision, now)
+        # A bare 202: nothing in it could be cached, sniffed or framed.
+        headers.append((b"content-length", b"0"))
+        await send({"type": "http.response.start", "status": 202, "headers": headers})
+        await send({"type": "http.response.body"})
+
+    async def answer_plausible(
+        self, request: VisitorRequest, site: Site, decision: Decision, now: float, receive: Receive, send: Send
+    ) -> None:
+        """One post of Plausible's client: 202 also where nothing is recorded, which it takes for success."""
+        body = await read_body(request, receive, self._limit)
+        if not request.same_origin:
+            raise BadRequest(403, "cross_site", "events are taken from the site's own pages only")
+        headers = [(b"x-plausible-dropped", b"1")]
+        if not decision.counts:
+            self._parts.counters.add(now, site.id, "dropped", DropReason.NO_CONSENT.value)
+        elif report := decode_plausible(body):
+            headers = await self._keep(report, request, site, decision, now, b"x-plausible-dropped")
+        await reply(send, 202, b"ok", headers=headers)
+
+    async def _keep(
+        self,
+        report: Report,
+        request: VisitorRequest,
+        site: Site,
+        decision: Decision,
+        now: float,
+        dropped: bytes = b"x-gateway-dropped",
+    ) -> list[tuple[bytes, bytes]]:
+        """Record a report; once it is on disk, the headers of its answer."""
         name = self._desk.cookie_name(VISIT, request, site)
         before = self._desk.visits.read(request, name)
         visit = self._visit(report, before, site, now)
-        headers = [(b"content-length", b"0")]
+        headers = []
         person = find_person(report.email, request.cookie, decision, self._destinations) if report.email else None
         stored = self._record(_hit(report, request, site, now), decision, visit, site, person)
         if stored is None or visit is None:
-            headers.append((b"x-gateway-dropped", b"1"))
+            headers.append((dropped, b"1"))
         elif (fault := await stored) is not None:
             _refuse(fault)
         elif is_due(visit, before, self._timeout):
             cookie = visit_cookie(visit, name, site, self._parts, secure=request.secure)
             headers.append((b"set-cookie", cookie.encode("latin-1")))
-        # A bare 202: nothing in it could be cached, sniffed or framed.
-        await send({"type": "http.response.start", "status": 202, "headers": headers})
-        await send({"type": "http.response.body"})
+        return headers
 
     def _visit(self, report: Report, before: Visit | None, site: Site, now: float) -> Visit | None:
         """Views and events open or continue a visit; engagement only ever continues one."""

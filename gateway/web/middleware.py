@@ -16,7 +16,7 @@ from gateway.flows.count_held import count_held
 from gateway.flows.decide import Decider
 from gateway.web.carried import Carried, CookieReader
 from gateway.web.onward import pass_on
-from gateway.web.public import GPC_PATH, Public
+from gateway.web.public import Public, outside_paths
 from gateway.web.reply import reply
 from gateway.web.request import RequestReader, VisitorRequest
 from gateway.web.response import Desk, GatedResponse
@@ -40,6 +40,7 @@ class ConsentGate:
         self._reader, self._public = reader, public
         self._config: Config = desk.parts.config
         self._prefix = self._config.settings.prefix
+        self._outside = outside_paths(self._config)
         self._cookies = CookieReader(decider)
         self._shared = SharedPages(desk)
 
@@ -55,7 +56,7 @@ class ConsentGate:
         carried = self._cookies.read(request, site, self._desk.cookie_name(CONSENT, request, site), now)
         decision = carried.decision
         scope["gateway.consent"] = decision
-        if (request.path.startswith(self._prefix) or request.path == GPC_PATH) and scope["type"] == "http":
+        if (request.path.startswith(self._prefix) or request.path in self._outside) and scope["type"] == "http":
             return self._public.answer(request, site, decision, now, receive, send)
         if carried.refused:
             self._list_refused(carried, request, site, now)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from gateway.config import Site
+from gateway.config import Config, Site
 from gateway.consent.banner import choose_language
 from gateway.consent.decision import Decision
 from gateway.consent.declaration import Declaration, declare, note_edition, write_date
@@ -36,9 +36,15 @@ Handler = Callable[[VisitorRequest, Site, Decision, float, Receive, Send], Await
 
 FOREVER = (b"cache-control", b"public, max-age=31536000, immutable")
 GPC_PATH = "/.well-known/gpc.json"
+PLAUSIBLE_PATH = "/api/event"
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
 # The texts of an error page by status; the key names a title and a sentence in config/texts.
 MESSAGES = {403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 503: "unavailable"}
+
+
+def outside_paths(config: Config) -> frozenset[str]:
+    """What is answered elsewhere than under the prefix, by whole path."""
+    return frozenset({GPC_PATH, PLAUSIBLE_PATH} if config.settings.analytics.clients.plausible else {GPC_PATH})
 
 
 class Public:
@@ -70,10 +76,15 @@ class Public:
             "head.js": {"GET": self._head},
         }
 
+        self._outside: dict[str, dict[str, Handler]] = {
+            GPC_PATH: {"GET": self._gpc},
+            PLAUSIBLE_PATH: {"POST": collecting.answer_plausible},
+        }
+
     async def answer(
         self, request: VisitorRequest, site: Site, decision: Decision, now: float, receive: Receive, send: Send
     ) -> None:
-        """One request under the prefix, or for GPC_PATH. Whatever fails here is answered here."""
+        """One request under the prefix, or for one of `outside_paths`. Whatever fails here is answered here."""
         try:
             await self._find(request)(request, site, decision, now, receive, send)
         except BadRequest as error:
@@ -87,7 +98,7 @@ class Public:
         name = request.path[len(self._prefix) :]
         if name.startswith("assets/"):
             return self._asset
-        handlers = {"GET": self._gpc} if request.path == GPC_PATH else self._routes.get(name)
+        handlers = self._outside.get(request.path) or self._routes.get(name)
         if handlers is None:
             raise BadRequest(404, "not_found", "nothing is found here")
         method = "GET" if request.method == "HEAD" else request.method

@@ -48,7 +48,9 @@ class Collecting:
             self._parts.counters.add(now, site.id, "dropped", DropReason.NO_CONSENT.value)
             await reply(send, 403, b"no consent for analytics")
             return
-        headers = await self._keep(decode_report(body), request, site, decision, now)
+        stored, due = self._take(decode_report(body), request, site, decision, now)
+        fault = await stored if stored is not None else None
+        headers = self._headers(b"x-gateway-dropped", stored, fault, due, request, site)
         # A bare 202: nothing in it could be cached, sniffed or framed.
         headers.append((b"content-length", b"0"))
         await send({"type": "http.response.start", "status": 202, "headers": headers})
@@ -65,33 +67,41 @@ class Collecting:
         if not decision.counts:
             self._parts.counters.add(now, site.id, "dropped", DropReason.NO_CONSENT.value)
         elif report := decode_plausible(body):
-            headers = await self._keep(report, request, site, decision, now, b"x-plausible-dropped")
+            stored, due = self._take(report, request, site, decision, now)
+            fault = await stored if stored is not None else None
+            headers = self._headers(b"x-plausible-dropped", stored, fault, due, request, site)
         await reply(send, 202, b"ok", headers=headers)
 
-    async def _keep(
-        self,
-        report: Report,
-        request: VisitorRequest,
-        site: Site,
-        decision: Decision,
-        now: float,
-        dropped: bytes = b"x-gateway-dropped",
-    ) -> list[tuple[bytes, bytes]]:
-        """Record a report; once it is on disk, the headers of its answer."""
-        name = self._desk.cookie_name(VISIT, request, site)
-        before = self._desk.visits.read(request, name)
+    def _take(
+        self, report: Report, request: VisitorRequest, site: Site, decision: Decision, now: float
+    ) -> tuple[Stored | None, Visit | None]:
+        """Hand a report's event over: what comes once it is on disk (None when it was dropped), and the visit that the browser
+        has to be given, if any."""
+        before = self._desk.visits.read(request, self._desk.cookie_name(VISIT, request, site))
         visit = self._visit(report, before, site, now)
-        headers = []
         person = find_person(report.email, request.cookie, decision, self._destinations) if report.email else None
         stored = self._record(_hit(report, request, site, now), decision, visit, site, person)
-        if stored is None or visit is None:
-            headers.append((dropped, b"1"))
-        elif (fault := await stored) is not None:
+        return stored, visit if visit is not None and is_due(visit, before, self._timeout) else None
+
+    def _headers(
+        self,
+        dropped: bytes,
+        stored: Stored | None,
+        fault: JournalFull | None,
+        due: Visit | None,
+        request: VisitorRequest,
+        site: Site,
+    ) -> list[tuple[bytes, bytes]]:
+        """What an answer says of its event; raises BadRequest 503 where that could not be written."""
+        if fault is not None:
             _refuse(fault)
-        elif is_due(visit, before, self._timeout):
-            cookie = visit_cookie(visit, name, site, self._parts, secure=request.secure)
-            headers.append((b"set-cookie", cookie.encode("latin-1")))
-        return headers
+        if stored is None:
+            return [(dropped, b"1")]
+        if due is None:
+            return []
+        name = self._desk.cookie_name(VISIT, request, site)
+        cookie = visit_cookie(due, name, site, self._parts, secure=request.secure)
+        return [(b"set-cookie", cookie.encode("latin-1"))]
 
     def _visit(self, report: Report, before: Visit | None, site: Site, now: float) -> Visit | None:
         """Views and events open or continue a visit; engagement only ever continues one."""

@@ -31,6 +31,7 @@ LAYERS = {
     "cli_csp": 4,
     "cli_destinations": 4,
     "cli_groups": 4,
+    "cli_import": 4,
     "cli_init": 4,
     "cli_key": 4,
     "cli_ledger": 4,

@@ -1,8 +1,6 @@
 """`gateway export`, as an operator types it: everything that is stored, with a keeper and without, and nothing written over."""
 
 import csv
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +15,10 @@ from typer.testing import CliRunner
 from gateway.analytics.journal import JOURNAL_FOLDER, Journal
 from gateway.cli import app
 from gateway.config import Config
-from gateway.errors import ConfigError, KeeperUnreachable
+from gateway.errors import ConfigError
 from gateway.event import Counted, Event, Recorded
-from gateway.socket_client import call_keeper
 from tests.example_site import CONSENT_ID, write_site
+from tests.keeper_at_work import keeper_at_work
 
 DAY = 86_400
 NOW = float(int(time.time()))  # a keeper prunes what is old
@@ -50,30 +48,6 @@ def config(tmp_path: Path) -> Config:
 def nobody(_config: Config) -> Iterator[None]:
     """No keeper runs."""
     yield
-
-
-@contextmanager
-def keeper_at_work(config: Config) -> Iterator[None]:
-    """One runs, as a service manager starts it."""
-    command = [sys.executable, "-m", "gateway", "keeper", "--config", config.folder]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as keeper:
-        try:
-            wait_for_keeper(config)
-            yield
-        finally:
-            keeper.terminate()
-
-
-def wait_for_keeper(config: Config) -> None:
-    """Returns when it answers."""
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        try:
-            call_keeper(config.data_folder, "GET", "/status", 5)
-            return
-        except KeeperUnreachable:
-            time.sleep(0.05)
-    raise TimeoutError("the keeper did not come up")
 
 
 def export(config: Config, *words: str) -> str:

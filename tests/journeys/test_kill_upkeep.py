@@ -17,7 +17,6 @@ from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.journal import JOURNAL_FOLDER, Journal
 from gateway.config import Config, load_config
 from gateway.database import open_database, transaction
-from gateway.errors import KeeperUnreachable
 from gateway.event import PAGE_VIEW, Event, Recorded
 from gateway.flows.backup import partial_of
 from gateway.flows.backup_proof import verify_backup
@@ -25,6 +24,7 @@ from gateway.flows.drain import drain_once
 from gateway.keeper import STORE_FILE
 from gateway.socket_client import call_keeper
 from tests.journeys.cluster import end_keeper
+from tests.keeper_at_work import start_keeper, wait_for_keeper
 from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -50,25 +50,6 @@ def config(tmp_path: Path) -> Config:
         journal.append(Recorded(event, "a-consent", 1, ("analytics",)))
     journal.close()
     return config
-
-
-def start_keeper(config: Config) -> subprocess.Popen[bytes]:
-    """A keeper of this folder, as a service manager starts it."""
-    with (Path(config.folder) / "log.txt").open("ab") as log:
-        command = [sys.executable, "-m", "gateway", "keeper", "--config", config.folder]
-        return subprocess.Popen(command, stdout=log, stderr=log)
-
-
-def wait_for_keeper(config: Config) -> None:
-    """Returns when it answers."""
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        try:
-            call_keeper(config.data_folder, "GET", "/status", 5)
-            return
-        except KeeperUnreachable:
-            time.sleep(0.02)
-    raise TimeoutError("the keeper did not come up")
 
 
 def kill(keeper: subprocess.Popen[bytes]) -> None:

@@ -187,7 +187,10 @@ class Journal:
             _append(self._file, make_frame(last, b"\n".join(lines)))
         except OSError:
             # Whatever state the file is in, a fresh segment starts clean; this one keeps what it acknowledged.
+            nothing = not self._rows
             self._close_segment()
+            if nothing:
+                self._path.unlink(missing_ok=True)  # a disk that stays full would be littered with them
             raise
         self._rows = last
 

@@ -357,13 +357,15 @@ number = 0
 while writer.answers[-1] is None:
     number += 1
     writer.append(make_entry(number, "x" * 2000))
-writer.append(make_entry(10_000, "x" * 400_000))
+for _ in range(5):
+    writer.append(make_entry(10_000, "x" * 400_000))
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 writer.append(make_entry(20_000))
 writer.journal.close()
 taken = [None if fault else nr for nr, fault in enumerate(writer.answers)]
 found = {int(entry.event.view_id) for entry in read_all(folder)}
-numbers = [*range(number + 1), 10_000, 20_000]
+numbers = [*range(number + 1), *[10_000] * 5, 20_000]
+assert len(list(folder.glob("*.journal"))) == 2, "files of nothing are left"
 kept = {nr for nr, fault in zip(numbers, writer.answers, strict=True) if fault is None}
 assert kept <= found, kept - found
 assert number in numbers and number not in kept and 10_000 not in kept and 20_000 in kept

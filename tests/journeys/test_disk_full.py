@@ -204,7 +204,7 @@ def anew(visitor: Guest) -> Guest:
 
 
 def report_until_refused(visitor: Guest) -> set[str]:
-    """The paths of the events that were still taken: some fit in the blocks that a journal has, or leaves when it is drained."""
+    """The paths of the events that were still taken: some fit in a journal's last block, or in those that a drained one leaves."""
     taken: set[str] = set()
     while (answer := anew(visitor).report(mark := f"/mark/{letters(10)}")).status == 202:
         taken.add(mark)

@@ -204,7 +204,7 @@ def anew(visitor: Guest) -> Guest:
 
 
 def report_until_refused(visitor: Guest) -> set[str]:
-    """The paths of the events that were still taken: some fit in a journal's last block, or in those that a drained one leaves."""
+    """The paths of events that were still taken: some fit in a last block, or in what a drained journal leaves."""
     taken: set[str] = set()
     while (answer := anew(visitor).report(mark := f"/mark/{letters(10)}")).status == 202:
         taken.add(mark)

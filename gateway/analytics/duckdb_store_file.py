@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from gateway.analytics.journal import sync_file
 from gateway.errors import StoreError
 
 Tell = Callable[[int], None]  # is told how many bytes have been written
@@ -119,9 +120,9 @@ def compact_file(path: Path) -> None:
         if Path(f"{path}.wal").exists() or Path(f"{fresh}.wal").exists():
             raise StoreError(f"{path.name} is still being written to")
         fresh.chmod(0o600)
-        _sync(fresh)
+        sync_file(fresh)
         fresh.replace(path)
-        _sync(path.parent)
+        sync_file(path.parent)
     except duckdb.Error as error:
         raise StoreError(f"{path.name} cannot be written anew: {error}") from error
     finally:
@@ -140,14 +141,6 @@ def _quote(path: Path) -> str:
 def _delete(path: Path) -> None:
     for suffix in ("", ".wal"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_parquet(lines: Path, columns: Sequence[tuple[str, str]], target: Path) -> None:

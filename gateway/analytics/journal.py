@@ -250,7 +250,7 @@ def _create_segment(path: Path) -> int:
     """The descriptor of a new file, durable by name too; when it cannot be made, nothing of it is left."""
     file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        _sync_folder(path.parent)
+        sync_file(path.parent)
     except BaseException:
         os.close(file)
         path.unlink(missing_ok=True)
@@ -359,8 +359,9 @@ def _hold_own(path: Path) -> IO[bytes]:
     return lock
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_file(path: Path) -> None:
+    """What a file or folder holds by now is on disk when this returns."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

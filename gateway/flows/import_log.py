@@ -19,7 +19,7 @@ import msgspec
 
 from gateway.analytics.access_log import Request, read_line
 from gateway.analytics.device import parse_agent
-from gateway.analytics.journal import JOURNAL_FOLDER, make_frame
+from gateway.analytics.journal import JOURNAL_FOLDER, make_frame, sync_file
 from gateway.analytics.masking import Masker, campaign_fields
 from gateway.analytics.screen import Check
 from gateway.analytics.source import Channels
@@ -141,7 +141,7 @@ def import_log(log: Path, data_folder: Path, views: Views, tell: Tell) -> Outcom
         file.write(str(known.size))
         _sync(file)
     (folder / f"{known.name}.part").rename(folder / f"{known.name}.whole")
-    _sync_folder(folder)
+    sync_file(folder)
     _move(folder, journals, known.name)
     return outcome
 
@@ -201,8 +201,8 @@ def _move(folder: Path, journals: Path, name: str) -> None:
     segment = folder / f"{name}.segment"
     if segment.exists():
         segment.rename(journals / f"import.{name}-000001.journal")
-        _sync_folder(journals)
-        _sync_folder(folder)
+        sync_file(journals)
+        sync_file(folder)
 
 
 @contextmanager
@@ -228,11 +228,3 @@ def _is_page(url: str) -> bool:
 def _sync(file: IO[Any]) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,12 +8,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.errors import ConfigError
 from gateway.event import SIGNAL
-from gateway.policy import Policy, Service
+from gateway.policy import Policy, Service, check_reason
 from gateway.settings import ChannelsFile, DestinationConfig, GoalConfig, Settings, SignalConfig, SiteConfig
 from gateway.signing import MIN_KEY_BYTES
 from gateway.theme import check_theme
 
-REASON_LETTERS = 10
 ADS = frozenset(("ad_user_data", "ad_personalization"))
 KNOWN_KEYS = ("change-me", "changeme", "secret", "password", "example")  # so long that no random key holds one
 # A source of a content policy: a host, with or without scheme, port and path. No scheme alone, no `*`: that were everybody.
@@ -45,9 +44,7 @@ def check_settings(settings: Settings, file: str) -> None:
                 f"wanted the id of a site ({', '.join(site.id for site in settings.sites)}), or none for all of them"
             )
             raise ConfigError(file, "accepted_findings.site", accepted.site, wanted)
-        if len(re.findall(r"[^\W\d_]", accepted.reason)) < REASON_LETTERS:
-            wanted = f"wanted why it stays as it is, in {REASON_LETTERS} letters or more"
-            raise ConfigError(file, "accepted_findings.reason", accepted.reason, wanted)
+        check_reason(accepted.reason, file, "accepted_findings.reason", "it stays as it is")
 
 
 def _check_key(key: str, file: str) -> None:
@@ -143,6 +140,13 @@ def _check_hosts(site: SiteConfig, taken: set[str], file: str) -> None:
             raise ConfigError(file, "sites.csp_extra", source, wanted)
     if site.cookie_domain and not HOST.match(site.cookie_domain):
         raise ConfigError(file, "sites.cookie_domain", site.cookie_domain, "wanted a domain such as example.org")
+
+
+def check_page_counter(site: SiteConfig, policy: Policy) -> None:
+    """A page that a cache hands out is seen by nobody who counts. Raises ConfigError."""
+    if policy.page_counter and site.cache_safe:
+        wanted = "counts none of a site's pages with cache_safe = true: a cache hands them out; wanted one of the two"
+        raise ConfigError(site.policy, "page_counter", None, wanted)
 
 
 def check_destinations(found: tuple[DestinationConfig, ...], policies: Iterable[Policy], file: str) -> None:

@@ -132,14 +132,22 @@ class Purpose(PolicyPart, frozen=True):
         return self.id != ANALYTICS if self.gpc is None else self.gpc
 
 
+class PageCounter(PolicyPart, frozen=True):
+    """Pages counted without consent, where the law allows it: `reason` says why it does here."""
+
+    reason: str
+    excluded_paths: tuple[Annotated[str, Meta(pattern="^/")], ...] = ()
+
+
 class PolicyFile(PolicyPart, frozen=True):
-    """`policy.toml` as it stands in the file."""
+    """`policy.toml` as it stands in the file. Without a page counter nothing of one is encoded: hashes stay as they were."""
 
     version: Annotated[str, Meta(min_length=1)]
     controller: Controller
     purposes: tuple[Purpose, ...]
     services: tuple[Service, ...] = ()
     languages: Annotated[tuple[str, ...], Meta(min_length=1)] = ("nl", "en")
+    page_counter: PageCounter | msgspec.UnsetType = msgspec.UNSET
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -169,6 +177,7 @@ class Policy(msgspec.Struct, frozen=True):
     mounts: tuple[tuple[str, str, str], ...] = ()
     service_scopes: dict[str, str] = {}
     paths: tuple[tuple[re.Pattern[str], str, Owner], ...] = ()
+    page_counter: PageCounter | None = None
 
     @property
     def controller(self) -> Controller:
@@ -245,7 +254,7 @@ def build_policy(parsed: PolicyFile, file: str = "policy.toml") -> Policy:
         optional=optional,
         gpc=frozenset(purpose.id for purpose in optional if purpose.yields_to_gpc),
         scopes={purpose.id: _scope_hash(parsed, purpose) for purpose in optional},
-        wording=_hash([parsed.controller, _shown(parsed.purposes), _shown(parsed.services), parsed.languages]),
+        wording=_hash(_wording(parsed)),
         hosts=hosts,
         host_suffixes=suffixes,
         cookies=cookies,
@@ -259,6 +268,7 @@ def build_policy(parsed: PolicyFile, file: str = "policy.toml") -> Policy:
             for path in service.paths
         ),
         service_scopes={service.id: _hash([service.purpose, *_scope(service)]) for service in asked},
+        page_counter=parsed.page_counter or None,
     )
 
 
@@ -267,7 +277,17 @@ def _own_path(service: Service) -> str:
     return service.paths[0] if service.paths and not service.hosts else ""
 
 
+def check_reason(reason: str, file: str, key: str, why: str) -> None:
+    """Raise ConfigError for a reason that says nothing: fewer than ten letters."""
+    if len(re.findall(r"[^\W\d_]", reason)) < 10:
+        raise ConfigError(file, key, reason, f"wanted why {why}, in 10 letters or more")
+
+
 def _check(parsed: PolicyFile, file: str) -> None:
+    if isinstance(parsed.page_counter, PageCounter):
+        check_reason(
+            parsed.page_counter.reason, file, "page_counter.reason", "pages may be counted without consent here"
+        )
     known: set[str] = set()
     for purpose in parsed.purposes:
         if purpose.id in known or purpose.id in RESERVED:
@@ -361,6 +381,12 @@ def _scope(service: Service) -> list[object]:
         *([{"paths": sorted(service.paths)}] if service.paths else []),
         *([service.release] if service.release == ANY else []),
     ]
+
+
+def _wording(parsed: PolicyFile) -> list[object]:
+    """What visitors read; of a page counter that there is one."""
+    counter = [] if parsed.page_counter is msgspec.UNSET else ["page_counter"]
+    return [parsed.controller, _shown(parsed.purposes), _shown(parsed.services), parsed.languages, *counter]
 
 
 def _shown(parts: tuple[Purpose, ...] | tuple[Service, ...]) -> list[dict[str, Any]]:

@@ -105,6 +105,25 @@ class ConsentFigures(msgspec.Struct, frozen=True):
     elsewhere: int = 0
 
 
+class PageCount(msgspec.Struct, frozen=True):
+    """How often a page was opened, as the exempt page counter counts."""
+
+    name: str
+    count: int
+
+
+class PagesCounted(msgspec.Struct, frozen=True):
+    """What the exempt page counter has counted: pages opened by anybody who had not refused, of which `with_consent` were
+    opened by who had said yes to statistics; `rate` = with_consent / total. `others` are pages with too low a count, and those
+    beyond the limit of rows, together."""
+
+    total: int
+    with_consent: int
+    rate: float | None
+    pages: list[PageCount]
+    others: int = 0
+
+
 class CountRow(msgspec.Struct, frozen=True):
     """A counter of the period: why something was dropped, or what was held back."""
 
@@ -151,6 +170,7 @@ class Report(msgspec.Struct, frozen=True):
     compared: Compared | None = None
     measures: Measures = Measures()
     revenue: list[Money] = []
+    pages: PagesCounted | None = None
 
 
 class Lines(NamedTuple):
@@ -189,6 +209,10 @@ WORDS: dict[str, Words] = {
     "withdrawn": {"en": "Withdrawn", "nl": "Ingetrokken"},
     "elsewhere": {"en": "Refused elsewhere", "nl": "Elders geweigerd"},
     "rate": {"en": "Said yes, of those who chose", "nl": "Zei ja, van wie koos"},
+    "pages_counted": {"en": "Pages counted without consent", "nl": "Pagina's geteld zonder toestemming"},
+    "all_pages": {"en": "All pages", "nl": "Alle pagina's"},
+    "with_consent": {"en": "of which with consent", "nl": "waarvan met toestemming"},
+    "other_pages": {"en": "(other pages)", "nl": "(andere pagina's)"},
     "dropped": {"en": "Not counted", "nl": "Niet geteld"},
     "held": {"en": "Held back", "nl": "Tegengehouden"},
     "destinations": {"en": "Destinations", "nl": "Bestemmingen"},
@@ -213,6 +237,7 @@ def report_lines(report: Report, language: str = "en") -> list[Lines]:
         *(_breakdown_lines(name, rows, report.others.get(name), language) for name, rows in report.breakdowns.items()),
         _measure_lines(report, language),
         _consent_lines(report.consent, language),
+        _page_lines(report.pages, language),
         _count_lines("dropped", report.dropped, language),
         _count_lines("held", report.held, language),
         _queue_lines(report.destinations, language),
@@ -276,6 +301,16 @@ def _consent_lines(consent: ConsentFigures, language: str) -> Lines:
     rows = [(WORDS[name][language], str(getattr(consent, name))) for name in CHOICES]
     rows.append((WORDS["rate"][language], show_share(consent.rate)))
     return Lines(WORDS["consent"][language], _words(language, "figure", "value"), rows)
+
+
+def _page_lines(pages: PagesCounted | None, language: str) -> Lines:
+    title, header = WORDS["pages_counted"][language], _words(language, "name", "count")
+    if pages is None:
+        return Lines(title, header, [])
+    rows = [(WORDS["all_pages"][language], str(pages.total))]
+    rows += [(WORDS["with_consent"][language], f"{pages.with_consent} ({show_share(pages.rate)})")]
+    rows += [(row.name, str(row.count)) for row in pages.pages]
+    return Lines(title, header, rows + ([(WORDS["other_pages"][language], str(pages.others))] if pages.others else []))
 
 
 def _count_lines(part: str, counts: Sequence[CountRow], language: str) -> Lines:

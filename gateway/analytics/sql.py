@@ -75,6 +75,14 @@ def build_counts(query: Query, kinds: Sequence[str], dialect: Dialect = DUCKDB) 
     return Question(sql, writer.values)
 
 
+def build_count_sums(query: Query, kinds: Sequence[str], dialect: Dialect = DUCKDB) -> Question:
+    """Rows (kind, n): all counters of each of these kinds together."""
+    writer = Writer(query, (), dialect)
+    return Question(
+        f"SELECT c.kind, CAST(sum(c.n) AS BIGINT) {writer.counts(kinds)} GROUP BY c.kind ORDER BY c.kind", writer.values
+    )
+
+
 def build_daily_counts(query: Query, kinds: Sequence[str], dialect: Dialect = DUCKDB) -> Question:
     """Rows (local day, kind, name, detail, n) of the counters of these kinds; an hour belongs to the day it begins on."""
     writer = Writer(query, (), dialect)

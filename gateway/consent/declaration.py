@@ -23,7 +23,7 @@ EDITIONS_FOLDER = "editions"
 
 class Declaration(msgspec.Struct, frozen=True):
     """What anybody may read about a site. `since` is a date (YYYY-MM-DD), or empty where it is not known; `purposes` are
-    the banner's, necessary first, without anybody's answers."""
+    the banner's, necessary first, without anybody's answers; `counts_pages` is whether there is an exempt page counter."""
 
     site: str
     version: str
@@ -31,6 +31,7 @@ class Declaration(msgspec.Struct, frozen=True):
     language: str
     controller: Controller
     purposes: list[dict[str, Any]]
+    counts_pages: bool = False
 
 
 def note_edition(data_folder: Path, site: str, policy: Policy, now: float) -> float | None:
@@ -74,7 +75,8 @@ def declare(
         for service in purpose["services"]:
             del service["granted"], service["asked"]
     day = "" if since is None else datetime.fromtimestamp(since, UTC).astimezone(ZoneInfo(timezone)).date().isoformat()
-    return Declaration(site, policy.file.version, day, language, policy.controller, purposes)
+    counts_pages = policy.page_counter is not None
+    return Declaration(site, policy.file.version, day, language, policy.controller, purposes, counts_pages)
 
 
 def _as_dict(value: Any) -> Any:

@@ -75,6 +75,11 @@ def find_reason(hit: Hit, decision: Decision, visit: Visit | None, parts: Parts)
         return DropReason.NO_CONSENT
     if visit is None:
         return DropReason.UNKNOWN_VIEW
+    return check_hit(hit, parts)
+
+
+def check_hit(hit: Hit, parts: Parts) -> DropReason | None:
+    """The first of the configured checks that speaks against counting this hit, whoever made it."""
     for check in parts.checks:
         if reason := check(hit):
             return reason

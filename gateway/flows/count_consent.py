@@ -5,14 +5,18 @@ for each site, hour, language or outcome, and class.
 """
 
 from gateway.analytics.device import parse_agent
+from gateway.consent.decision import Decision
 from gateway.flows.choose import Chosen
-from gateway.flows.counters import CHOSE, SHOWN, TOOK_BACK
+from gateway.flows.counters import CHOSE, ELSEWHERE, SHOWN, TOOK_BACK
 from gateway.flows.parts import Parts
 
 
-def count_shown(parts: Parts, at: float, site: str, language: str, user_agent: str) -> None:
-    """A page with the banner on it."""
-    parts.counters.add(at, site, SHOWN, language, parse_agent(user_agent).device)
+def count_shown(parts: Parts, at: float, site: str, language: str, decision: Decision, user_agent: str) -> None:
+    """A page with the banner on it, or one without since another tool was told no."""
+    if not decision.chosen:
+        parts.counters.add(at, site, SHOWN, language, parse_agent(user_agent).device)
+    elif decision.elsewhere:
+        parts.counters.add(at, site, ELSEWHERE, decision.elsewhere)
 
 
 def count_choice(parts: Parts, at: float, site: str, chosen: Chosen, user_agent: str) -> None:

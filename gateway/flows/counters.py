@@ -14,6 +14,8 @@ MAX_LENGTH = 120
 OTHER = "(other)"
 SHOWN, CHOSE = "shown", "chose"  # kinds of counters: banners, and what was chosen
 TOOK_BACK = "withdrawn"
+ELSEWHERE = "refused_elsewhere"  # kind: pages shown to who has refused to another tool, by its name
+PAGE, WITH_CONSENT = "page", "page_with_consent"  # kinds of the exempt page counter, whose hour is its day's noon
 SECOND_BANNER = "second_banner"  # kind: pages with another consent tool on them, by its name
 
 Key = tuple[str, int, str, str, str]

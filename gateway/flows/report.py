@@ -24,6 +24,8 @@ from gateway.analytics.results import (
     CountRow,
     Measures,
     Money,
+    PageCount,
+    PagesCounted,
     Period,
     Point,
     QueueState,
@@ -31,18 +33,17 @@ from gateway.analytics.results import (
     Row,
     Totals,
 )
-from gateway.analytics.sql import build_counts
+from gateway.analytics.sql import build_count_sums, build_counts
 from gateway.analytics.store import Store
 from gateway.database import LEDGER, reading
 from gateway.destinations.figures import queue_figures
 from gateway.flows.answer import answer
-from gateway.flows.counters import SECOND_BANNER
+from gateway.flows.counters import ELSEWHERE, PAGE, SECOND_BANNER, WITH_CONSENT
 from gateway.settings import AnalyticsConfig, DestinationConfig
 
 DROPPED = ("dropped", "refused_request")
 HELD = ("held", "would_hold", SECOND_BANNER)
 SHOWN = ("shown",)
-ELSEWHERE = ("refused_elsewhere",)
 CHOICE = "choice"
 WITHDRAWN = "withdrawn"
 STREAMED_ROWS = 1000
@@ -98,6 +99,7 @@ def report(query: Query, parts: ReportParts) -> Report:
         compared=_compared(query, found),
         measures=Measures() if found.withheld else find_measures(query, parts),
         revenue=[] if found.withheld else find_revenue(query, parts),
+        pages=find_pages(query, parts),
     )
 
 
@@ -139,6 +141,19 @@ def find_revenue(query: Query, parts: ReportParts) -> list[Money]:
     asked = query.asking(metrics=("revenue", "events"), dimensions=("currency",), order_by=(), compare="")
     found = answer(asked, parts.store, parts.analytics)
     return [Money(row.keys[0], row.figures[0], int(row.figures[1] or 0)) for row in found.rows]
+
+
+def find_pages(query: Query, parts: ReportParts) -> PagesCounted | None:
+    """What the exempt page counter has counted, whatever the filter; None where it has counted nothing."""
+    question = build_count_sums(query, (PAGE, WITH_CONSENT))
+    sums: dict[Any, Any] = dict(parts.store.fetch(question.sql, question.values))  # type: ignore[arg-type]
+    total, with_consent = (int(sums.get(kind, 0)) for kind in (PAGE, WITH_CONSENT))
+    if not total:
+        return None
+    least = parts.analytics.min_visitors
+    found = [(row.name, row.count) for row in find_counts(query, (PAGE,), parts.store) if row.count >= least]
+    rows = [PageCount(name, count) for name, count in found[: query.limit]]
+    return PagesCounted(total, with_consent, with_consent / total, rows, total - sum(row.count for row in rows))
 
 
 class Breakdown(NamedTuple):
@@ -190,7 +205,7 @@ def find_consent(query: Query, parts: ReportParts) -> ConsentFigures:
         refused=outcomes["refused"],
         withdrawn=outcomes[WITHDRAWN],
         rate=yes / chose if chose else None,
-        elsewhere=sum(row.count for row in find_counts(query, ELSEWHERE, parts.store)),
+        elsewhere=sum(row.count for row in find_counts(query, (ELSEWHERE,), parts.store)),
     )
 
 

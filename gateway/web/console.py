@@ -166,6 +166,7 @@ class Overview:
             fault=fault,
             undeclared=await run_sync(self._inventory.count_undeclared, query.site),
             keeper=build_keeper(status, labels, now),
+            page_counter=site.policy.page_counter,
             **build_overview(report, question, labels, now, minutes, status.get("disabled", {})),
         )
 

@@ -104,6 +104,7 @@ def build_overview(
         "chips": build_chips(question, labels),
         "comparisons": build_comparisons(question, labels),
         "compared": build_compared(report, labels),
+        "pages": build_pages(report, labels),
         "dropped": build_dropped(report, labels),
         "held": build_held(report, labels),
         "queues": [build_queue(queue, labels, report.period.timezone, stopped) for queue in report.destinations],
@@ -233,6 +234,15 @@ def _measured(metric: Metric, value: float, labels: Labels) -> str:
     if metric.unit == "rate":
         return labels.percent(value)
     return f"{labels.number(value)}\u00a0ms" if metric.unit == "milliseconds" else labels.number(value, 3)
+
+
+def build_pages(report: Report, labels: Labels) -> list[tuple[str, str]]:
+    """(page, count) of the exempt page counter, those put together last."""
+    if report.pages is None:
+        return []
+    rows = [(plain_name(row.name, labels), labels.number(row.count)) for row in report.pages.pages]
+    others = str(labels.texts["pages_counted"]["others"])
+    return rows + ([(others, labels.number(report.pages.others))] if report.pages.others else [])
 
 
 def build_dropped(report: Report, labels: Labels) -> list[tuple[str, str, str]]:

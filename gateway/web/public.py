@@ -179,7 +179,7 @@ class Public:
         view = View("", return_to, "", "")
         fragment = self._desk.snippets.build_fragment(site, language, decision, view)
         if not decision.chosen:
-            count_shown(self._parts, now, site.id, language, request.user_agent)
+            count_shown(self._parts, now, site.id, language, decision, request.user_agent)
         await reply(send, 200, fragment.encode(), HTML)
 
     async def _preferences(

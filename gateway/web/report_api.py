@@ -174,6 +174,10 @@ def _csv_lines(report: Report) -> Iterator[CsvLine]:
     for money in report.revenue:
         yield from _measures("revenue", money.currency, "", money, "currency")
     yield from _measures("consent", "", "", report.consent)
+    if report.pages:
+        yield from _measures("page_counter", "", "", report.pages, "pages")
+        for page in report.pages.pages:
+            yield "page_counter", page.name, "page", "count", page.count
     for section, counts in (("dropped", report.dropped), ("held", report.held)):
         for count in counts:
             yield section, count.name, f"{count.kind} {count.detail}".strip(), "count", count.count

@@ -20,10 +20,9 @@ from gateway.consent.links import LEADING, hold_links
 from gateway.consent.tag_gate import Held, TagGate
 from gateway.consent.tags import PageRewriter
 from gateway.consent.whole_page import Rewritten, rewrite_page
-from gateway.flows.count_consent import count_shown
 from gateway.flows.count_held import count_held
 from gateway.flows.parts import Parts
-from gateway.flows.view import PageView, find_view, open_view, record_view
+from gateway.flows.view import PageView, find_view, open_view
 from gateway.web.caching import keep_from_others, make_private
 from gateway.web.carried import VisitReader
 from gateway.web.content_policy import WORKERS, ContentPolicies, add_nonce, add_nonce_to_head
@@ -32,6 +31,7 @@ from gateway.web.kinds import CLOSED, Kind, find_kind, hides_tags, name_html, pe
 from gateway.web.page_cache import PageCache
 from gateway.web.reply import send_nothing
 from gateway.web.request import VisitorRequest
+from gateway.web.seen_page import count_seen
 from gateway.web.snippet import Snippets, View
 
 log = logging.getLogger("gateway.response")
@@ -369,13 +369,10 @@ class GatedResponse:
         """Our part of the page; with it the view is counted, and so is a banner that is shown."""
         desk, request = self._desk, self._request
         language = choose_language(language, request.languages, desk.languages[self._site.id])
-        if request.is_document and not self._decision.chosen:
-            count_shown(desk.parts, self._now, self._site.id, language, request.user_agent)
-        elif self._decision.elsewhere and request.is_document:
-            desk.parts.counters.add(self._now, self._site.id, "refused_elsewhere", self._decision.elsewhere)
-        record_view(self._view, topic, self._decision, self._site, desk.parts)
+        status, decision = self._start["status"], self._decision
+        count_seen(request, status, self._view, topic, language, decision, self._site, self._now, desk.parts)
         view = View(self._view.id, request.url, request.header(b"referer"), topic)
-        snippet = desk.snippets.build(self._site, language, self._decision, view)
+        snippet = desk.snippets.build(self._site, language, decision, view)
         return add_nonce(snippet, self._start["headers"])
 
     def _policy(self) -> Headers:

@@ -152,6 +152,7 @@ class Snippets:
             "dir": words["language"]["direction"],
             "prefix": self._config.settings.prefix,
             "controller": site.policy.controller,
+            "counts_pages": site.policy.page_counter is not None,
             "purposes": purpose_texts(site.policy, decision, language, words.get("necessary", {})),
             "granted": sorted(decision.granted),
             "services": sorted(decision.find_services()),

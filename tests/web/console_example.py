@@ -16,6 +16,8 @@ from gateway.analytics.results import (
     CountRow,
     Measures,
     Money,
+    PageCount,
+    PagesCounted,
     Period,
     Point,
     QueueState,
@@ -150,6 +152,7 @@ def build_example(query: Query) -> Report:
         destinations=[QueueState("crm", "webhook", 3, 1, views - 41, 2, 28, 0, NOW - 41, "503 Service Unavailable")],
         measures=Measures(0.643, 0.71, 1834.0, 96.0, 0.043),
         revenue=[Money("EUR", 18_204.5, 97)],
+        pages=PagesCounted(6_204, 2_171, 0.35, [PageCount("/", 2_904), PageCount("/contact", 811)], 2_489),
     )
 
 

@@ -16,7 +16,18 @@ from starlette.testclient import TestClient
 
 from gateway.analytics.metrics import get_metric
 from gateway.analytics.query import Query
-from gateway.analytics.results import HIDDEN, Compared, ConsentFigures, CountRow, Point, QueueState, Report, Row
+from gateway.analytics.results import (
+    HIDDEN,
+    Compared,
+    ConsentFigures,
+    CountRow,
+    PageCount,
+    PagesCounted,
+    Point,
+    QueueState,
+    Report,
+    Row,
+)
 from gateway.errors import ResourceMissing, StoreError
 from gateway.event import DropReason
 from gateway.resources import config_file
@@ -119,6 +130,7 @@ def hostile(query: Query, text: str) -> Report:
         dropped=[CountRow("dropped", text, text, 1), CountRow("refused_request", text, text, 1)],
         held=[CountRow("held", text, text, 1), CountRow("would_hold", text, f"script {text}", 1)],
         destinations=[QueueState(text, text, last_error=text)],
+        pages=PagesCounted(7, 1, 0.1, [PageCount(text, 7)]),
     )
 
 
@@ -176,6 +188,21 @@ def test_how_pages_did_is_on_the_page(operator: TestClient) -> None:
     for shown in ("1,834 ms", "96 ms", "0.043", "64%", "EUR 18,204.50", "AI assistants", "Small (&lt; 576 px)"):
         assert shown in text, shown
     assert f'title="{get_metric("cls").help["en"]}"' in text
+
+
+def test_what_the_page_counter_counts_stands_apart(tmp_path: Path) -> None:
+    """Its share with consent, its pages, and why it may count; with a counter that has counted nothing the reason alone, and
+    nothing at all where there is no counter."""
+    policy = config_file("policy.toml").read_text("utf-8")
+    reason = "<b>Counsel</b> says that it is exempt."
+    (tmp_path / "policy.toml").write_text(policy + f'\n[page_counter]\nreason = "{reason}"\n', "utf-8")
+    parts = build_parts(tmp_path)
+    page = " ".join(Elements(open_operator(parts).get("/?lang=en").text).text.split())
+    assert "35.0% opened with consent" in page and "2,171 of 6,204 pages opened" in page and "/contact811" in page
+    assert f"Why it may be counted here: {reason}" in page
+    page = open_operator(parts, report=empty_example).get("/?lang=en").text
+    assert "No page was counted in this period." in page
+    parts.engine.dispose()
 
 
 def test_the_page_needs_no_script(operator: TestClient) -> None:

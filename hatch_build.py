@@ -46,7 +46,7 @@ A database of your own can be named in gateway.toml instead.
 # What a request passes through. The rest of the gateway runs as Python: it is seldom run, or decodes what others send, and
 # a compiled class forgets the limits in its fields' types.
 COMPILED = (
-    "analytics/journal", "analytics/masking", "analytics/screen", "analytics/source", "analytics/visit",
+    "analytics/journal", "analytics/masking", "analytics/rate", "analytics/screen", "analytics/source", "analytics/visit",
     "analytics/visitor",
     "consent/cookies", "consent/links", "consent/page_frame", "consent/plain_page", "consent/rare_tags", "consent/tag_gate",
     "consent/tag_scan", "consent/tags", "consent/tags_mounts", "consent/tags_scout", "consent/whole_page",

@@ -144,5 +144,6 @@ class DropReason(StrEnum):
     EXCLUDED_PATH = "excluded_path"
     NO_CONSENT = "no_consent"
     SPAM = "spam_referrer"
+    RATE = "implausible_rate"
     UNKNOWN_VIEW = "unknown_view"
     FAULT = "fault"

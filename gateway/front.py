@@ -18,6 +18,7 @@ from pathlib import Path
 from gateway.analytics.device import parse_agent
 from gateway.analytics.journal import JOURNAL_FOLDER, ClosedJournal, Journal
 from gateway.analytics.masking import Masker
+from gateway.analytics.rate import Rate
 from gateway.analytics.screen import (
     Check,
     is_bot,
@@ -315,6 +316,7 @@ def build_parts(config: Config, clock: Callable[[], float], keys: Sequence[bytes
         checks=build_checks(analytics),
         counters=counters,
         sightings=Sightings(masker, SecondBanners(counters)),
+        views=Rate(analytics.views_per_minute),
         keeps_network=any(destination.include_network for destination in config.destinations),
         clock=clock,
     )

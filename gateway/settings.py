@@ -157,6 +157,7 @@ class AnalyticsConfig(Section, frozen=True):
     spam_referrers: tuple[str, ...] = ()
     channels_file: str = "channels.toml"
     visit_minutes: PositiveInt = 30
+    views_per_minute: PositiveInt = 120
     engaged_cap_minutes: PositiveInt = 240
     automatic: AutomaticConfig = AutomaticConfig()
     clients: ClientsConfig = ClientsConfig()

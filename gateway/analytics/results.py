@@ -133,6 +133,16 @@ class CountRow(msgspec.Struct, frozen=True):
     count: int
 
 
+class BotRow(msgspec.Struct, frozen=True):
+    """A bot (`kind` bot), or a browser that was too quick for a person (implausible_rate): its name, how many hits were
+    dropped, and some of the pages, masked."""
+
+    kind: str
+    name: str
+    count: int
+    pages: list[str]
+
+
 class QueueState(msgspec.Struct, frozen=True):
     """A destination's outbox: rows by state; `oldest_at` is the oldest queued row (epoch seconds)."""
 
@@ -171,6 +181,7 @@ class Report(msgspec.Struct, frozen=True):
     measures: Measures = Measures()
     revenue: list[Money] = []
     pages: PagesCounted | None = None
+    bots: list[BotRow] = []
 
 
 class Lines(NamedTuple):
@@ -214,6 +225,8 @@ WORDS: dict[str, Words] = {
     "with_consent": {"en": "of which with consent", "nl": "waarvan met toestemming"},
     "other_pages": {"en": "(other pages)", "nl": "(andere pagina's)"},
     "dropped": {"en": "Not counted", "nl": "Niet geteld"},
+    "bots": {"en": "Bots among them", "nl": "Bots daaronder"},
+    "pages": {"en": "Pages, for example", "nl": "Pagina's, bijvoorbeeld"},
     "held": {"en": "Held back", "nl": "Tegengehouden"},
     "destinations": {"en": "Destinations", "nl": "Bestemmingen"},
     "queued": {"en": "Queued", "nl": "In de rij"},
@@ -239,6 +252,7 @@ def report_lines(report: Report, language: str = "en") -> list[Lines]:
         _consent_lines(report.consent, language),
         _page_lines(report.pages, language),
         _count_lines("dropped", report.dropped, language),
+        _bot_lines(report.bots, language),
         _count_lines("held", report.held, language),
         _queue_lines(report.destinations, language),
     ]
@@ -316,6 +330,11 @@ def _page_lines(pages: PagesCounted | None, language: str) -> Lines:
 def _count_lines(part: str, counts: Sequence[CountRow], language: str) -> Lines:
     rows = [(row.name, row.kind, row.detail, str(row.count)) for row in counts]
     return Lines(WORDS[part][language], _words(language, "name", "kind", "detail", "count"), rows)
+
+
+def _bot_lines(bots: Sequence[BotRow], language: str) -> Lines:
+    rows = [(row.name, row.kind, " ".join(row.pages), str(row.count)) for row in bots]
+    return Lines(WORDS["bots"][language], _words(language, "name", "kind", "pages", "count"), rows)
 
 
 def _queue_lines(queues: Sequence[QueueState], language: str) -> Lines:

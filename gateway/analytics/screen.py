@@ -6,7 +6,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import unquote, urlsplit
 
-import crawleruseragents
+from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 
 from gateway.event import DropReason
 from gateway.hit import Hit
@@ -22,14 +22,39 @@ AUTOMATED = re.compile(
 )
 
 
+NO_AGENT, UNNAMED = "(no agent)", "(a crawler)"
+AT_ONCE = 25  # patterns in one expression: more are slower
+_SPECIAL = re.compile(r"(?<!\\)[\[\](){}^$|?*+.]|\\[a-zA-Z]")  # what makes a pattern more than the text itself
+
+
+def name_pattern(pattern: str) -> str:
+    """How a crawler of the list is called: its pattern, without what is there for matching."""
+    plain = re.sub(r"\(\[\^-\]\|\$\)|\(\^\| \)|[$^]", "", pattern)
+    plain = re.sub(r"\[(\w)\w\]", r"\1", plain)  # [wW]
+    plain = re.sub(r"\(([^|()]*)\|[^()]*\)", r"\1", plain)  # (this|that)
+    plain = re.split(r"\||\[|\\d", plain)[0]
+    return re.sub(r"\\(.)", r"\1", plain).strip(" /();") or UNNAMED
+
+
+_patterns: list[str] = [one["pattern"] for one in CRAWLER_USER_AGENTS_DATA]
+_crawlers = [re.compile("|".join(_patterns[at : at + AT_ONCE])) for at in range(0, len(_patterns), AT_ONCE)]
+_named = {re.sub(r"\\(.)", r"\1", one): name_pattern(one) for one in _patterns if not _SPECIAL.search(one)}
+_special = [(re.compile(one), name_pattern(one)) for one in _patterns if _SPECIAL.search(one)]
 # Once its patterns are read, nobody needs the list's notes and examples: a megabyte and a half in every worker.
-crawleruseragents.is_crawler("-")
-crawleruseragents.CRAWLER_USER_AGENTS_DATA.clear()
+CRAWLER_USER_AGENTS_DATA.clear()
 
 
 def is_bot(user_agent: str) -> bool:
     """Whether an agent string names a crawler, a library or a headless browser; an empty one does too."""
-    return _is_bot(user_agent[:MAX_AGENT])
+    return bool(find_bot(user_agent))
+
+
+def find_bot(user_agent: str) -> str:
+    """The name of the crawler, library or headless browser that an agent string speaks of; empty for all others.
+
+    It is a name of the list, or a word of AUTOMATED, whatever else stands in the string.
+    """
+    return _find_bot(user_agent[:MAX_AGENT])
 
 
 def cut_agent(user_agent: str) -> str:
@@ -40,11 +65,17 @@ def cut_agent(user_agent: str) -> str:
 
 
 @lru_cache(maxsize=8192)
-def _is_bot(user_agent: str) -> bool:
+def _find_bot(user_agent: str) -> str:
     user_agent = cut_agent(user_agent)
     if not user_agent.strip():
-        return True
-    return bool(AUTOMATED.search(user_agent)) or crawleruseragents.is_crawler(user_agent)
+        return NO_AGENT
+    if found := AUTOMATED.search(user_agent):
+        return found.group().lower().rstrip("/-")
+    crawler = next((match for chunk in _crawlers if (match := chunk.search(user_agent))), None)
+    if crawler is None:
+        return ""
+    special = (name for pattern, name in _special if pattern.search(user_agent))
+    return _named.get(crawler.group()) or next(special, UNNAMED)
 
 
 def reject_prefetch(hit: Hit) -> DropReason | None:

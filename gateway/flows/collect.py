@@ -10,6 +10,7 @@ from gateway.config import Site
 from gateway.consent.decision import Decision
 from gateway.errors import JournalFull
 from gateway.event import ENGAGEMENT, MAX_PROPS, PAGE_VIEW, SEARCH, DropReason, Event, Person, Recorded
+from gateway.flows.count_dropped import count_dropped
 from gateway.flows.parts import Parts
 from gateway.hit import Hit
 
@@ -38,7 +39,7 @@ def collect(
     reason = find_reason(hit, decision, visit, parts)
     if reason is not None or visit is None:
         reason = reason or DropReason.UNKNOWN_VIEW
-        parts.counters.add(hit.at, hit.site, "dropped", reason.value)
+        count_dropped(hit, reason, parts)
         return reason
     return record(hit, decision, visit, site, parts, done, person)
 
@@ -75,7 +76,10 @@ def find_reason(hit: Hit, decision: Decision, visit: Visit | None, parts: Parts)
         return DropReason.NO_CONSENT
     if visit is None:
         return DropReason.UNKNOWN_VIEW
-    return check_hit(hit, parts)
+    if reason := check_hit(hit, parts):
+        return reason
+    quick = hit.kind == PAGE_VIEW and not parts.views.allow(visit.id, hit.at)
+    return DropReason.RATE if quick else None
 
 
 def check_hit(hit: Hit, parts: Parts) -> DropReason | None:

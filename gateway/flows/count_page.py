@@ -13,6 +13,7 @@ from gateway.analytics.screen import Check, reject_excluded
 from gateway.config import Site
 from gateway.consent.decision import Decision
 from gateway.flows.collect import check_hit
+from gateway.flows.count_dropped import count_dropped
 from gateway.flows.counters import PAGE, WITH_CONSENT
 from gateway.flows.parts import Parts
 from gateway.flows.view import PageView
@@ -31,7 +32,7 @@ def count_page(hit: Hit, view: PageView, decision: Decision, site: Site, parts: 
     if decision.counts and view.visit is None:
         return
     if not decision.counts and (reason := check_hit(hit, parts)):
-        parts.counters.add(hit.at, site.id, "dropped", reason.value)
+        count_dropped(hit, reason, parts)
         return
     noon = find_noon(site.config.timezone, int(hit.at) // QUARTER_SECONDS)
     parts.counters.add(noon, site.id, PAGE, parts.masker.path(hit.url))

@@ -11,11 +11,13 @@ from gateway.event import Counted
 MAX_KEYS = 2_000
 MAX_GROUPS = 2_000
 MAX_LENGTH = 120
+MAX_EXAMPLES = 3  # of one name in an hour
 OTHER = "(other)"
 SHOWN, CHOSE = "shown", "chose"  # kinds of counters: banners, and what was chosen
 TOOK_BACK = "withdrawn"
 ELSEWHERE = "refused_elsewhere"  # kind: pages shown to who has refused to another tool, by its name
 PAGE, WITH_CONSENT = "page", "page_with_consent"  # kinds of the exempt page counter, whose hour is its day's noon
+BOT, RATE = "bot", "implausible_rate"  # kinds: bots by name, and browsers that were too quick, with pages as examples
 SECOND_BANNER = "second_banner"  # kind: pages with another consent tool on them, by its name
 
 Key = tuple[str, int, str, str, str]
@@ -37,6 +39,8 @@ class Counters:
     def __init__(self) -> None:
         self._counts: dict[Key, int] = {}
         self._groups: dict[tuple[str, int, str, int], _Group] = {}
+        self._examples: dict[tuple[str, str, str], set[str]] = {}
+        self._examples_of = 0  # the hour
         self._lock = threading.Lock()
 
     def add(self, at: float, site: str, kind: str, name: str, detail: str = "", count: int = 1) -> None:
@@ -54,6 +58,20 @@ class Counters:
                     counts[key] += count
                 else:
                     self._begin(key, count)
+
+    def add_example(self, at: float, site: str, kind: str, name: str, example: str) -> None:
+        """Add to a name, under the example while it has few in this hour; more of them count without one."""
+        hour, key = int(at) // 3600, (site, kind, name)
+        with self._lock:
+            if hour != self._examples_of:
+                self._examples_of, self._examples = hour, {}
+            if key not in self._examples and len(self._examples) >= MAX_KEYS:
+                kept: set[str] = set()
+            else:
+                kept = self._examples.setdefault(key, set())
+                if len(kept) < MAX_EXAMPLES:
+                    kept.add(example)
+        self.add(at, site, kind, name, example if example in kept else "")
 
     def add_group(self, at: float, site: str, kind: str, names: Names) -> None:
         """The same as `add_each` for names that come again as the very same object, a page's from the cache above all:

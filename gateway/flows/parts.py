@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from gateway.analytics.journal import Journal
 from gateway.analytics.masking import Masker
+from gateway.analytics.rate import Rate
 from gateway.analytics.screen import Check
 from gateway.analytics.source import Channels
 from gateway.analytics.visitor import Visitors
@@ -51,5 +52,6 @@ class Parts:
     checks: tuple[Check, ...]
     counters: Counters
     sightings: Sightings
+    views: Rate
     keeps_network: bool
     clock: Callable[[], float]

@@ -19,6 +19,7 @@ from gateway.analytics.metrics import BREAKDOWNS, MEASURES, SERIES, TOTALS
 from gateway.analytics.query import Query
 from gateway.analytics.results import (
     HIDDEN,
+    BotRow,
     Compared,
     ConsentFigures,
     CountRow,
@@ -38,7 +39,7 @@ from gateway.analytics.store import Store
 from gateway.database import LEDGER, reading
 from gateway.destinations.figures import queue_figures
 from gateway.flows.answer import answer
-from gateway.flows.counters import ELSEWHERE, PAGE, SECOND_BANNER, WITH_CONSENT
+from gateway.flows.counters import BOT, ELSEWHERE, PAGE, RATE, SECOND_BANNER, WITH_CONSENT
 from gateway.settings import AnalyticsConfig, DestinationConfig
 
 DROPPED = ("dropped", "refused_request")
@@ -48,6 +49,7 @@ CHOICE = "choice"
 WITHDRAWN = "withdrawn"
 STREAMED_ROWS = 1000
 MAX_POINTS = 2000
+EXAMPLES = 3
 ROW = ("daily_visitors", "visits", "page_views")
 
 
@@ -93,6 +95,7 @@ def report(query: Query, parts: ReportParts) -> Report:
         consent=find_consent(query, parts),
         dropped=find_counts(query, DROPPED, store),
         held=find_counts(query, HELD, store),
+        bots=find_bots(query, store),
         destinations=find_queues(parts),
         others={one: part.others for one, part in broken.items() if part.others},
         withheld=found.withheld,
@@ -227,6 +230,18 @@ def find_counts(query: Query, kinds: Sequence[str], store: Store) -> list[CountR
     question = build_counts(query, kinds)
     rows: list[Any] = store.fetch(question.sql, question.values)
     return [CountRow(*row) for row in rows]
+
+
+def find_bots(query: Query, store: Store) -> list[BotRow]:
+    """Who was dropped as a bot or for its rate, those with most hits first, each with some of the pages."""
+    found: dict[tuple[str, str], list[CountRow]] = {}
+    for row in find_counts(query, (BOT, RATE), store):
+        found.setdefault((row.kind, row.name), []).append(row)
+    rows = [
+        BotRow(kind, name, sum(row.count for row in own), [row.detail for row in own if row.detail][:EXAMPLES])
+        for (kind, name), own in found.items()
+    ]
+    return sorted(rows, key=lambda row: -row.count)[: query.limit]
 
 
 def find_queues(parts: ReportParts) -> list[QueueState]:

@@ -13,6 +13,7 @@ from gateway.consent.decision import Decision
 from gateway.errors import JournalFull
 from gateway.event import NOT_FOUND, DropReason, Told
 from gateway.flows.collect import find_reason, record
+from gateway.flows.count_dropped import count_dropped
 from gateway.flows.parts import Parts
 from gateway.frozen import Frozen
 from gateway.hit import Hit
@@ -42,7 +43,7 @@ def open_view(
     visit = continue_visit(before, site.id, hit.at, timeout)
     reason = find_reason(hit, decision, visit, parts)
     if reason is not None:
-        parts.counters.add(hit.at, hit.site, "dropped", reason.value)
+        count_dropped(hit, reason, parts)
         # A page fetched ahead may be shown later without our knowing: without an id its script reports it then.
         return PageView("" if reason is DropReason.PREFETCH else hit.view_id)
     pending = before and before.id == visit.id and before.pending and hit.at - before.last_at <= PENDING_SECONDS

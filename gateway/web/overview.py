@@ -106,6 +106,7 @@ def build_overview(
         "compared": build_compared(report, labels),
         "pages": build_pages(report, labels),
         "dropped": build_dropped(report, labels),
+        "bots": [(plain_name(row.name, labels), row.pages, labels.number(row.count)) for row in report.bots],
         "held": build_held(report, labels),
         "queues": [build_queue(queue, labels, report.period.timezone, stopped) for queue in report.destinations],
         "empty": find_emptiness(report),

@@ -174,6 +174,12 @@ def _csv_lines(report: Report) -> Iterator[CsvLine]:
     for money in report.revenue:
         yield from _measures("revenue", money.currency, "", money, "currency")
     yield from _measures("consent", "", "", report.consent)
+    yield from _counter_lines(report)
+    for queue in report.destinations:
+        yield from _measures("destination", queue.destination, queue.kind, queue, "destination", "kind")
+
+
+def _counter_lines(report: Report) -> Iterator[CsvLine]:
     if report.pages:
         yield from _measures("page_counter", "", "", report.pages, "pages")
         for page in report.pages.pages:
@@ -181,8 +187,9 @@ def _csv_lines(report: Report) -> Iterator[CsvLine]:
     for section, counts in (("dropped", report.dropped), ("held", report.held)):
         for count in counts:
             yield section, count.name, f"{count.kind} {count.detail}".strip(), "count", count.count
-    for queue in report.destinations:
-        yield from _measures("destination", queue.destination, queue.kind, queue, "destination", "kind")
+    for bot in report.bots:
+        yield "bot", bot.name, bot.kind, "pages", " ".join(bot.pages)
+        yield "bot", bot.name, bot.kind, "count", bot.count
 
 
 def _breakdown_lines(report: Report) -> Iterator[CsvLine]:

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.analytics.screen import (
     cut_agent,
+    find_bot,
     is_bot,
     reject_bots,
     reject_excluded,
@@ -43,6 +44,20 @@ def make_hit(**changes: Any) -> Hit:
 def test_bots_are_told_from_people(agents: list[str], bots: bool) -> None:
     """Crawlers, libraries, headless browsers and empty agents are bots; browsers are not."""
     assert [agent for agent in agents if is_bot(agent) is not bots] == []
+
+
+def test_a_bot_has_a_name_of_the_list_and_nothing_of_the_string() -> None:
+    """Whatever else an agent brings along, its bot is called as the list or a word of ours calls it."""
+    agents = {
+        "Mozilla/5.0 (compatible; Googlebot/2.1; jan@voorbeeld.example)": "Googlebot",
+        "Mozilla/5.0 (compatible; AhrefsSiteAudit/6.1)": "AhrefsBot",
+        "ContextualBot jan@voorbeeld.example 0612345678 outcomes.net": "ContextualBot",
+        "HeadlessChrome/140 jan@voorbeeld.example": "headless",
+        "curl/8 jan": "curl",
+        "  ": "(no agent)",
+        AGENT: "",
+    }
+    assert {agent: find_bot(agent) for agent in agents} == agents
 
 
 @pytest.mark.parametrize(

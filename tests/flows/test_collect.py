@@ -101,7 +101,30 @@ def test_what_is_dropped_is_counted_by_its_reason(parts: Parts, changes: dict[st
     parts.counters.take()
     assert take(parts, make_hit(**changes)) is reason
     (counted,) = parts.counters.take()
-    assert counted.rows == [("dropped", reason.value, "", 1)]
+    assert [row for row in counted.rows if row[0] == "dropped"] == [("dropped", reason.value, "", 1)]
+
+
+def test_bots_are_known_by_name_and_some_of_their_pages(parts: Parts) -> None:
+    """A crawler that reads the whole site leaves its name, its count and three masked pages; nothing of its agent string."""
+    parts.counters.take()
+    for number in range(9):
+        agent = f"Mozilla/5.0 (compatible; Googlebot/2.1; jan{number}@voorbeeld.example)"
+        take(parts, make_hit(user_agent=agent, url=f"/zaak-{number}/7654321?q=jan"))
+    (counted,) = parts.counters.take()
+    rows = {(name, page): count for kind, name, page, count in counted.rows if kind == "bot"}
+    assert rows == {("Googlebot", ""): 6} | {("Googlebot", f"/zaak-{number}/:id"): 1 for number in range(3)}
+
+
+def test_a_visit_that_is_too_quick_for_a_person_is_dropped(parts: Parts) -> None:
+    """Page views beyond what one visit may have in a minute; other visits, events and the next minute are counted."""
+    parts.counters.take()
+    visit = Visit("main", "Q" * 22, int(NOW) - 60, int(NOW) - 5)
+    taken = [take(parts, make_hit(url="/snel"), visit=visit) for _ in range(122)]
+    assert taken[120:] == [DropReason.RATE] * 2 and DropReason.RATE not in taken[:120]
+    assert isinstance(take(parts, make_hit(kind="download"), visit=visit), Event)
+    assert isinstance(take(parts, make_hit(at=NOW + 60), visit=visit), Event)
+    rows = [row for counted in parts.counters.take() for row in counted.rows]
+    assert ("dropped", "implausible_rate", "", 2) in rows and ("implausible_rate", "Chrome", "/snel", 2) in rows
 
 
 def test_without_consent_nothing_else_is_looked_at(parts: Parts) -> None:

@@ -14,7 +14,18 @@ from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.filters import Condition
 from gateway.analytics.metrics import BREAKDOWNS
 from gateway.analytics.query import Query
-from gateway.analytics.results import HIDDEN, ConsentFigures, CountRow, Measures, Money, Point, Report, Row, Totals
+from gateway.analytics.results import (
+    HIDDEN,
+    BotRow,
+    ConsentFigures,
+    CountRow,
+    Measures,
+    Money,
+    Point,
+    Report,
+    Row,
+    Totals,
+)
 from gateway.analytics.store import Batch
 from gateway.database import OUTBOX, open_database, transaction
 from gateway.errors import StoreError
@@ -104,6 +115,18 @@ def test_events_measures_and_revenue_are_in_the_report(store_parts: ReportParts)
     hidden = report(DAY.asking(filters=Condition("is", "channel", ("search",))), few)
     assert (hidden.withheld, hidden.measures, hidden.revenue) == ("few", Measures(), [])
     assert report(DAY, few).revenue == []
+
+
+def test_bots_are_told_by_name(store_parts: ReportParts) -> None:
+    """Who was dropped, those with most hits first, each with a few of its pages."""
+    rows = [("bot", "Googlebot", page, 1) for page in ("/a", "/b", "/c", "/d")]
+    rows += [("bot", "Googlebot", "", 40), ("implausible_rate", "Chrome", "/x", 3), ("bot", "curl", "/y", 50)]
+    store_parts.store.add(Batch("segment", 1, [Counted("main", int(AT) // 3600 * 3600, rows)]))
+    assert report(DAY, store_parts).bots == [
+        BotRow("bot", "curl", 50, ["/y"]),
+        BotRow("bot", "Googlebot", 44, ["/a", "/b", "/c"]),
+        BotRow("implausible_rate", "Chrome", 3, ["/x"]),
+    ]
 
 
 def about_few(config: AnalyticsConfig, parts: ReportParts, **asked: Any) -> Report:

@@ -12,6 +12,7 @@ from gateway.analytics.consent_results import ConsentReport, PurposeRow, build_r
 from gateway.analytics.live import Live, LiveRow
 from gateway.analytics.query import Query
 from gateway.analytics.results import (
+    BotRow,
     ConsentFigures,
     CountRow,
     Measures,
@@ -150,6 +151,10 @@ def build_example(query: Query) -> Report:
             CountRow("held", "fonts.example.com", "script unknown", 57),
         ],
         destinations=[QueueState("crm", "webhook", 3, 1, views - 41, 2, 28, 0, NOW - 41, "503 Service Unavailable")],
+        bots=[
+            BotRow("bot", "Googlebot", 2_804, ["/", "/diensten"]),
+            BotRow("implausible_rate", "Chrome", 61, ["/contact"]),
+        ],
         measures=Measures(0.643, 0.71, 1834.0, 96.0, 0.043),
         revenue=[Money("EUR", 18_204.5, 97)],
         pages=PagesCounted(6_204, 2_171, 0.35, [PageCount("/", 2_904), PageCount("/contact", 811)], 2_489),

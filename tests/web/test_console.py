@@ -18,6 +18,7 @@ from gateway.analytics.metrics import get_metric
 from gateway.analytics.query import Query
 from gateway.analytics.results import (
     HIDDEN,
+    BotRow,
     Compared,
     ConsentFigures,
     CountRow,
@@ -130,6 +131,7 @@ def hostile(query: Query, text: str) -> Report:
         dropped=[CountRow("dropped", text, text, 1), CountRow("refused_request", text, text, 1)],
         held=[CountRow("held", text, text, 1), CountRow("would_hold", text, f"script {text}", 1)],
         destinations=[QueueState(text, text, last_error=text)],
+        bots=[BotRow("bot", text, 7, [text])],
         pages=PagesCounted(7, 1, 0.1, [PageCount(text, 7)]),
     )
 

@@ -1,6 +1,7 @@
 """A network has so many posts a minute, and no more; nobody else is kept waiting by it."""
 
-from gateway.web.rate_limit import MAX_NETWORKS, RateLimit
+from gateway.analytics.rate import MAX_KEYS
+from gateway.web.rate_limit import RateLimit
 
 MINUTE = 60.0 * 29_000_000
 
@@ -22,6 +23,6 @@ def test_rubbish_shares_one_share() -> None:
 def test_memory_is_bounded() -> None:
     """However many networks post in a minute, only so many are remembered."""
     limit = RateLimit(1)
-    for number in range(MAX_NETWORKS + 50):
+    for number in range(MAX_KEYS + 50):
         limit.allow(f"2001:db8:{number:x}::1", MINUTE)
-    assert len(limit._counts) <= MAX_NETWORKS + 1
+    assert len(limit._rate._counts) <= MAX_KEYS + 1

@@ -22,6 +22,7 @@ from gateway.errors import ConfigError
 from gateway.flows.declare_seen import switch_mode
 from gateway.flows.undeclared import Listed, list_inventory
 from gateway.overlay import NO_OVERLAY, overlay_path, read_overlay
+from gateway.policy import first_said
 from gateway.resources import config_file
 from gateway.toml_text import build_toml
 
@@ -57,7 +58,9 @@ def policy_show(site: SiteOption = "", config: ConfigOption = None) -> None:
         table.add_column(head, overflow="fold")
     for service in found.policy.file.services:
         names = (*service.hosts, *(cookie.name for cookie in service.cookies), *service.inline)
-        table.add_row(service.purpose, f"{service.id}\n{service.name}", service.provider, "\n".join(names))
+        table.add_row(
+            service.purpose, f"{service.id}\n{first_said(service.name)}", first_said(service.provider), "\n".join(names)
+        )
     out.print(table, markup=False)
     for change in overlay.changes:
         reason = f" ({change.reason})" if change.reason else ""

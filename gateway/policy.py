@@ -50,6 +50,7 @@ SIGNALS: dict[str, tuple[Signal, ...]] = {
 
 Identifier = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Wording = dict[str, str]
+Spoken = str | Wording  # words that are the same for everybody, or a text for each language
 
 
 class PolicyPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,7 +77,8 @@ class Cookie(PolicyPart, frozen=True):
 class Service(PolicyPart, frozen=True):
     """One tool or vendor under a purpose: what it contacts, what it stores, who receives data.
 
-    `inline` are signatures: short pieces of code by which scripts that stand in the page itself are known as its own.
+    `name`, `provider` and `retention` are what visitors read, each as one text or as one for each language. `inline` are
+    signatures: short pieces of code by which scripts that stand in the page itself are known as its own.
     `paths` are paths on the site's own hosts, with `*` for any letters, from which the site itself serves the tool.
     `mount` says which elements its scripts fill, each by tag, class or id: a placeholder stands before them until they may.
     `storage` are names of storage keys, emptied when the purpose is not granted any more, and `revoke` is the tool's own
@@ -86,13 +88,13 @@ class Service(PolicyPart, frozen=True):
 
     id: Identifier
     purpose: Identifier
-    name: str
-    provider: str = ""
+    name: Spoken
+    provider: Spoken = ""
     country: str = ""
     hosts: tuple[str, ...] = ()
     cookies: tuple[Cookie, ...] = ()
     recipients: tuple[str, ...] = ()
-    retention: str = ""
+    retention: Spoken = ""
     inline: tuple[Annotated[str, Meta(min_length=4)], ...] = ()
     storage: tuple[Annotated[str, Meta(pattern=r"^[^*]+\*?\Z")], ...] = ()
     revoke: str = ""
@@ -104,6 +106,11 @@ class Service(PolicyPart, frozen=True):
     def let_go_by(self) -> str:
         """The purpose that its hosts and scripts wait for."""
         return ANY if self.release == "any" and self.purpose != NECESSARY else self.purpose
+
+
+def first_said(text: Spoken) -> str:
+    """What operators and records read: the one text, or that of the first language."""
+    return text if isinstance(text, str) else next(iter(text.values()), "")
 
 
 class Purpose(PolicyPart, frozen=True):
@@ -370,12 +377,12 @@ def _scope(service: Service) -> list[object]:
     """What a yes to a service covers."""
     return [
         service.id,
-        service.provider,
+        first_said(service.provider),
         service.country,
         sorted(service.hosts),
         sorted(cookie.name for cookie in service.cookies),
         sorted(service.recipients),
-        service.retention,
+        first_said(service.retention),
         *([sorted(service.inline)] if service.inline else []),
         *([{"storage": sorted(service.storage)}] if service.storage else []),
         *([{"paths": sorted(service.paths)}] if service.paths else []),

@@ -1,4 +1,4 @@
-"""The pictures of docs/consent.md and docs/banner.md: what visitors and operators of the running demo see of consent."""
+"""The pictures of docs/consent.md: what visitors and operators of the running demo see of consent."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -81,6 +81,7 @@ def show_rules(page: Page, stage: Stage) -> None:
 
 
 PICTURES = (
+    Picture("banner.png", 1280, 800, show_banner),
     Picture("banner-dark.png", 1280, 560, show_banner, scheme="dark"),
     Picture("banner-phone.png", 390, 700, show_banner),
     Picture("settings.png", 1000, 760, show_settings),
@@ -91,14 +92,14 @@ PICTURES = (
 )
 
 
-def take_consent_pictures(browser: Browser, stage: Stage, folder: Path) -> Iterator[Path]:
-    """Take each of them into the folder."""
+def take_consent_pictures(browser: Browser, stage: Stage, folder: Path, settle_ms: int = 500) -> Iterator[Path]:
+    """Take each of them into the folder, once the page has had time to settle."""
     for one in PICTURES:
         page = browser.new_page(
             viewport={"width": one.width, "height": one.height}, color_scheme=one.scheme, locale=one.language
         )
         clip = one.draw(page, stage)
-        page.wait_for_timeout(500)
+        page.wait_for_timeout(settle_ms)
         page.screenshot(path=folder / one.name, clip=clip)
         page.close()
         yield folder / one.name

@@ -1,7 +1,7 @@
 """Takes the pictures of README and docs anew from a running demo: `make pictures`. Needs Chromium on the path.
 
-Writes docs/pictures/banner.png (the invented site with the banner, 1280 x 800), docs/pictures/report.png (the
-operator's overview of a week, 1280 wide), and those of `consent_pictures`. The demo's visitors come within seconds; so
+Writes docs/pictures/report.png (the operator's overview of a week, 1280 wide), and those of `consent_pictures`, which a test
+compares with what there is. The demo's visitors come within seconds; so
 that the chart shows how days look, their visits are then laid over the seven days up to today.
 """
 
@@ -68,23 +68,11 @@ def take_pictures(stage: Stage, out: Console) -> int:
     with sync_playwright() as playwright:
         found = next(filter(None, map(shutil.which, BROWSERS)), None)
         browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        pictures = [take_banner(browser, stage), take_report(browser, stage)]
-        pictures += take_consent_pictures(browser, stage, PICTURES)
+        pictures = [take_report(browser, stage), *take_consent_pictures(browser, stage, PICTURES)]
         browser.close()
     for picture in pictures:
         out.print(f"{picture.relative_to(Path.cwd())}: {picture.stat().st_size / 1000:.0f} kB", highlight=False)
     return max(picture.stat().st_size > MAX_BYTES for picture in pictures)
-
-
-def take_banner(browser: Browser, stage: Stage) -> Path:
-    """The site as a new visitor sees it."""
-    page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, locale="nl-NL")
-    page.goto(stage.site_url + "/")
-    page.wait_for_selector("#gw-banner")
-    page.wait_for_timeout(500)
-    path = PICTURES / "banner.png"
-    page.screenshot(path=path)
-    return path
 
 
 def take_report(browser: Browser, stage: Stage) -> Path:

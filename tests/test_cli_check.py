@@ -79,6 +79,7 @@ WRONG = [
     ('email = "privacy@example.org"', "", "no_contact", "controller.email"),
     ('privacy_url = "/privacy"', "", "no_statement", "controller.privacy_url"),
     ('{ nl = "Tekst", en = "Text" }', '{ nl = "Tekst" }', "text_missing", "purposes.marketing.description"),
+    ('name = "Voorbeeld Video"', 'name = { nl = "Film" }', "text_missing", "services.video.name"),
     ('["nl", "en"]', '["nl", "en", "xx"]', "language_unused", "languages"),
     (VIDEO, AS_NEEDED, "empty_purpose", "purposes.marketing"),
     ('country = "NL"', "", "service_incomplete", "services.video"),

@@ -80,6 +80,7 @@ def test_every_key_stands_in_the_shipped_file(name: str, struct: type) -> None:
 def test_no_key_of_the_shipped_file_is_invented(name: str, struct: type) -> None:
     """Each key in the shipped file, commented examples included, is one that the configuration accepts."""
     wording = {"purposes.title", "purposes.description", "services.cookies.description"}  # free keys: languages
+    wording |= {"services.name", "services.provider", "services.retention"}
     wording.add("analytics.goals.props")  # free keys: names of properties
     wording |= {"signals"}  # see docs/destinations.md
     wording |= {f"destinations.options{inner}" for inner in ("", ".activities", ".fields")}  # each kind's own

@@ -8,7 +8,7 @@ import msgspec
 from gateway.consent.decision import Decision
 from gateway.consent.foreign_text import ForeignText
 from gateway.errors import ConfigError
-from gateway.policy import NECESSARY, Policy, Service, Wording
+from gateway.policy import NECESSARY, Policy, Service, Spoken
 
 # Letters looked at, and remembered, of a page's lang and of a browser's Accept-Language.
 MAX_TAG, MAX_HEADER = 20, 500
@@ -91,8 +91,10 @@ def offered_languages(policy: Policy, written: Collection[str]) -> tuple[str, ..
     return offered
 
 
-def pick(wording: Wording, language: str) -> str:
-    """A text in the language, or in the first there is, which then is known to be foreign."""
+def pick(wording: Spoken, language: str) -> str:
+    """A text in the language, or in the first there is, which then is known to be foreign; words for everybody as they are."""
+    if isinstance(wording, str):
+        return wording
     if text := wording.get(language):
         return text
     found = next(((other, text) for other, text in wording.items() if text), None)
@@ -118,22 +120,31 @@ def _purpose_text(
         necessary=necessary,
         granted=necessary or purpose_id in decision.granted,
         services=tuple(
-            _service_text(s, language, decision, asked=s.id in policy.services) for s in policy.services_of(purpose_id)
+            _service_text(service, language, decision, policy) for service in policy.services_of(purpose_id)
         ),
     )
 
 
-def _service_text(service: Service, language: str, decision: Decision, *, asked: bool) -> ServiceText:
-    cookies = tuple(CookieText(c.name, c.lifetime, pick(c.description, language)) for c in service.cookies)
+def _service_text(service: Service, language: str, decision: Decision, policy: Policy) -> ServiceText:
+    written_in = policy.default_language
+    cookies = tuple(
+        CookieText(c.name, _period(c.lifetime, language, written_in), pick(c.description, language))
+        for c in service.cookies
+    )
     return ServiceText(
         service.id,
-        service.name,
-        service.provider,
+        pick(service.name, language),
+        pick(service.provider, language),
         service.country,
         service.hosts,
         cookies,
         service.recipients,
-        service.retention,
+        _period(service.retention, language, written_in),
         decision.allows_service(service.id, service.purpose),
-        asked,
+        service.id in policy.services,
     )
+
+
+def _period(text: Spoken, language: str, written_in: str) -> str:
+    """How long something is kept; what a policy says once is in its own language."""
+    return pick(text if isinstance(text, dict) or not text else {written_in: text}, language)

@@ -28,6 +28,7 @@ IN_DUTCH = (
     "second=seconde seconds=seconden minute=minuut minutes=minuten hour=uur hours=uur day=dag days=dagen week=week "
     "weeks=weken month=maand months=maanden year=jaar years=jaar session=sessie until=tot deleted=gewist"
 )
+THIS_SITE = {"nl": "Deze site", "en": "This site"}
 DUTCH: dict[str, str] = dict(re.findall(r"(\w+)=(\w+)", IN_DUTCH))
 WANTED = {  # what an operator reads instead of a pattern, by key
     "id": "must be a-z, 0-9 and _, at most 32, and begin with a letter",
@@ -129,17 +130,17 @@ class CatalogueService(CataloguePart, frozen=True):
             raise ValueError("needs hosts, files, signatures or stored, or nothing can be known as this service")
 
     def as_service(self, purpose: str | None = None, language: str = "en") -> Service:
-        """The service as a policy writes it, under its usual purpose or another; words in the policy's language."""
+        """The service as a policy writes it, under its usual purpose or another; lifetimes in the policy's language."""
         return Service(
             id=self.id,
             purpose=purpose or self.purpose,
             name=self.name,
-            provider=self.provider or ("Deze site" if language == "nl" else "This site"),
+            provider=self.provider or THIS_SITE,
             country=self.country,
             hosts=self.hosts,
             cookies=_cookies(self.stored, language),
             recipients=self.recipients,
-            retention=self.retention.get(language) or self.retention.get("en", ""),
+            retention=self.retention or "",
             storage=tuple(dict.fromkeys(item.name for item in self.stored if item.kind != "cookie")),
             revoke=self.revoke,
             mount=self.mount,
@@ -167,7 +168,8 @@ class Signs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Platform(CataloguePart, frozen=True):
-    """A kind of website, or what stands before one, and what it must store to work; `includes` names others."""
+    """A kind of website, or what stands before one, and what it must store to work; `includes` names others. `doors` are
+    paths that no page links to and that set cookies of their own, such as a back office."""
 
     id: Identifier
     name: Text
@@ -176,6 +178,7 @@ class Platform(CataloguePart, frozen=True):
     stored: tuple[StoredItem, ...]
     includes: tuple[str, ...] = ()
     named: tuple[NamedItem, ...] = ()
+    doors: tuple[Annotated[str, Meta(pattern=r"^/\S*$")], ...] = ()
     note: Wording = {}
 
     def as_service(self, language: str = "en") -> Service:

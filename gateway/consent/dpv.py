@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.consent.decision import LIFETIME_SECONDS
 from gateway.ledger import LedgerEntry
-from gateway.policy import Controller, Policy, Purpose, Service
+from gateway.policy import Controller, Policy, Purpose, Service, first_said
 
 GIVEN, REFUSED, WITHDRAWN = "given", "refused", "withdrawn"
 STATUS = {GIVEN: "dpv:ConsentGiven", REFUSED: "dpv:ConsentRefused", WITHDRAWN: "dpv:ConsentWithdrawn"}
@@ -226,10 +226,14 @@ def _exception(name: str, stated: Stated, policy: Policy | None) -> dict[str, An
 
 
 def _service(service: Service) -> dict[str, Any]:
-    found: dict[str, Any] = {"@type": "dpv:Service", "dct:identifier": service.id, "dpv:hasName": service.name}
-    storage = {"dpv:hasDuration": service.retention, "dpv:hasLocation": service.country}
+    found: dict[str, Any] = {
+        "@type": "dpv:Service",
+        "dct:identifier": service.id,
+        "dpv:hasName": first_said(service.name),
+    }
+    storage = {"dpv:hasDuration": first_said(service.retention), "dpv:hasLocation": service.country}
     details: dict[str, Any] = {
-        "dpv:hasDataProcessor": service.provider,
+        "dpv:hasDataProcessor": first_said(service.provider),
         "dpv:hasRecipient": list(service.recipients),
         "dpv:hasStorageCondition": {term: value for term, value in storage.items() if value},
         "gw:hosts": list(service.hosts),

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from gateway.policy import ANY, NECESSARY, Owner, Policy
+from gateway.policy import ANY, NECESSARY, Owner, Policy, first_said
 
 # The words of other tools, and our usual purposes for them: the first that the policy has counts.
 WORDS: dict[str, tuple[str, ...]] = {
@@ -63,7 +63,7 @@ def names_of(policy: Policy) -> dict[str, Owner]:
         if found := next((purpose for purpose in usual if purpose in purposes), ""):
             names[word] = (found, "")
     owners = {s.id: (s.let_go_by, "" if s.let_go_by in (ANY, NECESSARY) else s.id) for s in policy.file.services}
-    names |= {plain(service.name): owners[service.id] for service in policy.file.services}
+    names |= {plain(first_said(service.name)): owners[service.id] for service in policy.file.services}
     names |= {plain(service): owner for service, owner in owners.items()}
     names |= {plain(purpose): (purpose, "") for purpose in purposes}
     return names | dict.fromkeys(ALWAYS, (NECESSARY, ""))

@@ -21,11 +21,10 @@ MOST_PAGES = 2  # named in a remark
 
 class Frame(msgspec.Struct, frozen=True):
     """What every draft begins with, as `config/draft.toml` has it: purposes to choose from, and the services that a site
-    has of its own, the site itself first, in each language."""
+    has of its own, the site itself first."""
 
     purposes: tuple[Purpose, ...]
-    nl: tuple[Service, ...]
-    en: tuple[Service, ...]
+    services: tuple[Service, ...]
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -42,11 +41,6 @@ class Draft(msgspec.Struct, frozen=True):
         """The language of most of the site's pages, when the banner's texts are final in it; else Dutch."""
         spoken = [page.language.partition("-")[0] for page in self.sightings.pages if page.language]
         return "en" if spoken and spoken.count("en") * 2 > len(spoken) else "nl"
-
-    @property
-    def own_services(self) -> tuple[Service, ...]:
-        """The site itself, and the gateway's own services."""
-        return self.frame.en if self.language == "en" else self.frame.nl
 
 
 def write_policy(draft: Draft) -> str:
@@ -81,7 +75,7 @@ def _purposes(draft: Draft) -> Iterator[str]:
 def _services(draft: Draft) -> Iterator[str]:
     inventory, language = draft.inventory, draft.language
     yield from heading("services: this site")
-    for service in draft.own_services[1:]:
+    for service in draft.frame.services[1:]:
         yield from write_service(service)
     if inventory.own or inventory.own_hosts:
         yield from _own_service(draft)
@@ -109,7 +103,7 @@ def _own_service(draft: Draft) -> Iterator[str]:
         remarks.append(f"CHECK: {seen.name} is a cookie that {claim.owner.name} needs; it was set by {seen.setter}.")
     if inventory.own_hosts:
         remarks.append("CHECK: these hosts are of the site's own domain; take out any that measures or advertises.")
-    site = draft.own_services[0]
+    site = draft.frame.services[0]
     yield from write_service(msgspec.structs.replace(site, hosts=inventory.own_hosts, cookies=tuple(cookies)), remarks)
 
 

@@ -6,7 +6,7 @@ from gateway.config import Config, Site
 from gateway.consent.catalogue import Catalogue
 from gateway.consent.consent_cookie import NAME
 from gateway.consent.rule_findings import RuleFinding, find
-from gateway.policy import NECESSARY, UNKNOWN, Service, Wording
+from gateway.policy import NECESSARY, UNKNOWN, Service, Spoken, Wording
 
 PLACEHOLDERS = ("uw organisatie", "your organisation")
 NEED_CONSENT = ("analytics", "marketing")
@@ -79,7 +79,11 @@ def _missing(wording: Wording, site: Site) -> str:
 
 def _service(site: Site, service: Service) -> Iterator[RuleFinding]:
     where = f"services.{service.id}"
-    wanted: dict[str, str | tuple[str, ...]] = {"provider": service.provider, "retention": service.retention}
+    spoken = {"name": service.name, "provider": service.provider, "retention": service.retention}
+    for name, text in spoken.items():
+        if isinstance(text, dict) and (lacking := _missing(text, site)):
+            yield _found("text_missing", site, f"{where}.{name}", f"has no text in {lacking}")
+    wanted: dict[str, Spoken | tuple[str, ...]] = {name: spoken[name] for name in ("provider", "retention")}
     if service.hosts:  # data go to somebody else
         wanted |= {"country": service.country, "recipients": service.recipients}
     if missing := [name for name, value in wanted.items() if not value]:

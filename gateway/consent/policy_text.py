@@ -62,7 +62,9 @@ def write_service(service: Service, remarks: Iterable[str] = ()) -> Iterator[str
         "retention",
     ):
         value = getattr(service, key)
-        if value != DEFAULTS[key]:
+        if isinstance(value, dict):
+            yield from _write_wording(key, value)
+        elif value != DEFAULTS[key]:
             yield f"{key} = {quote(value) if isinstance(value, str) else _list(value)}"
     if service.cookies:
         yield "cookies = ["

@@ -15,7 +15,7 @@ from gateway.flows.counters import OTHER
 from gateway.flows.inventory import Item, read_inventory
 from gateway.flows.sightings import COOKIE, HOST, SCRIPT, SENT, VIOLATION
 from gateway.overlay import Kind
-from gateway.policy import NECESSARY, UNKNOWN, Policy, Service
+from gateway.policy import NECESSARY, UNKNOWN, Policy, Service, first_said
 
 LISTED: Mapping[str, Kind] = {HOST: "host", VIOLATION: "host", COOKIE: "cookie", SENT: "cookie", SCRIPT: "inline"}
 NOBODY = ("", "")  # a signature's owner, where that does not matter
@@ -72,7 +72,7 @@ def list_inventory(
 def judge_item(item: Item, policy: Policy, catalogue: Catalogue, kept: str = "") -> Listed:
     """One thing by the policy and the catalogue. Pure."""
     purpose = find_purpose(item, policy)
-    services = tuple(service.name for service in policy.file.services if _names(service, item))
+    services = tuple(first_said(service.name) for service in policy.file.services if _names(service, item))
     suggestion = find_suggestion(item, catalogue) if purpose == UNKNOWN else None
     return Listed(item, purpose, services, suggestion, kept, item.name != OTHER and _is_nameable(item))
 

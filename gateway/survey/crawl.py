@@ -2,9 +2,9 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
-from urllib.parse import urldefrag, urlsplit
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 import msgspec
 
@@ -83,15 +83,22 @@ class Walk(msgspec.Struct, frozen=True):
     agreed: bool = False
 
 
+def no_doors(_page: SeenPage) -> Iterable[str]:
+    """For a walk along links alone."""
+    return ()
+
+
 def walk(
     start: str,
     eye: Eye,
     limits: Limits,
     tell: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
+    find_doors: Callable[[SeenPage], Iterable[str]] = no_doors,
 ) -> Walk:
     """Open pages until there are enough, no more, or time is up; `tell` hears each address before it is opened. A banner on
-    the first page is accepted. Raises LookFailed when that page cannot be opened."""
+    the first page is accepted. `find_doors` gives, for the first page, paths to open first that no link may lead to. Raises
+    LookFailed when that page cannot be opened."""
     until = clock() + limits.seconds
     tell(start)
     opened = visit_first(eye, start)
@@ -99,7 +106,8 @@ def walk(
         opened = visit_first(eye, start)
     pages, failed = [opened], list[str]()
     read = [(opened.url, read_page(opened.html, opened.url))]
-    known, waiting = {_plain(start), _plain(opened.url)}, list[str]()
+    waiting = [urljoin(opened.url, path) for path in find_doors(opened)]
+    known = {_plain(start), _plain(opened.url), *waiting}
     _queue_page(read[0][1], eye, opened.url, known, waiting)
     while waiting and len(pages) < limits.pages and clock() < until:
         url = waiting.pop(0)

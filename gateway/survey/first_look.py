@@ -1,7 +1,7 @@
 """The first look at a site: walk over it, name what was seen, and draft configuration files from it."""
 
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -9,7 +9,7 @@ from gateway.consent.catalogue import Catalogue
 from gateway.consent.controller_guess import guess_controller
 from gateway.consent.policy_draft import Draft, Frame, write_policy
 from gateway.consent.recognise import Inventory, recognise
-from gateway.consent.seen import Sightings, split_url
+from gateway.consent.seen import SeenPage, Sightings, split_url
 from gateway.errors import ConfigError
 from gateway.policy import parse_policy
 from gateway.resources import config_file
@@ -45,7 +45,13 @@ def check_url(url: str) -> str:
 def look_at(url: str, limits: Limits, tell: Tell, resolve: Sequence[str] = (), *, plain: bool = False) -> Walk:
     """Walk over a site with what there is to look with. Raises LookFailed."""
     with open_eye(resolve, plain=plain) as eye:
-        return walk(url, eye, limits, tell)
+        return walk(url, eye, limits, tell, find_doors=find_doors)
+
+
+def find_doors(page: SeenPage) -> Iterator[str]:
+    """Where the platform that a page shows signs of sets cookies that no other page sets."""
+    for platform in load_outside().detect_platforms((), page.headers, page.html):
+        yield from platform.doors
 
 
 def draft_files(seen: Walk, day: str, catalogue: Catalogue | None = None) -> FirstLook:

@@ -8,7 +8,6 @@ from babel import Locale, UnknownLocaleError
 from babel.units import format_unit
 
 from gateway.consent.catalogue import DAYS, DUTCH
-from gateway.consent.foreign_text import ForeignText
 
 UNITS = {word: unit for unit in DAYS for form in (unit, f"{unit}s") for word in (form, DUTCH[form])}
 PERIOD = re.compile(rf"([1-9]\d{{0,4}}) ({'|'.join(sorted(UNITS, key=len, reverse=True))})")
@@ -16,9 +15,9 @@ SESSION = frozenset(("session", "sessie", "visit", "bezoek"))
 UNTIL_DELETED = frozenset(("until deleted", "tot gewist"))
 
 
-def name_period(text: str, language: str, words: Mapping[str, str], written_in: str) -> str:
+def name_period(text: str, language: str, words: Mapping[str, str]) -> str:
     """A period as the visitor says it: "180 dagen" is "180 days" in English. `words` are the texts of the settings, which know
-    of sessions; what is no period stays as the policy has it, and is then of the policy's own language."""
+    of sessions; what is no period stays as the policy has it."""
     plain = text.strip().lower()
     if plain in SESSION:
         return words["session"]
@@ -26,7 +25,7 @@ def name_period(text: str, language: str, words: Mapping[str, str], written_in: 
         return words["until_deleted"]
     found = PERIOD.fullmatch(plain)
     said = _name(int(found[1]), UNITS[found[2]], language) if found else ""
-    return said or (text if language == written_in or not text else ForeignText(text, written_in))
+    return said or text
 
 
 @lru_cache(maxsize=1024)

@@ -20,7 +20,7 @@ from gateway.consent.decision import Decision
 from gateway.consent.places import is_plain_address
 from gateway.consent.tag_addresses import host_of
 from gateway.errors import BadRequest
-from gateway.policy import Service
+from gateway.policy import Service, first_said
 from gateway.signing import TokenSigner
 from gateway.web.reply import reply
 from gateway.web.request import VisitorRequest
@@ -91,9 +91,9 @@ class OnceFrames:
             raise BadRequest(404, "not_found", "nothing is found here")
         service, address = found
         page = (
-            f'<!DOCTYPE html><html><head><meta charset="utf-8"><title>{escape(service.name)}</title>'
+            f'<!DOCTYPE html><html><head><meta charset="utf-8"><title>{escape(first_said(service.name))}</title>'
             f'<link rel="stylesheet" href="{self._snippets.asset_url("placeholder.css")}"></head><body class="gw-alone">'
-            f'<iframe src="{escape(address)}" title="{escape(service.name)}" allow="{MAY}" allowfullscreen '
+            f'<iframe src="{escape(address)}" title="{escape(first_said(service.name))}" allow="{MAY}" allowfullscreen '
             'referrerpolicy="strict-origin"></iframe></body></html>'
         )
         policy = build_frame_csp(service).encode("latin-1")

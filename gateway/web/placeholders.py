@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from gateway.config import Config, Site
 from gateway.consent.asked import state_asked
-from gateway.consent.banner import choose_language, offered_languages
+from gateway.consent.banner import choose_language, offered_languages, pick
 from gateway.consent.places import Place
 from gateway.consent.tags import PageRewriter
 from gateway.consent.whole_page import PLACE_MARK, Rewritten
@@ -127,14 +127,15 @@ class Placeholders:
             "placeholder.html",
             place=place,
             service=service,
-            words={key: text.format(**_values(service, place)) for key, text in words.items()},
+            words={key: text.format(**_values(service, place, language)) for key, text in words.items()},
             lang=language,
             dir=self._wording.texts[language]["language"]["direction"],
         )
         return html.strip().encode("ascii", "xmlcharrefreplace")
 
 
-def _values(service: Service | None, place: Place) -> dict[str, str]:
+def _values(service: Service | None, place: Place, language: str) -> dict[str, str]:
     if service is None:
         return {"host": place.host, "service": place.host, "provider": place.host}
-    return {"host": place.host, "service": service.name, "provider": service.provider or service.name}
+    name = pick(service.name, language)
+    return {"host": place.host, "service": name, "provider": pick(service.provider, language) or name}

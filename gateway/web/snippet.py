@@ -148,7 +148,6 @@ class Snippets:
         return {
             "t": words,
             "lang": language,
-            "written_in": site.policy.default_language,
             "dir": words["language"]["direction"],
             "prefix": self._config.settings.prefix,
             "controller": site.policy.controller,

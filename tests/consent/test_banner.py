@@ -6,6 +6,7 @@ import pytest
 
 from gateway.consent.banner import choose_language, offered_languages, pick, purpose_texts
 from gateway.consent.decision import UNDECIDED, decide
+from gateway.consent.foreign_text import ForeignText
 from gateway.errors import ConfigError
 from gateway.policy import parse_policy
 from tests.example_site import NOW, make_choice, read_policy
@@ -56,6 +57,7 @@ def test_a_text_is_there_in_some_language() -> None:
     assert pick({"nl": "ja"}, "en") == "ja"
     assert pick({"nl": "ja", "en": ""}, "en") == "ja"
     assert pick({}, "en") == ""
+    assert pick("Voorbeeld Video", "en") == "Voorbeeld Video"
 
 
 def test_every_purpose_is_said_with_its_services_and_the_present_answer() -> None:
@@ -71,6 +73,32 @@ def test_every_purpose_is_said_with_its_services_and_the_present_answer() -> Non
     assert [service.name for service in found[2].services] == ["Voorbeeld Video"]
     assert found[2].services[0].hosts == ("video.example.net", "*.advert.example.net")
     assert [p.granted for p in purpose_texts(policy, UNDECIDED, "nl", {})] == [True, False, False]
+
+
+OWN = {
+    "id": "eigen",
+    "purpose": "necessary",
+    "name": {"nl": "De site zelf", "en": "The site itself"},
+    "provider": {"nl": "Deze site"},
+    "retention": {"nl": "zo lang als nodig", "en": "as long as needed"},
+}
+
+
+def test_a_service_is_said_in_the_visitors_language() -> None:
+    """Name, provider and retention may be one text, or one for each language; what is lent, or said once, knows its language,
+    and a policy that says a text in more languages than before asks nobody anew."""
+    controller = {"name": "Voorbeeld"}
+    plain = OWN | {"name": "De site zelf", "provider": "Deze site", "retention": "zo lang als nodig"}
+    raw = {"version": "1", "controller": controller, "purposes": [{"id": "media", "title": {"nl": "M", "en": "M"}}]}
+    policies = [parse_policy({**raw, "services": [one | {"purpose": "media"}]}) for one in (OWN, plain)]
+    service, once = (purpose_texts(policy, UNDECIDED, "en", {})[1].services[0] for policy in policies)
+    assert (service.name, service.provider, service.retention) == ("The site itself", "Deze site", "as long as needed")
+    assert service.provider == ForeignText("Deze site", "nl")
+    assert type(service.retention) is str
+    assert isinstance(once.retention, ForeignText) and once.retention.language == "nl"
+    assert purpose_texts(policies[0], UNDECIDED, "nl", {})[1].services[0].retention == "zo lang als nodig"
+    assert policies[0].scopes == policies[1].scopes
+    assert policies[0].wording != policies[1].wording
 
 
 def test_a_policy_in_languages_without_texts_never_starts() -> None:

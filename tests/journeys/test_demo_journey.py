@@ -214,16 +214,3 @@ def test_choosing_by_purpose_holds_each_to_its_own(browser: Browser, stage: Stag
     assert {seen.host.partition(".")[0] for seen in stage.foreign.log} <= {"analytics"}
     assert stage.receiver.log == []
     context.close()
-
-
-def test_keyboard_alone_is_enough(browser: Browser, stage: Stage) -> None:
-    """The banner is reached by the keyboard, refuses by Enter, and gives the focus back to the page."""
-    context = open_context(browser)
-    page = context.new_page()
-    page.goto(stage.site_url + "/")
-    button = page.get_by_role("button", name=REFUSE)
-    button.focus()
-    page.keyboard.press("Enter")
-    expect(button).to_have_count(0)
-    assert cookies(context) - NECESSARY == {CONSENT}
-    context.close()

@@ -88,9 +88,9 @@ class Visitor:
         for cookie in [one for one in self._client.cookies.jar if one.name in names]:
             self._client.cookies.jar.clear(cookie.domain, cookie.path, cookie.name)
 
-    def get(self, path: str) -> str:
-        """Open a page of the site."""
-        return self._open("GET", path)
+    def get(self, path: str, headers: Mapping[str, str] = NO_HEADERS) -> str:
+        """Open a page of the site, or fetch what a script would."""
+        return self._open("GET", path, headers=headers)
 
     def post(
         self, path: str, fields: dict[str, str], status: int = 200, headers: Mapping[str, str] = NO_HEADERS

@@ -11,13 +11,16 @@ from tests.platforms.django_site import DJANGO
 from tests.platforms.dotnet_site import DOTNET
 from tests.platforms.drupal_site import DRUPAL, FILM
 from tests.platforms.edges import EDGES
+from tests.platforms.joomla_site import JOOMLA
 from tests.platforms.laravel_site import LARAVEL
+from tests.platforms.magento_site import MAGENTO
 from tests.platforms.platform_world import Modelled, Visitor, drafted, foreign_hosts, is_acting
+from tests.platforms.rails_site import RAILS
 from tests.platforms.shopify_site import SHOPIFY
 from tests.platforms.typo3_site import TYPO3
 from tests.platforms.wordpress_site import WORDPRESS
 
-PLATFORMS = (WORDPRESS, DOTNET, DRUPAL, TYPO3, DJANGO, LARAVEL, SHOPIFY, *EDGES)
+PLATFORMS = (WORDPRESS, DOTNET, DRUPAL, TYPO3, JOOMLA, DJANGO, LARAVEL, RAILS, SHOPIFY, MAGENTO, *EDGES)
 OEMBED = "/media/oembed?url=https%3A//www.youtube.com/watch%3Fv%3Dvoorbeeld-01&hash=aa"
 
 

@@ -26,18 +26,19 @@ WORDS = {"session": "this visit", "until_deleted": "until you delete it"}
 )
 def test_a_period_is_said_in_the_visitors_language(text: str, language: str, said: str) -> None:
     """Numbers with units in Dutch or English, sessions, and what stays until it is deleted."""
-    found = name_period(text, language, WORDS, "nl")
+    found = name_period(text, language, WORDS)
     assert (found, type(found)) == (said, str)
 
 
 @pytest.mark.parametrize("text", ["13 maanden, zonder naam of adres", "0 dagen", "drie dagen", "999999 dagen"])
 def test_what_is_no_period_stays_and_says_its_language(text: str) -> None:
-    """It is the policy writer's own words; in their own language they are no foreign ones."""
-    found = name_period(text, "en", WORDS, "nl")
+    """It is the policy writer's own words, and as foreign as they were; a period that is said anew is foreign no more."""
+    found = name_period(ForeignText(text, "nl"), "en", WORDS)
     assert isinstance(found, ForeignText) and (found, found.language) == (text, "nl")
-    assert type(name_period(text, "nl", WORDS, "nl")) is str
+    assert type(name_period(text, "nl", WORDS)) is str
+    assert type(name_period(ForeignText("180 dagen", "nl"), "en", WORDS)) is str
 
 
 def test_a_language_without_formats_keeps_the_text() -> None:
-    """As the policy has it, and marked."""
-    assert name_period("180 dagen", "xx", WORDS, "nl") == ForeignText("180 dagen", "nl")
+    """As the policy has it."""
+    assert name_period("180 dagen", "xx", WORDS) == "180 dagen"

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.errors import ConfigError
+from gateway.revoke_call import is_call
 
 NECESSARY = "necessary"
 UNKNOWN = "unknown"
@@ -23,10 +24,6 @@ ANALYTICS = "analytics"
 OWN_STATISTICS = "own_statistics"
 Owner = tuple[str, str]  # a purpose and the service under it
 NOBODY: Owner = (UNKNOWN, "")
-
-_CALL = re.compile(r"[\w$][\w$.]*\([^\n\r<]*\)\Z")
-_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
-_CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 FOR_US = ("inline", "paths", "storage", "revoke", "mount", "release", "consent_mode")  # what visitors read nothing of
 
@@ -319,20 +316,6 @@ def _check(parsed: PolicyFile, file: str) -> None:
         if service.revoke and not is_call(service.revoke):
             wanted = "must be a call with balanced brackets and quotes, such as tool('revoke')"
             raise ConfigError(file, f"services.{service.id}.revoke", service.revoke, wanted)
-
-
-def is_call(code: str) -> bool:
-    """Whether it reads as a JavaScript call. It stands in a script with others, which a slip must not break."""
-    bare = _QUOTED.sub("", code)
-    if not _CALL.match(code) or "//" in bare or "/*" in bare:
-        return False
-    waiting: list[str] = []
-    for letter in bare:
-        if letter in "([{":
-            waiting.append(_CLOSING[letter])
-        elif letter in ")]}'\"`" and (not waiting or waiting.pop() != letter):
-            return False
-    return not waiting
 
 
 def _owner(service: Service) -> Owner:

@@ -54,6 +54,7 @@ LAYERS = {
     "config_checks": 0,
     "settings": 0,
     "policy": 0,
+    "revoke_call": 0,
     "overlay": 0,
     "rollout": 0,
     "toml_text": 0,

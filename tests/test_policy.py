@@ -6,7 +6,8 @@ import pytest
 
 from gateway.consent.decision import decide
 from gateway.errors import ConfigError
-from gateway.policy import ANY, NECESSARY, UNKNOWN, is_call
+from gateway.policy import ANY, NECESSARY, UNKNOWN
+from gateway.revoke_call import is_call
 from tests.example_site import NOW, POLICY_TOML, make_choice, read_policy
 
 HOSTS = [

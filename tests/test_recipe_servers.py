@@ -27,6 +27,7 @@ from tests.tls_servers import (
     FRONTS,
     LOOPBACK,
     NAME,
+    NGINX,
     VISITOR,
     Front,
     Visitor,
@@ -162,6 +163,19 @@ def test_what_comes_slowly_comes_at_once(front: Front, tmp_path: Path) -> None:
         with connect_websocket(f"wss://{NAME}/live", sock=there, ssl=context, server_hostname=NAME, proxy=None) as live:
             live.send("hallo")
             assert live.recv() == "u zei hallo"
+
+
+def test_what_nginx_answers_by_itself_is_closed(tmp_path: Path) -> None:
+    """An address that is too long never reaches us: who frames that answer reaches nobody; our own keep their policy alone."""
+    policies = []
+    with opened(NGINX, tmp_path) as world:
+        for path in ("/", f"/{'x' * 40_000}"):
+            world.visitor.request("GET", path, headers={**BROWSER, "accept-encoding": "identity", "Host": NAME})
+            answer = world.visitor.getresponse()
+            answer.read()
+            policies.append(answer.headers.get_all("content-security-policy", []))
+    assert (len(policies[0]), policies[1]) == (1, ["default-src 'none'"])
+    assert "www.example.org:*" in policies[0][0]
 
 
 def test_caddy_serves_files_beside_the_gateway(tmp_path: Path) -> None:

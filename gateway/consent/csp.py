@@ -2,7 +2,8 @@
 the page tries.
 
 One list for everything that can be fetched (`default-src`): the site's own origin and hosts, the hosts of necessary services
-and of those that may act, and what leads to no host at all. Inline code stays the site's own affair, so it is not restricted.
+and of those that may act, and what leads to no host at all. The same hosts may be where a page's relative addresses lead
+(`base-uri`, which has no default). Inline code stays the site's own affair, so it is not restricted.
 A site's own policy is another header, and browsers do only what both allow: ours never makes it looser.
 """
 
@@ -27,13 +28,14 @@ def build_csp(
     `secure` is whether the page itself comes over https; `extra` are sources that the operator adds; violations are told to
     the path `report`, unless it is empty.
     """
-    hosts = [*sorted(set(own)), *_allowed(policy, decision)]
+    hosts = [host for host in dict.fromkeys([*sorted(set(own)), *_allowed(policy, decision)]) if _HOST.match(host)]
     sockets = ("wss",) if secure else ("ws", "wss")
     sources = list(EVERYWHERE)
-    for host in dict.fromkeys(host for host in hosts if _HOST.match(host)):
+    for host in hosts:
         sources += [f"{host}:*", *(f"{socket}://{host}:*" for socket in sockets)]
+    bases = ["'self'", *(f"{host}:*" for host in hosts), *extra]
     told = f"; report-uri {report}" if report else ""
-    return f"default-src {' '.join([*sources, *extra])}{told}"
+    return f"default-src {' '.join([*sources, *extra])}; base-uri {' '.join(bases)}{told}"
 
 
 def build_frame_csp(service: Service) -> str:

@@ -1,8 +1,10 @@
-"""Headers by which a response has the browser go somewhere: `Link`, `Refresh`, `Speculation-Rules`. Refused parts go."""
+"""Headers by which a response has the browser go somewhere, now (`Link`, `Refresh`, `Speculation-Rules`) or whenever there is
+something to tell (`Report-To`, `Reporting-Endpoints`, the `report-uri` of a content policy). Refused parts go."""
 
 import re
 from collections.abc import Callable, Sequence
 
+from gateway.consent.report_places import directives, endpoint_places, group_places, groups, policy_places
 from gateway.consent.tag_addresses import contacts, read_refresh, read_srcset
 from gateway.consent.tag_gate import Held, TagGate
 
@@ -37,11 +39,17 @@ def _whole(value: str) -> list[str]:
     return [value]
 
 
-# name -> (how its value falls into parts, the addresses of a part)
-_JUDGED: dict[bytes, tuple[Callable[[str], list[str]], Callable[[str], list[str]]]] = {
-    b"link": (_members, _link_addresses),
-    b"refresh": (_whole, read_refresh),
-    b"speculation-rules": (_members, _rule_addresses),
+_Reader = Callable[[str], list[str]]
+_POLICY: tuple[_Reader, _Reader, str] = (directives, policy_places, "")
+# name -> (how its value falls into parts, the addresses of a part, what stands between parts)
+_JUDGED: dict[bytes, tuple[_Reader, _Reader, str]] = {
+    b"link": (_members, _link_addresses, ", "),
+    b"refresh": (_whole, read_refresh, ""),
+    b"speculation-rules": (_members, _rule_addresses, ", "),
+    b"report-to": (groups, group_places, ", "),
+    b"reporting-endpoints": (_members, endpoint_places, ", "),
+    b"content-security-policy": _POLICY,
+    b"content-security-policy-report-only": _POLICY,
 }
 LEADING = frozenset(_JUDGED)
 
@@ -49,7 +57,7 @@ LEADING = frozenset(_JUDGED)
 def hold_links(headers: Sequence[Header], gate: TagGate) -> tuple[list[Header], list[Held]]:
     """The headers (names in lower case) without what leads to a refused host, and what was held.
 
-    A `Link` list keeps its other members; a header of which nothing is refused keeps every byte.
+    A list keeps its other members, a content policy all that it forbids; a header of which nothing is refused keeps every byte.
     """
     kept: list[Header] = []
     held: list[Held] = []
@@ -64,7 +72,7 @@ def hold_links(headers: Sequence[Header], gate: TagGate) -> tuple[list[Header], 
 
 def _judge(name: bytes, value: bytes, gate: TagGate, held: list[Held]) -> bytes | None:
     """What is left of a header's value; None when nothing of it is refused."""
-    split, find = _JUDGED[name]
+    split, find, between = _JUDGED[name]
     allowed: list[str] = []
     before = len(held)
     for part in split(value.decode("latin-1")):
@@ -75,7 +83,7 @@ def _judge(name: bytes, value: bytes, gate: TagGate, held: list[Held]) -> bytes 
             held.append(Held(name.decode(), *refused))
     if len(held) == before:
         return None
-    return ", ".join(part for part in allowed if part).encode("latin-1")
+    return between.join(part for part in allowed if part).encode("latin-1")
 
 
 def _refuse(url: str, gate: TagGate) -> tuple[str, str] | None:

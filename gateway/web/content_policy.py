@@ -46,10 +46,10 @@ class ContentPolicies:
     def put_on_script(self, message: dict[str, Any], request: VisitorRequest, site: Site, own: list[Header]) -> None:
         """Complete the head of a script. One that is started as a worker has the visitor's policy, `own`, and nobody keeps it
         for longer than the choice holds; any other the strictest, since a browser may start a worker from a copy that it has
-        kept of a script that was none."""
+        kept of a script that was none. On a cache-safe site all have that of its pages."""
         headers, worker = message["headers"], request.headers.get(b"sec-fetch-dest") in WORKERS
         if site.config.cache_safe or not enforces(site):
-            message["headers"] = [*headers, *own] if worker else headers
+            message["headers"] = [*headers, *own] if worker or site.config.cache_safe else headers
         elif not worker:
             message["headers"] = [*headers, *self.find(request, site, UNDECIDED)]
         else:

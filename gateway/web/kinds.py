@@ -29,15 +29,12 @@ _UNREADABLE = re.compile(
 _DECLARED = re.compile(rb"charset\s*=\s*[\"']?\s*(?:iso-2022-jp|csiso2022jp)(?![\w-])", re.IGNORECASE)
 _MARKS = (b"\xfe\xff", b"\xff\xfe")
 _DECLARED_WITHIN = 1024  # bytes of a page in which browsers look for its own word on its encoding
+_READ_BY = frozenset((b"content-type", b"content-encoding", b"content-disposition"))
 _ESSENCE = re.compile(rb"[^\s;(]*")
 _NO_TYPE = (b"unknown/unknown", b"application/unknown", b"*/*")
-_XML = (b"text/xml", b"application/xml")
-# For a page that we must not touch but cannot pass as it is: nothing foreign is loaded at all.
-CLOSED = (
-    b"content-security-policy",
-    b"script-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-src 'self'; connect-src 'self'; "
-    b"media-src 'self'; object-src 'none'; font-src 'self' data:; style-src 'self' 'unsafe-inline'",
-)
+_XML = (b"text/xml", b"application/xml", b"text/rdf", b"text/xsl")
+# For what we must not touch but cannot pass as it is: nothing foreign is loaded at all.
+CLOSED = (b"content-security-policy", b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; base-uri 'self'")
 PEEK_BYTES, MARK_BYTES = 16, 3
 SNIFFED_BYTES = 1445  # in which browsers look for what an answer without a type is
 _UNPACKED_BYTES = 1 << 24  # to which the first bytes of an answer may grow
@@ -64,8 +61,18 @@ def classify(content_type: bytes) -> Kind:
     return Kind.UNSURE if not types or types[-1] in _NO_TYPE else Kind.OTHER
 
 
+def read_head(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The headers (names in lower case) by name; of those given more than once the last, but what says how a body is to be
+    read is joined, as browsers do."""
+    values = dict(headers)
+    if len(values) < len(headers):
+        for name in _READ_BY & values.keys():
+            values[name] = b", ".join([value for key, value in headers if key == name])
+    return values
+
+
 def find_kind(headers: Mapping[bytes, bytes]) -> Kind:
-    """The kind of an answer with this head (names in lower case). What a browser saves is saved as the site made it."""
+    """The kind of an answer with this head (of `read_head`). What a browser saves is saved as the site made it."""
     disposition = headers.get(b"content-disposition")
     if disposition is not None and disposition.partition(b";")[0].strip().lower() == b"attachment":
         return Kind.OTHER

@@ -15,6 +15,7 @@ from gateway.consent.tag_gate import Held
 from gateway.flows.count_held import count_held
 from gateway.flows.decide import Decider
 from gateway.web.carried import Carried, CookieReader
+from gateway.web.cookie_gate import gate_handshake
 from gateway.web.onward import pass_on
 from gateway.web.public import Public, outside_paths
 from gateway.web.reply import reply
@@ -69,7 +70,7 @@ class ConsentGate:
         onward = scope.copy()
         onward["headers"] = pass_on(scope["headers"], request.headers, carried, enforce=site.enforce)
         if scope["type"] == "websocket":
-            return self._app(onward, receive, send)
+            return self._app(onward, receive, gate_handshake(request, site, decision, now, self._desk.parts, send))
         if not SHORT_CUTS.isdisjoint(onward.get("extensions") or ()):
             onward["extensions"] = {n: value for n, value in onward["extensions"].items() if n not in SHORT_CUTS}
         if shared:

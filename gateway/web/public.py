@@ -22,7 +22,7 @@ from gateway.web.choosing import NOT_KEPT, Choosing, came_from, parse_return_to
 from gateway.web.collecting import Collecting
 from gateway.web.later_places import LaterPlaces
 from gateway.web.once_frame import OnceFrames
-from gateway.web.reply import HTML, JSON, reply
+from gateway.web.reply import HTML, JSON, NO_PAGE, reply
 from gateway.web.request import VisitorRequest
 from gateway.web.response import Desk
 from gateway.web.snippet import View
@@ -261,6 +261,7 @@ async def _send_asset(asset: Asset, request: VisitorRequest, send: Send, cache: 
         (b"x-content-type-options", b"nosniff"),
         (b"vary", b"Accept-Encoding"),
         cache,
+        NO_PAGE,
     ]
     headers += [(b"content-encoding", b"gzip")] if packed else []
     await send({"type": "http.response.start", "status": 200, "headers": headers})

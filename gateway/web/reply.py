@@ -9,6 +9,8 @@ HTML = b"text/html; charset=utf-8"
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
 
+# What is no page is shown as a document all the same when a script frames it: it lets that script reach nobody.
+NO_PAGE = (b"content-security-policy", b"default-src 'none'")
 ALWAYS = [
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -39,6 +41,8 @@ async def reply(
         head.append((b"content-type", content_type))
     if content_type is HTML:
         head += PAGE
+    elif not content_type.startswith(b"text/html"):
+        head.append(NO_PAGE)
     for cookie in cookies:
         head.append((b"set-cookie", cookie.encode("latin-1")))
     await send({"type": "http.response.start", "status": status, "headers": head})

@@ -14,8 +14,7 @@ from gateway.config import Site
 from gateway.consent.banner import choose_language, offered_languages
 from gateway.consent.consent_cookie import NAME as CONSENT
 from gateway.consent.consent_cookie import cookie_name
-from gateway.consent.cookies import find_refused
-from gateway.consent.decision import Decision
+from gateway.consent.decision import UNDECIDED, Decision
 from gateway.consent.links import LEADING, hold_links
 from gateway.consent.tag_gate import Held, TagGate
 from gateway.consent.tags import PageRewriter
@@ -25,9 +24,10 @@ from gateway.flows.parts import Parts
 from gateway.flows.view import PageView, find_view, open_view
 from gateway.web.caching import keep_from_others, make_private
 from gateway.web.carried import VisitReader
-from gateway.web.content_policy import WORKERS, ContentPolicies, add_nonce, add_nonce_to_head
+from gateway.web.content_policy import WORKERS, ContentPolicies, add_nonce, add_nonce_to_head, enforces
+from gateway.web.cookie_gate import judge_cookies
 from gateway.web.encoding import UNTOUCHED, open_packer, open_undo
-from gateway.web.kinds import CLOSED, Kind, find_kind, hides_tags, name_html, peek, sniff
+from gateway.web.kinds import CLOSED, Kind, find_kind, hides_tags, name_html, peek, read_head, sniff
 from gateway.web.page_cache import PageCache
 from gateway.web.reply import send_nothing
 from gateway.web.request import VisitorRequest
@@ -130,31 +130,33 @@ class GatedResponse:
         # Apps may write names in any case, leave headers out, and send the very same message to everybody.
         headers = [(name.lower(), value) for name, value in message.get("headers", ())]
         message = {**message, "headers": headers}
-        values = dict(headers)
-        if b"set-cookie" in values:
+        values = read_head(headers)
+        granted = b"set-cookie" in values
+        if granted:
             self._judge_cookies(message)
         if not LEADING.isdisjoint(values):
-            self._judge_links(message)
+            granted |= self._judge_links(message)
         kind = find_kind(values)
         if kind is Kind.PAGE:
             return self._start_page(message, values)
-        if self._decision.key and self._site.enforce and (b"set-cookie" in values or not LEADING.isdisjoint(values)):
+        if granted and self._decision.key and self._site.enforce:
             message["headers"] = keep_from_others(message["headers"])
-        if b"javascript" in values.get(b"content-type", b"") or self._request.headers.get(b"sec-fetch-dest") in WORKERS:
+        is_script = b"script" in values.get(b"content-type", b"").lower()  # ecmascript, livescript and their like
+        if is_script or self._request.headers.get(b"sec-fetch-dest") in WORKERS:
             self._desk.policies.put_on_script(message, self._request, self._site, self._policy())
-        if kind is Kind.CLOSED:
-            return self._pass(self._closed(message))
+        elif kind is Kind.OTHER and enforces(self._site):
+            kind = Kind.CLOSED  # a document too, once a script of the page puts it into a frame and reaches into that
         if kind is Kind.UNSURE and self._request.method != "HEAD" and message["status"] not in NO_BODY:
             self._start, self._mode = message, self._on_first_bytes
             return send_nothing()
-        return self._pass(message)
+        return self._pass(self._closed(message) if kind is Kind.CLOSED else message)
 
     async def _on_first_bytes(self, message: Message) -> None:
         """An answer without a type: what it begins with says what browsers make of it, and what we do."""
         if message["type"] != "http.response.body":
             await self._send(message)
             return
-        headers, more = dict(self._start["headers"]), message.get("more_body", False)
+        headers, more = read_head(self._start["headers"]), message.get("more_body", False)
         self._gathered.append(message.get("body", b""))
         start = b"".join(self._gathered)
         kind = sniff(start, headers.get(b"content-encoding", b""), more=more)
@@ -166,25 +168,22 @@ class GatedResponse:
                 self._start["headers"] = name_html(self._start["headers"])
             await self._start_page(self._start, headers)
         else:
-            await self._pass(self._closed(self._start) if kind is Kind.CLOSED else self._start)
+            await self._pass(self._closed(self._start) if kind is Kind.CLOSED or enforces(self._site) else self._start)
         await self._mode({"type": "http.response.body", "body": start, "more_body": more})
 
     def _judge_cookies(self, message: Message) -> None:
-        """Take refused cookies out of the head."""
-        refused = find_refused(message["headers"], self._site.policy, self._decision)
-        sightings, path = self._desk.parts.sightings, self._request.path
-        sightings.note_cookies(self._now, self._site, path, message["headers"], refused)
-        self._count_held([Held("cookie", name, purpose) for _, name, purpose in refused])
-        if refused and self._site.enforce:
-            gone = [header for header, _, _ in refused]
-            message["headers"] = [header for header in message["headers"] if header not in gone]
+        request, parts = self._request, self._desk.parts
+        message["headers"] = judge_cookies(message["headers"], request, self._site, self._decision, self._now, parts)
 
-    def _judge_links(self, message: Message) -> None:
-        """Take out of the head what leads the browser to a refused host."""
-        kept, held = hold_links(message["headers"], self._tag_gate())
+    def _judge_links(self, message: Message) -> bool:
+        """Take out of the head what leads the browser to a refused host. Gives whether others would get less of it."""
+        site, headers = self._site, message["headers"]
+        kept, held = hold_links(headers, self._tag_gate())
         self._count_held(held)
-        if held and self._site.enforce:
+        if held and site.enforce:
             message["headers"] = kept
+        others = self._desk.tag_gate(site, self._request.host, UNDECIDED) if self._decision.key else None
+        return others is not None and len(hold_links(headers, others)[1]) > len(held)
 
     def _start_page(self, message: Message, headers: dict[bytes, bytes]) -> Awaitable[None]:
         status = message["status"]
@@ -211,7 +210,7 @@ class GatedResponse:
             return self._gather(message)
         self._gathered.append(message.get("body", b""))
         start = b"".join(self._gathered)
-        hidden = peek(start, dict(self._start["headers"]).get(b"content-encoding", b""))
+        hidden = peek(start, read_head(self._start["headers"]).get(b"content-encoding", b""))
         if hidden is None:
             return send_nothing()
         self._gathered = []

@@ -39,6 +39,32 @@ HELD = [
     (b"refresh", b"0 https://evil.example/", None),
     (b"speculation-rules", b'"https://evil.example/rules.json"', None),
     (b"speculation-rules", b'"/a.json", "//evil.example/b.json"', b'"/a.json"'),
+    (
+        b"report-to",
+        b'{"group": "a", "max_age": 9, "endpoints": [{"url": "https://evil.example/r", "priority": 1}]}',
+        None,
+    ),
+    (
+        b"report-to",
+        b'{"group":"a","endpoints":[{"url":"/r"},{"url":"https://evil.example"}]}, {"endpoints": [{"url": "/r"}]}',
+        b'{"endpoints":[{"url":"/r"}]}',
+    ),
+    (b"report-to", b'{"endpoints": [{"url": 5}, {"url": "https://evil.example"}]}', None),
+    (b"report-to", b'{"endpoints": [{"url": "/r"}], comment', None),
+    (b"report-to", b"[" * 50_000, None),
+    (b"reporting-endpoints", b'a="https://evil.example/r", default="/r"; x="y"', b'default="/r"; x="y"'),
+    (b"reporting-endpoints", b'a="https://evil\\.example/r"', None),
+    (b"content-security-policy", b"report-uri https://evil.example/r", None),
+    (
+        b"content-security-policy",
+        b"img-src *, Report-URI /r https://evil.example/r; img-src 'self', default-src 'self';report-uri\t/r",
+        b"img-src *,;img-src 'self',default-src 'self';report-uri\t/r",
+    ),
+    (
+        b"content-security-policy-report-only",
+        b"img-src 'self'; report-uri //evil.example; report-to a",
+        b"img-src 'self';;report-to a",
+    ),
 ]
 
 
@@ -64,6 +90,10 @@ UNTOUCHED = [
     (b"refresh", b"0;url=https://www.example.org/"),
     (b"location", b"https://evil.example/"),
     (b"link", b"</caf\xe9>; rel=preload"),
+    (b"report-to", b'{"group": "a", "endpoints": [{"url": "https://cdn.example.org/r"}], "include_subdomains": true}'),
+    (b"report-to", b'{"endpoints": "https://evil.example"}, "https://evil.example", {"endpoints": [{"url": 5}]}'),
+    (b"reporting-endpoints", b"a=https://evil.example, b"),
+    (b"content-security-policy", b"img-src https://evil.example ; report-uri /r https://cdn.example.org/r"),
 ]
 
 

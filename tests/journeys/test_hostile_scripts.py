@@ -1,6 +1,7 @@
 """What a site's own scripts try by themselves: under an enforced content policy the browser refuses it, and foreign hosts' own
 logs say so."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,9 @@ from playwright.sync_api import Browser, Page
 
 from gateway import ConsentMiddleware
 from gateway.demo.loopback import LoopbackServer
-from tests.journeys.browsing import open_browser, open_context
+from tests.journeys.browsing import choose, open_browser, open_context
 from tests.journeys.hostile_page import ForeignHosts
-from tests.journeys.scripted_site import WAYS, ScriptedSite
+from tests.journeys.scripted_site import MORE, WAYS, ScriptedSite
 from tests.journeys.test_hostile_page import NAMES, POLICY
 from tests.web.gated_site import ready_config
 
@@ -83,6 +84,29 @@ def test_scripts_reach_nobody_without_consent(browser: Browser, tmp_path: Path) 
         other.wait_for_timeout(SETTLED + 1000)
         assert {name for name, _ in hosts.log} == {"teller", "film"}
         assert ("film", "marked.gif") in hosts.log
+
+
+def test_roundabout_ways_lead_to_nobody_either(browser: Browser, tmp_path: Path) -> None:
+    """Redirects, frames within frames, workers of every kind, and documents of the site's own that are no page, into which a
+    script reaches: nobody is contacted before a choice, and with one purpose its host alone, never from within such a one."""
+    with open_site(tmp_path / "bare") as (url, hosts):
+        page = open_context(browser).new_page()
+        page.goto(url + "/more")
+        begun = time.monotonic()
+        while missed := set(MORE) - {file for name, file in hosts.log if name == "vreemd"}:
+            assert time.monotonic() - begun < 30, missed
+            page.wait_for_timeout(200)
+        needed = 1000 * (time.monotonic() - begun) + SETTLED
+    with open_site(tmp_path / "gated", "enforce") as (url, hosts):
+        context = open_context(browser)
+        page = context.new_page()
+        page.goto(url + "/more")
+        page.wait_for_timeout(needed)
+        assert hosts.log == []
+        choose(context, url, button="Keuze opslaan", purpose="analytics")
+        page.goto(url + "/more")
+        page.wait_for_timeout(needed)
+        assert set(hosts.log) == {("teller", file) for file in MORE if not file.startswith("within-")}
 
 
 def test_under_a_policy_that_only_reports_nothing_is_loaded_anew(browser: Browser, tmp_path: Path) -> None:

@@ -60,5 +60,6 @@ def test_an_answer_with_what_was_granted_is_not_shared(
         after = ask(browser, pages, Answer(b"x", [*headers, *leading]))
         assert (after.headers["cache-control"], after.headers["etag"]) == (wanted, '"1"')
         assert [name for name, _ in FOR_CACHES if name.decode() in after.headers] == []
-    plain = ask(browser, pages, Answer(b"x", headers))
+    necessary = (b"link", b"</a.css>; rel=preload, <https://cdn.example.org/b.css>; rel=preload")
+    plain = ask(browser, pages, Answer(b"x", [*headers, necessary]))
     assert (plain.headers["cache-control"], plain.headers["x-accel-expires"]) == (said.decode(), "3600")

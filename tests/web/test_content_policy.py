@@ -51,8 +51,8 @@ def test_only_pages_and_workers_have_one(tmp_path: Path) -> None:
 
 
 def test_under_an_enforced_policy_no_copy_of_a_script_is_a_way_around(tmp_path: Path) -> None:
-    """A worker's script with a visitor's own policy is kept by nobody; any other script has the strictest, whoever asks, and
-    stays as it may be kept."""
+    """A worker's script with a visitor's own policy is kept by nobody; any other script, by whatever name of the language, has
+    the strictest, whoever asks, and stays as it may be kept. On a cache-safe site it has that of all pages."""
     pages = Pages()
     kept = Answer(
         b"1", [*SCRIPT.headers, (b"cache-control", b"public, max-age=600"), (b"cdn-cache-control", b"max-age=9")]
@@ -65,6 +65,11 @@ def test_under_an_enforced_policy_no_copy_of_a_script_is_a_way_around(tmp_path: 
     assert (worker["cache-control"], "cdn-cache-control" in worker) == ("private, no-store", False)
     assert "teller.example.net" not in script[ENFORCE]
     assert script["cache-control"] == "public, max-age=600"
+    for name in (b"Text/JavaScript", b"application/x-ecmascript", b"text/livescript"):
+        with visiting(tmp_path / name.decode(), pages, site(csp="enforce")) as browser:
+            assert "base-uri" in ask(browser, pages, Answer(b"1", [(b"content-type", name)])).headers[ENFORCE]
+    with visiting(tmp_path / "c", pages, site(csp="enforce", cache_safe=True)) as browser:
+        assert "teller.example.net" in ask(browser, pages, kept).headers[ENFORCE]
 
 
 def test_enforced_off_or_observing(tmp_path: Path) -> None:

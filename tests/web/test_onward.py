@@ -10,7 +10,7 @@ from gateway.consent.decision import UNDECIDED, Decision, decide
 from gateway.web.carried import Carried
 from gateway.web.onward import pass_on
 from tests.example_site import NOW, make_choice, read_policy
-from tests.web.gated_site import Answer, Browser, Pages, ask
+from tests.web.gated_site import COOKIES, Answer, Browser, Pages, ask
 
 POLICY = read_policy()
 OURS = b"gw_consent=a; __Host-gw_visit=b; __Secure-gw_consent=c"
@@ -86,16 +86,19 @@ def test_through_the_gate_the_site_gets_what_it_may_see(browser: Browser, pages:
 
 
 def test_websockets_are_sent_no_more_than_pages(browser: Browser, pages: Pages) -> None:
-    """The handshake of a websocket carries the same cookies and the same statement."""
+    """The handshake of a websocket carries the same cookies and the same statement, and its answer sets the same cookies."""
 
     async def accept(_scope: object, receive: object, send: object) -> None:
         await receive()  # type: ignore[operator]
-        await send({"type": "websocket.accept"})  # type: ignore[operator]
+        named = [(b"Set-Cookie", value) for _, value in COOKIES]
+        await send({"type": "websocket.accept", "headers": [(b"x-own", b"1"), *named]})  # type: ignore[operator]
 
     pages.answers["/socket"] = accept
-    with browser.websocket_connect("/socket", headers={"cookie": "sessionid=1; _tel=2; __Host-gw_consent=x"}):
+    sent = {"cookie": "sessionid=1; _tel=2; __Host-gw_consent=x"}
+    with browser.websocket_connect("/socket", headers=sent) as socket:
         assert pages.header(b"cookie") == b"sessionid=1"
         assert pages.header(b"x-gateway-consent") == b"none"
+        assert socket.extra_headers == [(b"x-own", b"1"), COOKIES[0]]
 
 
 def test_the_signal_suspends_an_earlier_yes_until_a_later_one(browser: Browser, pages: Pages) -> None:

@@ -271,7 +271,7 @@ def test_a_page_that_cannot_be_read_is_closed_for_all(shared: CachedSite) -> Non
     connection.request("GET", "/utf-16", headers={"Accept": "text/html"})
     answer = connection.getresponse()
     assert (answer.read(), answer.status) == (PAGE.decode().encode("utf-16"), 200)
-    assert "img-src 'self'" in answer.headers["content-security-policy"]
+    assert "default-src 'self' " in answer.headers["content-security-policy"]
     connection.close()
 
 

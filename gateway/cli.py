@@ -33,6 +33,7 @@ from gateway.cli_key import key_app
 from gateway.cli_ledger import ledger_app, receipt_app
 from gateway.cli_policy import mode, policy_app
 from gateway.cli_receivers import receivers
+from gateway.cli_share import share_app
 from gateway.cli_upkeep import backup_app, prune, restore
 from gateway.config import Config, load_config
 from gateway.database import open_database
@@ -74,6 +75,7 @@ app.add_typer(receipt_app, name="receipt", rich_help_panel=PROOF)
 app.command(rich_help_panel=KEPT)(prune)
 app.command(rich_help_panel=FIGURES)(export)
 app.command("import", rich_help_panel=FIGURES)(import_logs)
+app.add_typer(share_app, name="share", rich_help_panel=FIGURES)
 app.add_typer(backup_app, name="backup", rich_help_panel=KEPT)
 app.command(rich_help_panel=KEPT)(restore)
 app.add_typer(operator_app, name="operator", rich_help_panel=ACCESS)

@@ -79,6 +79,13 @@ class Config(msgspec.Struct, frozen=True):
         """SQLAlchemy URL of ledger, outbox and operators."""
         return self.settings.database.url or f"sqlite:///{self.data_folder / 'gateway.db'}"
 
+    @property
+    def console_url(self) -> str:
+        """Where others reach the console, without a slash at the end."""
+        keeper = self.settings.keeper
+        host = f"[{keeper.host}]" if ":" in keeper.host else keeper.host
+        return keeper.public_url or f"http://{host}:{keeper.port}"
+
     def find_site(self, host: str) -> Site | None:
         """The site that owns `host` (no port, lower case); a site without hosts owns every one."""
         fallback = None

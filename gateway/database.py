@@ -195,6 +195,20 @@ API_KEYS = Table(
     Column("revoked_at", Float),
 )
 
+# Links by which others read a site's report. Without a `password_hash` they are public.
+SHARES = Table(
+    "shares",
+    METADATA,
+    Column("id", String(12), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("site", String(32), nullable=False),
+    Column("secret_hash", String(64), nullable=False),
+    Column("password_hash", Text),
+    Column("created_at", Float, nullable=False),
+    Column("ends_at", Float),
+    Column("revoked_at", Float),
+)
+
 # What was seen on a site's pages: one row for each name and page. `path` is masked; empty: any page.
 SIGHTINGS = Table(
     "sightings",

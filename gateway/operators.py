@@ -42,7 +42,7 @@ class Operator(msgspec.Struct, frozen=True):
 def add_operator(engine: Engine, name: str, password: str, now: float) -> None:
     """Make an operator. Raises ConfigError for a bad or taken name and for a weak password."""
     name = _checked_name(name)
-    row = {"name": name, "password_hash": _hash_password(name, password), "created_at": now}
+    row = {"name": name, "password_hash": hash_password(name, password), "created_at": now}
     try:
         with transaction(engine) as connection:
             connection.execute(insert(OPERATORS).values(row))
@@ -54,7 +54,7 @@ def set_password(engine: Engine, name: str, password: str) -> None:
     """Give an operator another password and end all of their sessions. Raises ConfigError."""
     name = _checked_name(name)
     changed = update(OPERATORS).where(OPERATORS.c.name == name)
-    hashed = _hash_password(name, password)
+    hashed = hash_password(name, password)
     with transaction(engine) as connection:
         if not connection.execute(changed.values(password_hash=hashed)).rowcount:
             raise ConfigError("operator", "name", name, "no such operator")
@@ -80,11 +80,15 @@ def list_operators(engine: Engine) -> list[Operator]:
 def check_password(engine: Engine, name: str, password: str) -> bool:
     """Whether this is the operator's password. Takes as long for a name that does not exist."""
     hashed = _find_hash(engine, fold_name(name))
+    return verify_password(hashed or DECOY, password) and hashed is not None
+
+
+def verify_password(hashed: str, password: str) -> bool:
+    """Whether a password is the one of which this is the argon2id hash."""
     try:
-        HASHER.verify(hashed or DECOY, _folded_password(password[:MAX_CHARACTERS]))
+        return HASHER.verify(hashed, _folded_password(password[:MAX_CHARACTERS]))
     except (VerificationError, InvalidHashError):
         return False
-    return hashed is not None
 
 
 def open_session(engine: Engine, name: str, now: float) -> str:
@@ -172,10 +176,11 @@ def _checked_name(name: str) -> str:
     return folded
 
 
-def _hash_password(name: str, password: str) -> str:
+def hash_password(name: str, password: str, what: str = "operator") -> str:
+    """The argon2id hash of a new password; `name` is of `what` it opens. Raises ConfigError for a weak one."""
     fault = find_password_fault(name, password)
     if fault:
-        raise ConfigError("operator", "password", None, fault)
+        raise ConfigError(what, "password", None, fault)
     return HASHER.hash(_folded_password(password))
 
 
@@ -189,7 +194,7 @@ def find_password_fault(name: str, password: str) -> str | None:
     if len(set(plain)) < MIN_DIFFERENT or any(plain.startswith(word) for word in WELL_KNOWN):
         return "is easy to guess; wanted something that is on no list"
     if len(name) >= MIN_DIFFERENT and name in plain:
-        return "contains the operator's name; wanted one that does not"
+        return "contains the name that it is for; wanted one that does not"
     return None
 
 

@@ -72,6 +72,7 @@ class KeeperConfig(Section, frozen=True):
     autostart: bool = True
     drain_seconds: Seconds = 0.5
     metrics: bool = False
+    public_url: Annotated[str, Meta(pattern=r"^(https?://[^/?#\s]+)?\Z")] = ""
 
 
 class DatabaseConfig(Section, frozen=True):

@@ -37,6 +37,7 @@ LAYERS = {
     "cli_ledger": 4,
     "cli_policy": 4,
     "cli_receivers": 4,
+    "cli_share": 4,
     "cli_upkeep": 4,
     "cli_export": 4,
     "keeper_upkeep": 4,
@@ -74,6 +75,7 @@ LAYERS = {
     "heads": 0,
     "operators": 0,
     "api_keys": 0,
+    "shares": 0,
     "process_lock": 0,
     "socket_client": 0,
 }
@@ -112,6 +114,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "ledger",
         "operators",
         "api_keys",
+        "shares",
         "web/api_access",
         "web/query_api",
         "consent/shown_text",
@@ -122,6 +125,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "web/choosing",
         "web/console",
         "web/signin",
+        "web/shared_report",
     ),
 }
 

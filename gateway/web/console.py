@@ -35,6 +35,7 @@ from gateway.web.console_guard import SECURITY_HEADERS, ConsoleGuard
 from gateway.web.console_inventory import Inventory
 from gateway.web.console_live import LivePage
 from gateway.web.console_rules import RulesPage
+from gateway.web.console_shares import SharingPage
 from gateway.web.delivery_metrics import answer_metrics
 from gateway.web.frame import Frame
 from gateway.web.funnel_api import Follow, FunnelApi
@@ -43,6 +44,7 @@ from gateway.web.pages import Pages
 from gateway.web.query_api import QueryApi
 from gateway.web.question import build_question
 from gateway.web.report_api import ReportApi, answer_errors
+from gateway.web.shared_report import SharedReports
 from gateway.web.signin import SignIn
 
 log = logging.getLogger("gateway.console")
@@ -75,8 +77,8 @@ class ConsoleParts:
 
 
 def build_console(parts: ConsoleParts) -> Starlette:
-    """The console: /, /live, /consent, /inventory, /destinations, /rules, /mode, /signin, /signout, /api/report,
-    /api/report.csv, /api/consent, /api/consent.csv, /api/status, /api/funnel, /api/v2/query,
+    """The console: /, /live, /consent, /inventory, /destinations, /rules, /mode, /sharing, /share/<token>, /signin, /signout,
+    /api/report, /api/report.csv, /api/consent, /api/consent.csv, /api/status, /api/funnel, /api/v2/query,
     /api/v2/openapi.json, /assets/<name>; /metrics where it is asked for."""
     frame = Frame(parts.pages, parts.assets)
     api = ReportApi(parts.config, parts.report, parts.consent, parts.status, parts.clock)
@@ -97,6 +99,8 @@ def build_console(parts: ConsoleParts) -> Starlette:
         Route("/rules", signin.page(RulesPage(frame, inventory).show), methods=["GET"]),
         *DestinationsPage(parts.config, parts.engine, frame, parts.status, parts.clock).routes(signin),
         *QueryApi(parts.engine, api.sites, parts.answer, parts.clock).routes(),
+        *SharingPage(parts.config, parts.engine, frame, parts.clock).routes(signin),
+        *SharedReports(parts.config, parts.engine, frame, api, parts.clock).routes(),
         *_metrics_routes(parts),
         *inventory.routes(signin),
         *signin.routes(),

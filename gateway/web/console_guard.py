@@ -21,6 +21,7 @@ SECURITY_HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
+    "x-robots-tag": "noindex",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
 NOT_HERE = (

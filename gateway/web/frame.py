@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse
 
 from gateway.errors import ResourceMissing
 from gateway.resources import Asset
+from gateway.shares import PATH as SHARES
 from gateway.web.labels import DEFAULT_LANGUAGE, LANGUAGE_COOKIE, LOCALES, Labels, choose_language, load_labels
 from gateway.web.pages import Pages
 
@@ -22,6 +23,7 @@ PAGES = (
     "/destinations",
     "/rules",
     "/mode",
+    "/sharing",
 )  # beside the overview
 YEAR_SECONDS = 365 * 86_400
 
@@ -74,6 +76,7 @@ class Frame:
 
 def _language_links(request: Request, present: str) -> list[tuple[str, str, bool]]:
     """(language, link to this page in it, whether it is the present one) for each language."""
-    path = request.url.path if request.url.path in PAGES else "/"
+    here = request.url.path
+    path = here if here in PAGES or here.startswith(SHARES) else "/"
     kept = {key: value for key, value in request.query_params.items() if key != "lang"}
     return [(language, f"{path}?{urlencode({**kept, 'lang': language})}", language == present) for language in LOCALES]

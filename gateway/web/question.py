@@ -16,7 +16,8 @@ MORE_ROWS = 100
 
 @dataclass(frozen=True)
 class Question:
-    """What the page shows. `period` is a name, or empty when the days were given; `chart` is one of CHARTED."""
+    """What the page shows. `period` is a name, or empty when the days were given; `chart` is one of CHARTED; `path` is where
+    the page stands."""
 
     query: Query
     period: str
@@ -24,6 +25,7 @@ class Question:
     chosen_interval: str = ""
     chosen_limit: str = ""
     chosen_timezone: str = ""
+    path: str = "/"
 
     @property
     def days(self) -> int:
@@ -35,7 +37,7 @@ class Question:
         """Whether both days and hours make a chart of sense."""
         return 1 < self.days <= MAX_HOURLY_DAYS
 
-    def url(self, path: str = "/", **changes: str) -> str:
+    def url(self, path: str = "", **changes: str) -> str:
         """A link to the same question with some of site, period, from, to, interval, limit, chart, compare, filters
         changed."""
         fields = {"site": self.query.site, **self._days(), "interval": self.chosen_interval}
@@ -44,7 +46,7 @@ class Question:
         if "period" in changes or "from" in changes:
             fields |= {"period": "", "from": "", "to": "", "interval": ""}
         kept = {key: value for key, value in (fields | changes).items() if value}
-        return f"{path}?{urlencode(kept)}"
+        return f"{path or self.path}?{urlencode(kept)}"
 
     def on_site(self, site: str) -> str:
         """A link to the same question about another site."""
@@ -91,7 +93,7 @@ def _write(found: Filter | None) -> str:
     return msgspec.json.encode(encode_filters(found)).decode() if found else ""
 
 
-def build_question(query: Query, fields: Mapping[str, str]) -> Question:
+def build_question(query: Query, fields: Mapping[str, str], path: str = "/") -> Question:
     """The question behind a parsed query; fields that the query does not know get their defaults."""
     given = fields.get("from") or fields.get("to")
     period = "" if given else fields.get("period") or "7d"
@@ -103,4 +105,5 @@ def build_question(query: Query, fields: Mapping[str, str]) -> Question:
         query.interval if fields.get("interval") else "",
         str(query.limit) if fields.get("limit") else "",
         query.timezone if fields.get("timezone") else "",
+        path,
     )

@@ -38,6 +38,8 @@ from tests.web.console_example import BUILT, build_example, build_parts, empty_e
 
 OPEN_TO_ALL = {
     ("GET", "/api/v2/openapi.json"),
+    ("GET", "/share/{token}"),
+    ("POST", "/share/{token}"),
     ("GET", "/signin"),
     ("POST", "/signin"),
     ("POST", "/signout"),

@@ -81,6 +81,17 @@ SALTS = Table(
     Column("salt", LargeBinary, nullable=False),
 )
 
+# Visits of those whom a server tells of: they have no cookie of ours. `visitor` is the key of the day, in hexadecimal.
+TOLD_VISITS = Table(
+    "told_visits",
+    METADATA,
+    Column("site", String(32), primary_key=True),
+    Column("visitor", String(16), primary_key=True),
+    Column("visit_id", String(22), nullable=False),
+    Column("started_at", Integer, nullable=False),
+    Column("last_at", Integer, nullable=False),
+)
+
 # One row for each event and destination. `reason` is a word out of a closed list, never text from outside; a settled
 # row has neither consent id nor payload.
 OUTBOX = Table(

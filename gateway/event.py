@@ -146,4 +146,5 @@ class DropReason(StrEnum):
     SPAM = "spam_referrer"
     RATE = "implausible_rate"
     UNKNOWN_VIEW = "unknown_view"
+    NO_PAGE = "no_page"
     FAULT = "fault"

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Engine
 
 from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.analytics.told_visits import prune_told_visits
 from gateway.analytics.visitor import destroy_salts
 from gateway.config import Config
 from gateway.database import sqlite_path, transaction
@@ -52,6 +53,7 @@ class Upkeep:
         with transaction(self._engine) as connection:
             prune_people(connection, now - PEOPLE_DAYS * DAY)
             prune_behaviour(connection, now)
+            prune_told_visits(connection, now)
         if now >= self._next_prune_at:
             self.prune(now)
             self._next_prune_at = now + DAY

@@ -143,9 +143,13 @@ class AutomaticConfig(Section, frozen=True):
 
 
 class ClientsConfig(Section, frozen=True):
-    """Clients of other makers whose events are taken at the addresses that they post to."""
+    """Clients of other makers whose events are taken at the addresses that they post to; `plausible_scripts` are the paths at
+    which pages ask for Plausible's script, and get one of ours with its calls."""
 
     plausible: bool = False
+    plausible_scripts: tuple[Annotated[str, Meta(pattern=r"^/[A-Za-z0-9_./-]+\.js\Z")], ...] = ()
+    umami: bool = False
+    matomo: bool = False
 
 
 class AnalyticsConfig(Section, frozen=True):

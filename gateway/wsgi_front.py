@@ -17,7 +17,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from gateway.config import Config, load_config
 from gateway.front import ConsentMiddleware
 from gateway.web.middleware import Message
-from gateway.web.public import outside_paths
+from gateway.web.public import most_bytes, outside_paths
 from gateway.web.wsgi import build_scope, gather, hand_over, read_input, read_nothing, respond, respond_whole
 from gateway.web.wsgi_site import WSGISite
 
@@ -34,7 +34,7 @@ class WSGIConsentMiddleware:
     def __init__(self, app: WSGIApplication, config: Config | Path | str | None = None) -> None:
         self._app = app
         self._config = config if isinstance(config, Config) else load_config(config)
-        self._most = self._config.settings.limits.body_bytes + 1
+        self._most = most_bytes(self._config) + 1
         self._prefix = self._config.settings.prefix
         self._outside = outside_paths(self._config)
         self._lock = threading.Lock()

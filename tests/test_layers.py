@@ -119,6 +119,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "web/query_api",
         "consent/shown_text",
         "consent/tombstones",
+        "analytics/told_visits",
         "analytics/visitor",
         "destinations",
         "flows",

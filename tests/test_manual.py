@@ -37,6 +37,7 @@ TABLES = (
     "sites",
     "analytics.topics",
     "analytics.automatic",
+    "analytics.clients",
     "analytics.goals",
     "accepted_findings",
 )  # tables in tables and arrays of them: not from the environment

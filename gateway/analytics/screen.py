@@ -13,12 +13,18 @@ from gateway.hit import Hit
 
 Check = Callable[[Hit], DropReason | None]
 MAX_AGENT = 512  # bytes looked at: parsers and the list of crawlers take time by length
+NO_AGENT = "Mozilla/5.0 (agent not known)"  # in the place of one that nobody has told: no bot, and no browser
 
 # Headless browsers and libraries that the kept list of crawlers leaves to others.
+LIBRARIES = (
+    r"curl/|wget/|python-|aiohttp|httpx|go-http-client|java/|okhttp|libwww|axios/|node-fetch|undici|postman|insomnia"
+)
 AUTOMATED = re.compile(
-    r"headless|phantomjs|selenium|puppeteer|playwright|cypress|electron/|curl/|wget/|python-|aiohttp|httpx"
-    r"|go-http-client|java/|okhttp|libwww|scrapy|axios/|node-fetch|undici|postman|insomnia|lighthouse",
-    re.IGNORECASE,
+    rf"headless|phantomjs|selenium|puppeteer|playwright|cypress|electron/|scrapy|lighthouse|{LIBRARIES}", re.IGNORECASE
+)
+# What a server's own requests call themselves, which is nobody's browser.
+LIBRARY = re.compile(
+    rf"{LIBRARIES}|\A\s*\Z|\A(node|dart|mozilla/5\.0 umami)\b|guzzle|php|ruby|faraday|reqwest", re.IGNORECASE
 )
 
 
@@ -55,6 +61,11 @@ def find_bot(user_agent: str) -> str:
     It is a name of the list, or a word of AUTOMATED, whatever else stands in the string.
     """
     return _find_bot(user_agent[:MAX_AGENT])
+
+
+def is_library(user_agent: str) -> bool:
+    """Whether an agent string names what programs make requests with; an empty one names nothing else."""
+    return bool(LIBRARY.search(user_agent[:MAX_AGENT]))
 
 
 def cut_agent(user_agent: str) -> str:

@@ -1,8 +1,9 @@
 """The visitor key: right for one day, and nobody's after it.
 
-Key = HMAC-SHA256(salt of the site's day, consent id), cut to 64 bit; never made from address or agent. Salts live in the
-database, turn at the site's midnight and are destroyed soon after, so that stored keys can no longer be linked to a
-consent id, nor one day's key to the next one's.
+Key = HMAC-SHA256(salt of the site's day, consent id), cut to 64 bit. It is never made from address or agent, but where a
+server tells of somebody with a key for programs, has no better name for them and asserts their consent (flows/collect_told).
+Salts live in the database, turn at the site's midnight and are destroyed soon after, so that stored keys can no longer be
+linked to a consent id, nor one day's key to the next one's.
 """
 
 import hmac
@@ -43,10 +44,18 @@ class Visitors:
         day = self._day(at, timezone)
         known = self._keys.get((site, day, consent_id))
         if known is None:
-            digest = hmac.digest(self._salt(site, day), consent_id.encode(), "sha256")
-            known = int.from_bytes(digest[:8])
+            known = self._make(site, day, consent_id)
             self._remember((site, day, consent_id), known)
         return known
+
+    def key_of_told(self, site: str, timezone: str, who: str, at: float) -> int:
+        """The same for whom a server tells of, by what it calls them: `who` is used and not even remembered. Raises
+        JournalFull."""
+        return self._make(site, self._day(at, timezone), who)
+
+    def _make(self, site: str, day: str, who: str) -> int:
+        digest = hmac.digest(self._salt(site, day), who.encode("utf-8", "replace"), "sha256")
+        return int.from_bytes(digest[:8])
 
     def prepare(self, site: str, timezone: str, at: float) -> None:
         """Have the salt of that moment's day at hand, so that no page has to wait for it. Raises JournalFull."""

@@ -54,20 +54,21 @@ def record(
     person: Person | None = None,
 ) -> Event:
     """Write down a hit for which there is no reason not to. Raises JournalFull when the journal takes nothing."""
-    if hit.kind == PAGE_VIEW and "?" in hit.url:
-        _record_search(hit, decision, visit, site, parts)
-    event = build_event(hit, decision, visit, site, parts)
+    visitor = parts.visitors.key(hit.site, site.config.timezone, decision.consent_id, hit.at)
+    search = find_search(hit, parts) if hit.kind == PAGE_VIEW and "?" in hit.url else None
+    if search is not None:
+        event = build_event(search, visitor, visit, site, parts)
+        parts.journal.append(Recorded(event, decision.consent_id, decision.revision, decision.purposes))
+    event = build_event(hit, visitor, visit, site, parts)
     parts.journal.append(Recorded(event, decision.consent_id, decision.revision, decision.purposes, person), done)
     return event
 
 
-def _record_search(hit: Hit, decision: Decision, visit: Visit, site: Site, parts: Parts) -> None:
+def find_search(hit: Hit, parts: Parts) -> Hit | None:
     """What somebody looked for on the site itself, beside the view of what was found."""
     automatic = parts.config.settings.analytics.automatic
     words = search_words(hit.url, automatic.search_params) if automatic.search else ""
-    if words:
-        event = build_event(hit.as_event(SEARCH, {"term": words}), decision, visit, site, parts)
-        parts.journal.append(Recorded(event, decision.consent_id, decision.revision, decision.purposes))
+    return hit.as_event(SEARCH, {"term": words}) if words else None
 
 
 def find_reason(hit: Hit, decision: Decision, visit: Visit | None, parts: Parts) -> DropReason | None:
@@ -90,8 +91,9 @@ def check_hit(hit: Hit, parts: Parts) -> DropReason | None:
     return None
 
 
-def build_event(hit: Hit, decision: Decision, visit: Visit, site: Site, parts: Parts) -> Event:
-    """The event of a hit: masked, its address reduced to a country (and a network where a destination asks).
+def build_event(hit: Hit, visitor: int, visit: Visit, site: Site, parts: Parts) -> Event:
+    """The event of a hit by a visitor (their key of the day): masked, its address reduced to a country (and a network where a
+    destination asks).
 
     Its fields stand in their order: given by their names they would take four times as long as all the rest.
     """
@@ -105,7 +107,7 @@ def build_event(hit: Hit, decision: Decision, visit: Visit, site: Site, parts: P
         hit.site,
         hit.kind if hit.kind in OWN_KINDS else masker.text(hit.kind),
         path,
-        parts.visitors.key(hit.site, site.config.timezone, decision.consent_id, hit.at),
+        visitor,
         visit.id,
         visit.started_at,
         hit.view_id,

@@ -21,7 +21,7 @@ from gateway.analytics.access_log import Request, read_line
 from gateway.analytics.device import parse_agent
 from gateway.analytics.journal import JOURNAL_FOLDER, make_frame, sync_file
 from gateway.analytics.masking import Masker, campaign_fields
-from gateway.analytics.screen import Check
+from gateway.analytics.screen import NO_AGENT, Check
 from gateway.analytics.source import Channels
 from gateway.analytics.visit import Visit, continue_visit, new_id
 from gateway.analytics.visitor import local_day
@@ -34,7 +34,6 @@ IMPORTS_FOLDER = "imports"
 IMPORTED = {"imported": "access_log"}
 PAGES = ("", ".html", ".htm", ".php", ".asp", ".aspx", ".jsp")
 FRAME_ROWS, NAMED_LINES, MAX_VISITS = 1000, 5, 200_000
-NO_AGENT = "Mozilla/5.0 (agent not in the log)"
 Tell = Callable[[int], None]
 
 

@@ -8,6 +8,11 @@ from gateway.errors import BadRequest
 BEARER = "bearer "
 
 
+def find_token(authorization: str) -> str:
+    """What an Authorization header shows as a key; empty when it shows none."""
+    return authorization[len(BEARER) :].strip() if authorization[: len(BEARER)].lower() == BEARER else ""
+
+
 class ApiAccess:
     """Admits holders of keys of one scope. Rates are counted in memory, by each process for itself. Blocks: it reads the
     database."""
@@ -18,7 +23,10 @@ class ApiAccess:
 
     def admit(self, authorization: str, now: float) -> ApiKey:
         """The key in an Authorization header. Raises BadRequest 401, 403 or 429."""
-        token = authorization[len(BEARER) :].strip() if authorization[: len(BEARER)].lower() == BEARER else ""
+        return self.admit_token(find_token(authorization), now)
+
+    def admit_token(self, token: str, now: float) -> ApiKey:
+        """The key itself. Raises as above."""
         key = find_key(self._engine, token, now)
         if key is None:
             raise BadRequest(401, "no_key", "wanted `Authorization: Bearer` with a key in force (gateway key add)")

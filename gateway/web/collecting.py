@@ -15,22 +15,24 @@ from gateway.flows.find_person import find_person
 from gateway.flows.view import visit_cookie
 from gateway.hit import Hit
 from gateway.web.body import media_type, read_body
-from gateway.web.plausible_body import decode_plausible
 from gateway.web.reply import JSON, reply
 from gateway.web.report_body import Report, decode_report
 from gateway.web.request import VisitorRequest
 from gateway.web.response import Desk
+from gateway.web.server_events import ServerEvents, decode_told
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+DROPPED = b"x-gateway-dropped"
+DROPPED = b"x-gateway-dropped"
 Stored = asyncio.Future[JournalFull | None]
 
 
 class Collecting:
     """Answers collect posts for one worker."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk, self._parts = desk, desk.parts
+    def __init__(self, desk: Desk, servers: ServerEvents) -> None:
+        self._desk, self._parts, self._servers = desk, desk.parts, servers
         settings = desk.parts.config.settings
         self._limit, self._timeout = settings.limits.body_bytes, settings.analytics.visit_minutes * 60
         self._destinations = desk.parts.config.destinations
@@ -40,6 +42,8 @@ class Collecting:
     ) -> None:
         """One post: 202, with the visit's cookie where it is due; 403 without consent, 503 when the disk takes nothing."""
         body = await read_body(request, receive, self._limit)
+        if b"authorization" in request.headers and await self._answer_server(body, request, now, send):
+            return
         if not request.same_origin:
             raise BadRequest(403, "cross_site", "events are taken from the site's own pages only")
         if request.headers.get(b"content-type") != JSON and media_type(request) != "application/json":
@@ -48,47 +52,39 @@ class Collecting:
             self._parts.counters.add(now, site.id, "dropped", DropReason.NO_CONSENT.value)
             await reply(send, 403, b"no consent for analytics")
             return
-        stored, due = self._take(decode_report(body), request, site, decision, now)
+        before = self.read_visit(request, site)
+        stored, visit = self.take(decode_report(body), before, request, site, decision, now)
         fault = await stored if stored is not None else None
-        headers = self._headers(b"x-gateway-dropped", stored, fault, due, request, site)
-        # A bare 202: nothing in it could be cached, sniffed or framed.
-        headers.append((b"content-length", b"0"))
-        await send({"type": "http.response.start", "status": 202, "headers": headers})
-        await send({"type": "http.response.body"})
+        await _accept(send, self.headers(DROPPED, stored, fault, visit, before, request, site))
 
-    async def answer_plausible(
-        self, request: VisitorRequest, site: Site, decision: Decision, now: float, receive: Receive, send: Send
-    ) -> None:
-        """One post of Plausible's client: 202 also where nothing is recorded, which it takes for success."""
-        body = await read_body(request, receive, self._limit)
-        if not request.same_origin:
-            raise BadRequest(403, "cross_site", "events are taken from the site's own pages only")
-        headers = [(b"x-plausible-dropped", b"1")]
-        if not decision.counts:
-            self._parts.counters.add(now, site.id, "dropped", DropReason.NO_CONSENT.value)
-        elif report := decode_plausible(body):
-            stored, due = self._take(report, request, site, decision, now)
-            fault = await stored if stored is not None else None
-            headers = self._headers(b"x-plausible-dropped", stored, fault, due, request, site)
-        await reply(send, 202, b"ok", headers=headers)
+    async def _answer_server(self, body: bytes, request: VisitorRequest, now: float, send: Send) -> bool:
+        """The same for the holder of a key; False where none is shown."""
+        key = await self._servers.admit(request, "", now)
+        if key is None:
+            return False
+        [recorded] = await self._servers.take([self._servers.judge(decode_told(body), key, request, now)], key)
+        await _accept(send, [] if recorded else [(DROPPED, b"1")])
+        return True
 
-    def _take(
-        self, report: Report, request: VisitorRequest, site: Site, decision: Decision, now: float
+    def read_visit(self, request: VisitorRequest, site: Site) -> Visit | None:
+        """The visit that the browser carries."""
+        return self._desk.visits.read(request, self._desk.cookie_name(VISIT, request, site))
+
+    def take(
+        self, report: Report, before: Visit | None, request: VisitorRequest, site: Site, decision: Decision, now: float
     ) -> tuple[Stored | None, Visit | None]:
-        """Hand a report's event over: what comes once it is on disk (None when it was dropped), and the visit that the browser
-        has to be given, if any."""
-        before = self._desk.visits.read(request, self._desk.cookie_name(VISIT, request, site))
+        """Hand a report's event over: what comes once it is on disk (None when it was dropped), and its visit."""
         visit = self._visit(report, before, site, now)
         person = find_person(report.email, request.cookie, decision, self._destinations) if report.email else None
-        stored = self._record(_hit(report, request, site, now), decision, visit, site, person)
-        return stored, visit if visit is not None and is_due(visit, before, self._timeout) else None
+        return self._record(_hit(report, request, site, now), decision, visit, site, person), visit
 
-    def _headers(
+    def headers(
         self,
         dropped: bytes,
         stored: Stored | None,
         fault: JournalFull | None,
-        due: Visit | None,
+        visit: Visit | None,
+        before: Visit | None,
         request: VisitorRequest,
         site: Site,
     ) -> list[tuple[bytes, bytes]]:
@@ -97,10 +93,10 @@ class Collecting:
             _refuse(fault)
         if stored is None:
             return [(dropped, b"1")]
-        if due is None:
+        if visit is None or not is_due(visit, before, self._timeout):
             return []
         name = self._desk.cookie_name(VISIT, request, site)
-        cookie = visit_cookie(due, name, site, self._parts, secure=request.secure)
+        cookie = visit_cookie(visit, name, site, self._parts, secure=request.secure)
         return [(b"set-cookie", cookie.encode("latin-1"))]
 
     def _visit(self, report: Report, before: Visit | None, site: Site, now: float) -> Visit | None:
@@ -122,6 +118,13 @@ class Collecting:
         except JournalFull as error:
             _refuse(error)
         return stored if isinstance(event, Event) else None
+
+
+async def _accept(send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+    """A bare 202: nothing in it could be cached, sniffed or framed."""
+    headers.append((b"content-length", b"0"))
+    await send({"type": "http.response.start", "status": 202, "headers": headers})
+    await send({"type": "http.response.body"})
 
 
 def _refuse(fault: JournalFull) -> NoReturn:

@@ -19,12 +19,15 @@ from gateway.flows.count_consent import count_shown
 from gateway.flows.decide import Decider
 from gateway.resources import Asset
 from gateway.web.choosing import NOT_KEPT, Choosing, came_from, parse_return_to
+from gateway.web.clients import BULK_BYTES, Clients, client_paths
 from gateway.web.collecting import Collecting
 from gateway.web.later_places import LaterPlaces
 from gateway.web.once_frame import OnceFrames
+from gateway.web.pixel import Pixel
 from gateway.web.reply import HTML, JSON, NO_PAGE, reply
 from gateway.web.request import VisitorRequest
 from gateway.web.response import Desk
+from gateway.web.server_events import ServerEvents
 from gateway.web.snippet import View
 from gateway.web.violations import Violations
 
@@ -36,7 +39,6 @@ Handler = Callable[[VisitorRequest, Site, Decision, float, Receive, Send], Await
 
 FOREVER = (b"cache-control", b"public, max-age=31536000, immutable")
 GPC_PATH = "/.well-known/gpc.json"
-PLAUSIBLE_PATH = "/api/event"
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
 # The texts of an error page by status; the key names a title and a sentence in config/texts.
 MESSAGES = {403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 503: "unavailable"}
@@ -44,7 +46,12 @@ MESSAGES = {403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: 
 
 def outside_paths(config: Config) -> frozenset[str]:
     """What is answered elsewhere than under the prefix, by whole path."""
-    return frozenset({GPC_PATH, PLAUSIBLE_PATH} if config.settings.analytics.clients.plausible else {GPC_PATH})
+    return client_paths(config.settings.analytics.clients) | {GPC_PATH}
+
+
+def most_bytes(config: Config) -> int:
+    """The largest body that any of these addresses takes."""
+    return max(config.settings.limits.body_bytes, BULK_BYTES if config.settings.analytics.clients.matomo else 0)
 
 
 class Public:
@@ -54,14 +61,16 @@ class Public:
         self._desk, self._parts = desk, desk.parts
         self._prefix = desk.parts.config.settings.prefix
         self._assets = {asset.url_name: asset for asset in assets.values()} | desk.snippets.site_assets()
-        self._loader = assets.get("gateway.js")
+        self._named = assets
         now, folder = desk.parts.clock(), desk.parts.config.data_folder
         self._since = {site.id: note_edition(folder, site.id, site.policy, now) for site in desk.parts.config.sites}
         self._decider = decider
         self._receipts: Any = None
-        collecting, choosing = Collecting(desk), Choosing(desk, decider)
+        servers = ServerEvents(desk.parts)
+        collecting, choosing = Collecting(desk, servers), Choosing(desk, decider)
         self._routes: dict[str, dict[str, Handler]] = {
             "collect": {"POST": collecting.answer},
+            "pixel.gif": {"GET": Pixel(desk).answer},
             "violations": {"POST": Violations(desk.parts).answer},
             "consent": {"POST": choosing.answer},
             "kept": {"GET": self._kept},
@@ -76,9 +85,11 @@ class Public:
             "head.js": {"GET": self._head},
         }
 
+        scripts = self._parts.config.settings.analytics.clients.plausible_scripts
         self._outside: dict[str, dict[str, Handler]] = {
             GPC_PATH: {"GET": self._gpc},
-            PLAUSIBLE_PATH: {"POST": collecting.answer_plausible},
+            **Clients(desk, collecting, servers).routes(),
+            **{path: {"GET": self._plausible_script} for path in scripts},
         }
 
     async def answer(
@@ -118,9 +129,19 @@ class Public:
         self, request: VisitorRequest, _site: Site, _decision: Decision, _now: float, _r: Receive, send: Send
     ) -> None:
         """The script under a lasting name, for sites that embed it."""
-        if self._loader is None:
+        await self._lasting("gateway.js", request, send)
+
+    async def _plausible_script(
+        self, request: VisitorRequest, _site: Site, _decision: Decision, _now: float, _r: Receive, send: Send
+    ) -> None:
+        """Where pages ask for Plausible's script: ours, which answers to its calls."""
+        await self._lasting("plausible.js", request, send)
+
+    async def _lasting(self, name: str, request: VisitorRequest, send: Send) -> None:
+        asset = self._named.get(name)
+        if asset is None:
             raise BadRequest(404, "not_found", "nothing is found here")
-        await _send_asset(self._loader, request, send, (b"cache-control", b"public, max-age=300"))
+        await _send_asset(asset, request, send, (b"cache-control", b"public, max-age=300"))
 
     async def _head(
         self, _request: VisitorRequest, site: Site, decision: Decision, _now: float, _r: Receive, send: Send

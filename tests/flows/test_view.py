@@ -129,7 +129,7 @@ def test_a_page_that_does_not_exist_is_no_view_but_an_event(parts: Parts) -> Non
     for status in (404, 410):
         lost = find_view(hit, status, site, parts)
         assert lost is not None
-        event = build_event(lost, make_decision(site, "analytics"), VISIT, site, parts)
+        event = build_event(lost, 7, VISIT, site, parts)
         assert (event.kind, event.path, event.told.status) == ("not_found", "/weg/:id", str(status))
         assert event.props == {"from": "/oud/:id"}
     from_nowhere = find_view(make_hit(url="/weg"), 404, site, parts)

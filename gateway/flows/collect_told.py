@@ -1,0 +1,71 @@
+"""What a server tells of its visitors with a key: recorded under the consent that the key's holder asserts for each event.
+
+There is no cookie, so no consent of ours could be asked or withdrawn: such events are counted and go to no destination. Each
+says, in a property, by which key it was told.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from gateway.analytics.told_visits import continue_told_visits
+from gateway.analytics.visit import Visit
+from gateway.api_keys import ApiKey
+from gateway.config import Site
+from gateway.event import PAGE_VIEW, DropReason, Event, Recorded
+from gateway.flows.collect import Done, build_event, check_hit, find_search
+from gateway.flows.parts import Parts
+from gateway.hit import Hit
+
+ASSERTED = "asserted"  # property of such an event, and kind of counter: the key's id
+
+
+class ToldHit(NamedTuple):
+    """A hit that a server tells of, and its name for the visitor: used for the key of the day, kept nowhere."""
+
+    hit: Hit
+    site: Site
+    who: str
+
+
+class Placed(NamedTuple):
+    """A hit that is to be recorded, with its visitor and visit."""
+
+    hit: Hit
+    site: Site
+    visitor: int
+    visit: Visit
+
+
+def place_told(told: Sequence[ToldHit], parts: Parts) -> list[Placed | DropReason]:
+    """Each hit with its visit, or a counted reason. Blocks: it writes to the database. Raises JournalFull."""
+    reasons = [check_hit(one.hit, parts) for one in told]
+    for one, reason in zip(told, reasons, strict=True):
+        if reason is not None:
+            parts.counters.add(one.hit.at, one.site.id, "dropped", reason.value)
+    kept = [(one, _visitor(one, parts)) for one, reason in zip(told, reasons, strict=True) if reason is None]
+    timeout = parts.config.settings.analytics.visit_minutes * 60
+    seen = [(one.site.id, visitor, one.hit.at) for one, visitor in kept]
+    visits = iter(continue_told_visits(parts.engine, seen, timeout) if seen else ())
+    placed = (Placed(one.hit, one.site, visitor, next(visits)) for one, visitor in kept)
+    return [reason or next(placed) for reason in reasons]
+
+
+def record_told(placed: Placed, key: ApiKey, parts: Parts, done: Done) -> None:
+    """Write down one of them; `done` as with `collect`. Raises JournalFull."""
+    search = find_search(placed.hit, parts) if placed.hit.kind == PAGE_VIEW else None
+    if search is not None:
+        parts.journal.append(_entry(placed._replace(hit=search), key, parts))
+    parts.journal.append(_entry(placed, key, parts), done)
+    parts.counters.add(placed.hit.at, placed.site.id, ASSERTED, key.id, key.name)
+
+
+def _visitor(told: ToldHit, parts: Parts) -> int:
+    return parts.visitors.key_of_told(told.site.id, told.site.config.timezone, told.who, told.hit.at)
+
+
+def _entry(placed: Placed, key: ApiKey, parts: Parts) -> Recorded:
+    event: Event = build_event(placed.hit, placed.visitor, placed.visit, placed.site, parts)
+    event = msgspec.structs.replace(event, props={**event.props, ASSERTED: key.id}, network="")
+    return Recorded(event, "", 0, ())

@@ -19,7 +19,7 @@ from bench.table import Line, at_least, at_most_ratio
 from gateway.config import Config
 from gateway.database import CONSENTS, OUTBOX, open_database, reading, transaction
 from gateway.destinations.base import Destination, Telling
-from gateway.destinations.outbox import Delivery, add_deliveries
+from gateway.destinations.outbox import OPEN, Delivery, add_deliveries
 from gateway.destinations.webhook import Webhook
 from gateway.event import Event
 from gateway.flows.choose import ACCEPT_ALL, REJECT_ALL, Said, choose
@@ -87,7 +87,7 @@ def _deliverer(engine: Engine, *destinations: Destination) -> Deliverer:
 
 def _left(engine: Engine, name: str) -> int:
     with reading(engine) as connection:
-        open_rows = OUTBOX.c.destination == name, OUTBOX.c.settled_at.is_(None)
+        open_rows = OUTBOX.c.destination == name, OUTBOX.c.state.in_(OPEN)  # by its index: looking must not cost much
         return connection.execute(select(func.count()).select_from(OUTBOX).where(*open_rows)).scalar_one()
 
 

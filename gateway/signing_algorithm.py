@@ -1,4 +1,4 @@
-"""How tokens are sealed: keyed BLAKE2b, as itsdangerous wants it."""
+"""How tokens are sealed: keyed BLAKE2b, as itsdangerous wants it; and HMAC-SHA256 for what others have to read."""
 
 import hashlib
 from functools import lru_cache
@@ -24,3 +24,20 @@ class KeyedBlake2(SigningAlgorithm):
 def _keyed(key: bytes) -> "hashlib.blake2b":
     """The state after the key, which takes as long to reach as sealing a cookie does."""
     return hashlib.blake2b(key=key, digest_size=32)
+
+
+def sign_sha256(key: bytes, value: bytes) -> bytes:
+    """HMAC-SHA256 (RFC 2104). Like `hmac.digest`, but without letting go of the interpreter's lock for a moment: where a
+    thread waits for it, getting it back takes ten times as long as signing."""
+    inner, outer = _padded(key)
+    within, around = inner.copy(), outer.copy()
+    within.update(value)
+    around.update(within.digest())
+    return around.digest()
+
+
+@lru_cache(maxsize=64)
+def _padded(key: bytes) -> "tuple[hashlib._Hash, hashlib._Hash]":
+    """Both states after the key."""
+    block = (hashlib.sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
+    return hashlib.sha256(bytes(byte ^ 0x36 for byte in block)), hashlib.sha256(bytes(byte ^ 0x5C for byte in block))

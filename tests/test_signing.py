@@ -1,6 +1,7 @@
 """A token that we did not sign, for this use, with a key that still counts, says nothing at all."""
 
 import hashlib
+import hmac
 from base64 import urlsafe_b64encode
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from itsdangerous import Signer
 
 from gateway.signing import REMEMBERED, TokenSigner, derive_key
+from gateway.signing_algorithm import sign_sha256
 
 OLD, NEW, OTHER = b"o" * 32, b"n" * 32, b"x" * 32
 PAYLOAD = b"eyJhIjoxfQ"
@@ -89,3 +91,9 @@ def test_memory_for_verified_tokens_is_bounded() -> None:
     tokens = [SIGNER.sign(b"%d" % number) for number in range(REMEMBERED + 10)]
     assert all(SIGNER.read(token) == b"%d" % number for number, token in enumerate(tokens))
     assert len(SIGNER._verified) <= REMEMBERED
+
+
+@given(st.binary(max_size=200), st.binary(max_size=3000))
+def test_hmac_is_hmac(key: bytes, value: bytes) -> None:
+    """What others verify is HMAC-SHA256 as the standard library has it, for keys of any length."""
+    assert sign_sha256(key, value) == hmac.digest(key, value, "sha256")

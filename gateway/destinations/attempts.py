@@ -8,42 +8,50 @@ The statements that every delivery needs are built once: building them takes lon
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import BindParameter, Connection, Row, Select, Update, bindparam, case, literal, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, case, literal, or_, select, update
 
 from gateway import ledger
 from gateway.database import CONSENTS, OUTBOX
 from gateway.destinations.base import Dead, Delivered, Retry
 from gateway.destinations.figures import note_error
 from gateway.destinations.outbox import CLOSED, EVENT, FREE, LOST, NotStarted, Reason, Started, State
+from gateway.prepared import Among, Prepared, Value
 
 RECEIPT = "passed_on"
 Grants = dict[str, tuple[str, int]]
 _grants = msgspec.json.Decoder(Grants)
 C = OUTBOX.c
 K = CONSENTS.c
-IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-LATE = C.reason.in_((Reason.WITHDRAWN, Reason.ERASED))
-READY = (C.id.in_(IDS), C.state == State.LEASED, C.lease_owner == bindparam("owner"), C.lease_until > bindparam("now"))
-SENT = (C.id.in_(IDS), C.state == State.STARTED, C.lease_owner == bindparam("owner"))
-FIND_READY: Select[Any] = select(
-    *(C.id, C.kind, C.site, C.consent_id, C.revision, C.event_id, C.payload, C.attempts, C.expires_at)
-).where(*READY)
-LOCK_CONSENTS = (
+LATE = or_(C.reason == Reason.WITHDRAWN, C.reason == Reason.ERASED)
+READY = (
+    Among(C.id, "ids"),
+    C.state == State.LEASED,
+    C.lease_owner == bindparam("owner"),
+    C.lease_until > bindparam("now"),
+)
+SENT = (Among(C.id, "ids"), C.state == State.STARTED, C.lease_owner == bindparam("owner"))
+FIND_READY = Prepared(
+    select(C.id, C.kind, C.site, C.consent_id, C.revision, C.event_id, C.payload, C.attempts, C.expires_at).where(
+        *READY
+    )
+)
+LOCK_CONSENTS = Prepared(
     select(K.consent_id, K.site, K.grants)
-    .where(K.consent_id.in_(IDS))
+    .where(Among(K.consent_id, "ids"))
     .order_by(K.consent_id)
     .with_for_update(read=True)
 )
-BEGIN = (
+BEGIN = Prepared(
     update(OUTBOX)
     .where(*READY)
     .values(state=State.STARTED, reason="", started_at=bindparam("at"), attempts=C.attempts + 1)
     .returning(C.id)
 )
-DELIVER = (
+FIND_SENT = Prepared(select(C.consent_id).where(*SENT))
+DELIVER = Prepared(
     update(OUTBOX)
     .where(*SENT, C.kind == EVENT)
     .values(
@@ -54,6 +62,20 @@ DELIVER = (
     )
     .returning(C.id)
 )
+
+
+class Ready(NamedTuple):
+    """A leased row about to start, as FIND_READY has it."""
+
+    id: int
+    kind: str
+    site: str
+    consent_id: str
+    revision: int
+    event_id: str
+    payload: bytes
+    attempts: int
+    expires_at: float
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -82,8 +104,8 @@ def start(
 
     Once the transaction is committed, the requests may be written; before that, they must not.
     """
-    ready = {"ids": list(ids), "owner": owner, "now": now}
-    rows = {row.id: row for row in connection.execute(FIND_READY, ready)}
+    found = FIND_READY.run(connection, {"ids": list(ids), "owner": owner, "now": now})
+    rows = {row[0]: Ready(*row) for row in found}
     grants = _lock_consents(connection, {row.consent_id for row in rows.values()})
     outcomes: dict[int, Started | NotStarted] = {}
     refused: dict[tuple[State, str], list[int]] = defaultdict(list)
@@ -98,27 +120,27 @@ def start(
     marked = _mark(connection, BEGIN, begun, owner, now)
     for (state, reason), those in refused.items():
         refuse = update(OUTBOX).where(*READY).values(**_closing(state, reason, now)).returning(C.id)
-        marked |= _mark(connection, refuse, those, owner, now)
+        marked |= _mark(connection, Prepared(refuse), those, owner, now)
     # The rows were read without a lock; whoever has changed one since wins here.
     return [outcomes[row_id] if row_id in marked else LOST for row_id in ids]
 
 
-def _mark(connection: Connection, statement: Update, ids: list[int], owner: str, now: float) -> set[int]:
+def _mark(connection: Connection, statement: Prepared, ids: list[int], owner: str, now: float) -> set[int]:
     """Which of these rows the statement has changed, being still ours."""
     if not ids:
         return set()
-    values = {"ids": ids, "owner": owner, "now": now, "at": now}
-    return set(connection.execute(statement, values).scalars())
+    values: dict[str, Value] = {"ids": ids, "owner": owner, "now": now, "at": now}
+    return {row_id for (row_id,) in statement.run(connection, values)}
 
 
 def _lock_consents(connection: Connection, ids: Iterable[str]) -> dict[tuple[str, str], str]:
     """The grants of these consents by id and site; a withdrawal waits until our transaction ends."""
-    found = connection.execute(LOCK_CONSENTS, {"ids": list(ids)})
-    return {(row.consent_id, row.site): row.grants for row in found}
+    found = LOCK_CONSENTS.run(connection, {"ids": list(ids)})
+    return {(consent_id, site): grants for consent_id, site, grants in found}
 
 
 def _find_refusal(
-    row: Row[Any], grants: Mapping[tuple[str, str], str], rules: Rules, now: float
+    row: Ready, grants: Mapping[tuple[str, str], str], rules: Rules, now: float
 ) -> tuple[State, str] | None:
     if row.kind != EVENT:
         return None
@@ -154,15 +176,17 @@ def find_gap(grants: str | None, purposes: Collection[str], scopes: Mapping[str,
 def settle(connection: Connection, endings: Sequence[Ending], owner: str, now: float) -> int:
     """Write down how attempts ended; returns how many were still ours. Who holds the others will settle them."""
     ids = [ending.row_id for ending in endings]
-    ours = (C.state == State.STARTED, C.lease_owner == owner)
     if connection.dialect.name == "postgresql":  # the consents first: see the lock order in outbox
-        held = connection.execute(select(C.consent_id).where(C.id.in_(ids), *ours)).scalars()
-        _lock_consents(connection, {consent_id for consent_id in held if consent_id})
+        held = FIND_SENT.run(connection, {"ids": ids, "owner": owner})
+        _lock_consents(connection, {consent_id for (consent_id,) in held if consent_id})
     plain = [e.row_id for e in endings if isinstance(e.verdict, Delivered)]
     events = _mark(connection, DELIVER, plain, owner, now)
     rest = {ending.row_id: ending for ending in endings if ending.row_id not in events}
+    if not rest:
+        return len(events)
+    ours = (C.state == State.STARTED, C.lease_owner == owner)
     query = select(OUTBOX).where(C.id.in_(list(rest)), *ours).order_by(C.id).with_for_update()
-    rows = connection.execute(query).all() if rest else []
+    rows = connection.execute(query).all()
     for row in rows:
         _settle_one(connection, row, rest[row.id], now)
     return len(events) + len(rows)

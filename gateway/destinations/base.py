@@ -9,8 +9,6 @@ of several requests (find, then delete) goes step by step: `judge` answers with 
 verdict, and reads in `OutgoingRequest.step` and `memo` where it stands.
 """
 
-import hashlib
-import hmac
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
@@ -23,6 +21,7 @@ from gateway.destinations.addresses import find_url_fault
 from gateway.errors import ConfigError
 from gateway.event import Event, Person
 from gateway.settings import DestinationConfig, Section
+from gateway.signing_algorithm import sign_sha256
 
 FILE = "destinations.toml"
 Own = TypeVar("Own", bound=Section)
@@ -263,7 +262,7 @@ def judge_failure(reply: Reply, now: float) -> Verdict | None:
 
 def make_subject(key: bytes, destination: str, consent_id: str) -> str:
     """32 hexadecimal digits that stand for a consent at one destination: the same each time, and no way back."""
-    return hmac.digest(key, f"subject {destination} {consent_id}".encode(), hashlib.sha256).hex()[:32]
+    return sign_sha256(key, f"subject {destination} {consent_id}".encode()).hex()[:32]
 
 
 def parse_retry_after(value: str, now: float) -> float | None:

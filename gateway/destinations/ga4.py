@@ -11,8 +11,6 @@ When somebody withdraws or is erased, Google is asked to delete the client: a to
 Admin API's `submitUserDeletion`. https://developers.google.com/analytics/devguides/config/admin/v1
 """
 
-import hashlib
-import hmac
 import re
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -44,6 +42,7 @@ from gateway.destinations.ga4_events import describe_event, name_event
 from gateway.errors import ConfigError, DestinationError
 from gateway.event import Event
 from gateway.settings import DestinationConfig, Section
+from gateway.signing_algorithm import sign_sha256
 
 if TYPE_CHECKING:
     from gateway.destinations.service_account import ServiceAccount
@@ -181,7 +180,7 @@ def make_session(telling: Telling) -> int:
 
 
 def _derive(subject: str, what: str, size: int) -> int:
-    return int.from_bytes(hmac.digest(subject.encode(), what.encode(), hashlib.sha256)[:size], "big")
+    return int.from_bytes(sign_sha256(subject.encode(), what.encode())[:size], "big")
 
 
 def _describe_client(event: Event) -> dict[str, object]:

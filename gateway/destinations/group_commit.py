@@ -39,6 +39,7 @@ class GroupCommit:
         self._waiting: list[Piece] = []
         self._workers: set[asyncio.Task[None]] = set()
         self._busy: set[Many] = set()
+        self._kept: Connection | None = None  # on SQLite, where one transaction is open at a time
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Do this work in a transaction and return its result. When one piece raises, all committed with it
@@ -66,6 +67,7 @@ class GroupCommit:
         """Wait until all work handed over is done."""
         while self._workers:
             await asyncio.wait(self._workers)
+        self._let_go()
 
     async def _work(self, key: Many | None, mark: Many) -> None:
         while batch := self._take(key):
@@ -89,11 +91,21 @@ class GroupCommit:
         return sorted(batch, key=lambda piece: order[piece.many])
 
     def _commit(self, batch: Sequence[Piece]) -> list[Any]:
-        results: list[Any] = []
-        with transaction(self._engine) as connection:
-            for many, pieces in groupby(batch, key=lambda piece: piece.many):
-                results += many(connection, [piece.item for piece in pieces])
-        return results
+        if not self._together:
+            with transaction(self._engine) as connection:
+                return _run(connection, batch)
+        try:
+            self._kept = self._kept or self._engine.connect()
+            with self._kept.begin():
+                return _run(self._kept, batch)
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _let_go(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     @staticmethod
     def _answer(batch: list[Piece], results: list[Any]) -> None:
@@ -106,6 +118,13 @@ class GroupCommit:
         for piece in batch:
             if not piece.future.done():
                 piece.future.set_exception(error)
+
+
+def _run(connection: Connection, batch: Sequence[Piece]) -> list[Any]:
+    results: list[Any] = []
+    for many, pieces in groupby(batch, key=lambda piece: piece.many):
+        results += many(connection, [piece.item for piece in pieces])
+    return results
 
 
 def _each(connection: Connection, works: Sequence[Work]) -> list[Any]:

@@ -12,8 +12,6 @@ When somebody withdraws or is erased, their visits are found and deleted, until 
 https://developer.matomo.org/api-reference/tracking-api
 """
 
-import hashlib
-import hmac
 import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -44,6 +42,7 @@ from gateway.destinations.page_address import locate_page, locate_referrer
 from gateway.errors import ConfigError, DestinationError
 from gateway.event import ENGAGEMENT, PAGE_VIEW, Event
 from gateway.settings import DestinationConfig, PositiveInt, Section
+from gateway.signing_algorithm import sign_sha256
 
 TRACKER, REPORTING = "/matomo.php", "/index.php"
 TOKEN = re.compile(r"[0-9A-Za-z]{32}\Z")
@@ -203,7 +202,7 @@ def make_visitor(subject: str) -> str:
 
 
 def _derive(subject: str, what: str, digits: int) -> str:
-    return hmac.digest(subject.encode(), what.encode(), hashlib.sha256).hex()[:digits]
+    return sign_sha256(subject.encode(), what.encode()).hex()[:digits]
 
 
 def _describe_action(event: Event) -> dict[str, str]:

@@ -17,8 +17,6 @@ An answer counts by its status alone:
 
 import base64
 import binascii
-import hashlib
-import hmac
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -43,6 +41,7 @@ from gateway.destinations.base import (
 from gateway.destinations.hook_bodies import HookOptions, Message, encode, read_notice, read_telling
 from gateway.errors import ConfigError
 from gateway.settings import DestinationConfig, Section
+from gateway.signing_algorithm import sign_sha256
 
 SECRET_PREFIX = "whsec_"
 SECRET_BYTES = range(24, 65)
@@ -101,7 +100,7 @@ class Webhook(Destination):
 def sign(keys: Sequence[bytes], event_id: str, timestamp: str, body: bytes) -> str:
     """The `webhook-signature` header: `v1,<base64 HMAC-SHA256>` for each key, separated by spaces."""
     content = f"{event_id}.{timestamp}.".encode() + body
-    digests = (hmac.digest(key, content, hashlib.sha256) for key in keys)
+    digests = (sign_sha256(key, content) for key in keys)
     return " ".join("v1," + base64.b64encode(digest).decode("ascii") for digest in digests)
 
 

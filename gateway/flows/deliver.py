@@ -39,7 +39,7 @@ from gateway.flows.lane import (
 log = logging.getLogger("gateway.deliver")
 
 CONCURRENCY = 8
-ROUNDS_AHEAD = 8  # how many rows are leased at once, for each place on the wire
+ROUNDS_AHEAD = 16  # how many rows are leased at once, for each place on the wire
 LEASE_SLACK_SECONDS = 30.0  # beyond the timeouts of those rounds, for the database before and after
 IDLE_SECONDS = 5.0  # how often a lane looks for rows that nobody woke it for
 CROWDED_SECONDS = 0.2  # due rows, all of them locked by others or behind one that is under way
@@ -77,6 +77,7 @@ class Deliverer:
         self._commits = GroupCommit(engine)
         self._lanes: list[Lane] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
 
     async def start(self) -> None:
         """Take back what this owner held before, and begin."""
@@ -101,6 +102,7 @@ class Deliverer:
 
     async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Begin nothing more, let requests end within the grace, and give the rest back to the queue."""
+        self._stopping = True
         await _cancel(self._tasks)
         running = [task for lane in self._lanes for task in lane.running]
         if running:
@@ -135,15 +137,27 @@ class Deliverer:
             pause = await self._look(lane)
             if pause > 0:
                 return pause
-        while lane.is_ready() and not self._is_full(lane):
-            if lane.rests or lane.health.may_begin(self._clock()) > 0:
+        self._begin(lane)
+        return 0.0
+
+    def _begin(self, lane: Lane) -> None:
+        """Take up what is at hand, as far as there is room; where nothing is left, somebody has to look for more."""
+        while not self._is_full(lane) and lane.is_ready():
+            if self._stopping or lane.rests or lane.health.may_begin(self._clock()) > 0:
                 break
             probe = lane.health.begun()
             lane.places += 1
             task = asyncio.create_task(self._deliver(lane, lane.take_load(), probe))
             lane.running.add(task)
-            task.add_done_callback(partial(_leave, lane))
-        return 0.0
+            task.add_done_callback(partial(self._ended, lane))
+        else:
+            if lane.is_ready():
+                return
+        lane.changed.set()
+
+    def _ended(self, lane: Lane, task: asyncio.Task[None]) -> None:
+        lane.running.discard(task)
+        self._begin(lane)  # its subjects are free
 
     def _is_full(self, lane: Lane) -> bool:
         """Whether all places on the wire are taken, or too many endings wait to be written down."""
@@ -180,7 +194,7 @@ class Deliverer:
             await self._commits.run(give_back)
 
     async def _deliver(self, lane: Lane, load: list[Leased], probe: bool) -> None:
-        leave = _Place(lane).leave
+        leave = _Place(lane, self._begin).leave
         try:
             # What may take its time comes first: between the start and the request lies nothing.
             ready = await get_credentials(lane, self._clock())
@@ -204,9 +218,9 @@ class Deliverer:
         except Exception as error:  # a door: the rows return to the queue when their lease ends
             self._log_fault(lane, error)
         finally:
-            leave()
             lane.leave(load)
             lane.health.left(probe=probe)
+            leave()
 
     async def _attempt(
         self, lane: Lane, parcel: Parcel, ready: Verdict, issued: int, answered: Callable[[], None] | None
@@ -223,8 +237,6 @@ class Deliverer:
         else:
             judged = await self._send(lane, parcel.request)
             note_health(lane, judged, self._clock(), self._chance())
-        if answered is not None:
-            answered()
         pairs = spread(parcel, judged)
         now, together = self._clock(), len(pairs)
         note_refused_credentials(lane, [verdict for _, verdict in pairs], issued, now)
@@ -232,6 +244,8 @@ class Deliverer:
         again = {row.consent_id for (row, _), e in zip(pairs, endings, strict=True) if isinstance(e.verdict, Retry)}
         for subject in again:
             lane.drop(subject)
+        if answered is not None:
+            answered()
         await self._commits.join(lane.settle, endings)
         if lane.disabled:
             log.error("deliver: %s has stopped: %s", lane.name, lane.disabled)
@@ -273,20 +287,15 @@ class Deliverer:
 class _Place:
     """One attempt's place on the wire, left once."""
 
-    def __init__(self, lane: Lane) -> None:
-        self._lane, self._taken = lane, True
+    def __init__(self, lane: Lane, begin: Callable[[Lane], None]) -> None:
+        self._lane, self._begin, self._taken = lane, begin, True
 
     def leave(self) -> None:
-        """Somebody else may have it."""
+        """The next one may have it."""
         if self._taken:
             self._taken = False
             self._lane.places -= 1
-            self._lane.changed.set()
-
-
-def _leave(lane: Lane, task: asyncio.Task[None]) -> None:
-    lane.running.discard(task)
-    lane.changed.set()
+            self._begin(self._lane)
 
 
 async def _wait(changed: asyncio.Event, seconds: float) -> None:

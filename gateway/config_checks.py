@@ -19,6 +19,7 @@ KNOWN_KEYS = ("change-me", "changeme", "secret", "password", "example")  # so lo
 SOURCE = re.compile(
     r"(?:(?:https?|wss?)://)?(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)+(?::(?:\*|\d{1,5}))?(?:/[^\s;,'\"]*)?\Z"
 )
+TRACKER_COOKIES = ("visitor_id*", "pi_opt_in*", "lpv*")  # what Account Engagement's tracker sets
 OPEN_KINDS = ("pardot_form",)  # of destinations that have no secret
 HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\Z|[0-9a-f:]+\Z")
 
@@ -166,6 +167,7 @@ def check_destinations(found: tuple[DestinationConfig, ...], policies: Iterable[
                 raise ConfigError(file, f"{destination.name}.purposes", purpose, wanted)
         _check_counted_once(destination, policies, file)
         _check_ads(destination, policies, file)
+        _check_tracker(destination, policies, file)
 
 
 def check_signals(rules: tuple[SignalConfig, ...], found: tuple[DestinationConfig, ...], file: str) -> None:
@@ -199,6 +201,36 @@ def _check_ads(destination: DestinationConfig, policies: list[Policy], file: str
         if destination.options.get("ads") is True and len(theirs) == len(destination.purposes) and missing:
             wanted = f"none of its purposes grants {' and '.join(sorted(missing))} (consent_mode in the policy)"
             raise ConfigError(file, f"{destination.name}.options.ads", value=True, wanted=wanted)
+
+
+def _check_tracker(destination: DestinationConfig, policies: list[Policy], file: str) -> None:
+    """A tracker that we put into pages belongs to a service that visitors are asked about, and that takes leave of it."""
+    host = str(destination.options.get("tracker", "")).partition(":")[0]
+    if not host:
+        return
+    owners = [one for policy in policies for one in policy.file.services if _names_host(policy, host, one)]
+    theirs = [service for service in owners if service.purpose in destination.purposes]
+    wanted = ""
+    if not theirs or len(theirs) != len(owners):
+        wanted = f"wanted a service of the policy that names this host, under one of {', '.join(destination.purposes)}"
+    for service in theirs:
+        named = [cookie.name for cookie in service.cookies]
+        missing = [name for name in TRACKER_COOKIES if not any(_covers(one, name) for one in named)]
+        if missing:
+            wanted = f"the policy's service {service.id!r} has to name its cookies {', '.join(missing)}"
+        elif not service.revoke:
+            wanted = f"the policy's service {service.id!r} has to end it: revoke = \"pdt('revokeConsent')\""
+    if wanted:
+        raise ConfigError(file, f"{destination.name}.options.tracker", host, wanted)
+
+
+def _names_host(policy: Policy, host: str, service: Service) -> bool:
+    return policy.owner_of_host(host) == (service.purpose, service.id)
+
+
+def _covers(pattern: str, name: str) -> bool:
+    """Whether a name that ends in `*`, as both may, covers the other."""
+    return pattern == name or (pattern.endswith("*") and name.startswith(pattern[:-1]))
 
 
 def _measures_with_google(service: Service, _destination: DestinationConfig) -> bool:

@@ -277,7 +277,12 @@ def test_what_is_shipped_starts(tmp_path: Path) -> None:
         tmp_path, config_file("policy.toml").read_text("utf-8"), config_file("gateway.toml").read_text("utf-8")
     )
     demo = write_config(
-        tmp_path / "demo", "s" * 32, upstream="http://127.0.0.1:9", receiver="http://127.0.0.1:9", port=0
+        tmp_path / "demo",
+        "s" * 32,
+        upstream="http://127.0.0.1:9",
+        receiver="http://127.0.0.1:9",
+        pardot="http://127.0.0.1:9",
+        port=0,
     )
     for config in (shipped, demo):
         assert [one.say() for one in lint(config, render=True) if one.level == "error"] == []

@@ -13,6 +13,7 @@ from gateway.demo.receiver import LOG_PATH, Receiver
 from gateway.demo.stage import OPERATOR, Stage
 from gateway.demo.tally import Check
 from gateway.demo.visitors import NECESSARY_COOKIES, Experience
+from gateway.receivers.rehearsal import Rehearsal
 
 SHOWN_DIFFERENCES = 12
 SAID = {
@@ -36,6 +37,7 @@ def print_addresses(out: Console, stage: Stage) -> None:
     table.add_row("The operator's console", f"{stage.console_url}/")
     table.add_row("  sign in as", f"{OPERATOR}, password {escape(stage.password)}")
     table.add_row("What the receiver was told", stage.receiver_url + LOG_PATH)
+    table.add_row("What Account Engagement was told", stage.pardot_url + LOG_PATH)
     for name, origin in (
         ("statistics", origins.analytics),
         ("pixel", origins.pixel),
@@ -81,6 +83,17 @@ def print_deliveries(out: Console, receiver: Receiver) -> None:
         ids = [delivery.id for delivery in receiver.log if delivery.type == kind]
         table.add_row(escape(kind), str(len(ids)), str(len(set(ids))))
     table.add_row("refused: signature or body", str(len(receiver.refused)), "")
+    out.print(table, "")
+
+
+def print_people(out: Console, pardot: Rehearsal) -> None:
+    """Whom Account Engagement knows, and what it was told of them."""
+    table = Table(title="Account Engagement", title_justify="left", box=SIMPLE_HEAD)
+    for heading in ("Prospects", "Opted out", "Downloads", "Signals"):
+        table.add_column(heading, justify="right")
+    people, types = pardot.pardot.prospects, Counter(one["type"] for one in pardot.pardot.activities)
+    out_of_it = sum(1 for one in people if one.fields.get("optedOut"))
+    table.add_row(*map(str, (len(people), out_of_it, types["Download"], types["Signal"])))
     out.print(table, "")
 
 

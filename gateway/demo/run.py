@@ -25,10 +25,17 @@ from rich.progress import (
 from gateway.analytics.results import Report
 from gateway.config import Config
 from gateway.demo.loopback import PortTaken
-from gateway.demo.output import print_addresses, print_checks, print_deliveries, print_fault, print_visitors
+from gateway.demo.output import (
+    print_addresses,
+    print_checks,
+    print_deliveries,
+    print_fault,
+    print_people,
+    print_visitors,
+)
 from gateway.demo.people import Plan, plan_visits
 from gateway.demo.stage import DemoFailed, Stage, open_stage
-from gateway.demo.tally import Evidence, Tally, run_checks
+from gateway.demo.tally import Check, Evidence, Tally, check_people, run_checks
 from gateway.demo.visitors import Experience, run_visits, trickle
 from gateway.errors import ConfigError
 from gateway.report_client import fetch_report, print_report
@@ -36,6 +43,7 @@ from gateway.socket_client import call_keeper
 
 QUIET_SECONDS = 1.5  # longer than a front worker keeps its counters to itself
 SETTLE_SECONDS = 90.0
+NOTICE_SECONDS = 15.0
 ALL_ROWS = "1000"
 
 
@@ -74,7 +82,7 @@ def run_demo(options: DemoOptions, out: Console | None = None) -> int:
 def _run(options: DemoOptions, out: Console) -> int:
     chance = random.Random(options.seed)
     with _open_folder(options) as folder:
-        out.print("Starting the site, its third parties, a webhook receiver and the gateway ...")
+        out.print("Starting the site, its third parties, a webhook receiver, Account Engagement and the gateway ...")
         with open_stage(folder, options.port, options.console_port) as stage:
             if not options.once:
                 print_addresses(out, stage)
@@ -121,13 +129,26 @@ def show_results(stage: Stage, experiences: list[Experience], started: float, ou
     print_report(report, out)
     print_visitors(out, experiences)
     print_deliveries(out, stage.receiver)
+    print_people(out, stage.pardot)
     if not stage.fresh:
         out.print("The folder held data of an earlier run, so its figures cannot be compared with this run's.")
         return 0
-    evidence = Evidence(report, stage.receiver.log, stage.receiver.refused, stage.foreign.log)
-    checks = run_checks(Tally(experiences, timezone), evidence)
+    checks = _check(Tally(experiences, timezone), stage, report)
     print_checks(out, checks)
     return 1 if any(check.differences for check in checks) else 0
+
+
+def _check(tally: Tally, stage: Stage, report: Report) -> list[Check]:
+    """Every check, once those who withdrew are opted out: notices stand in no figure of the queue."""
+    until = time.monotonic() + NOTICE_SECONDS
+    while True:
+        pardot = stage.pardot.pardot
+        faults = [f"{arrival.path}: {arrival.note}" for arrival in stage.pardot.log if arrival.fault]
+        seen = (stage.receiver.log, stage.receiver.refused, stage.foreign.log)
+        evidence = Evidence(report, *seen, pardot.prospects, pardot.activities, faults)
+        if not check_people(tally, evidence) or time.monotonic() > until:
+            return run_checks(tally, evidence)
+        time.sleep(QUIET_SECONDS)
 
 
 def settle(config: Config, first_day: str) -> Report:

@@ -1,7 +1,7 @@
 """The website of an invented debt-collection firm, as careless as real ones: it knows nothing of consent.
 
 Its pages call in foreign hosts, its backend sets cookies of every kind, and it marks its pages as cacheable
-for all. The gateway stands before it; nothing here works along.
+for all. The gateway stands before it; nothing here works along but the form of the brochure, which says who asks for it.
 """
 
 import random
@@ -19,6 +19,7 @@ from gateway.resources import template_folder
 from gateway.web.pages import Pages
 
 DOCUMENT_PATH = "/documenten/algemene-voorwaarden.pdf"
+BROCHURE_PAGE, BROCHURE_PATH = "/brochure", "/documenten/regeling.pdf"
 MENU = (
     ("/", "Home"),
     ("/diensten", "Diensten"),
@@ -31,6 +32,7 @@ SIMPLE_PAGES = {
     "/over-ons": "about.html",
     "/diensten": "services.html",
     "/artikelen": "articles.html",
+    BROCHURE_PAGE: "brochure.html",
 }
 FILES = {
     "/stijl.css": ("stijl.css", "text/css"),
@@ -44,6 +46,17 @@ TERMS = (
     "2. De opdrachtgever levert alleen vorderingen aan die opeisbaar en niet betwist zijn.",
     "3. Wij rekenen de betaler nooit meer dan de wettelijke incassokosten.",
     "4. Gegevens uit een dossier worden alleen voor dat dossier gebruikt.",
+)
+
+BROCHURE = (
+    "1. Stuur de factuur op de dag van de levering, met een datum erop.",
+    "2. Herinner vriendelijk, drie dagen voor de vervaldag.",
+    "3. Bel voordat u schrijft: de meeste redenen hoort u alleen aan de telefoon.",
+    "4. Vraag wat haalbaar is, en zwijg dan even.",
+    "5. Leg bedrag, dag en aantal termijnen vast in een bericht van vier regels.",
+    "6. Reken geen kosten over een regeling die op tijd wordt betaald.",
+    "7. Gaat het mis: bel binnen twee dagen, niet na twee weken.",
+    "8. Bedank wie klaar is. Hij koopt weer bij u.",
 )
 
 
@@ -93,6 +106,8 @@ class DemoSite:
             Route("/dossier", self.case),
             Route("/dossier/{number:int}", self.case),
             Route(DOCUMENT_PATH, self.document),
+            Route(BROCHURE_PAGE, self.hand_out, methods=["POST"]),
+            Route(BROCHURE_PATH, self.brochure),
             Route("/{rest:path}", self.missing),
         ]
 
@@ -137,6 +152,17 @@ class DemoSite:
         """The general terms, a real PDF."""
         body = build_pdf("Algemene voorwaarden", TERMS)
         return Response(body, media_type="application/pdf", headers=CACHED)
+
+    async def hand_out(self, request: Request) -> Response:
+        """Whatever was filled in, the brochure is free; the site itself keeps no address."""
+        await request.body()
+        return RedirectResponse(BROCHURE_PATH, status_code=303)
+
+    async def brochure(self, _request: Request) -> Response:
+        """The brochure, a real PDF."""
+        body = build_pdf("Een regeling die werkt", BROCHURE)
+        headers = CACHED | {"content-disposition": 'attachment; filename="regeling.pdf"'}
+        return Response(body, media_type="application/pdf", headers=headers)
 
     async def file(self, request: Request) -> Response:
         """Style sheet and pictures."""

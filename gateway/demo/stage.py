@@ -26,6 +26,7 @@ from gateway.errors import GatewayError, KeeperUnreachable
 from gateway.keeper_process import LOCK_NAME
 from gateway.operators import add_operator, list_operators, set_password
 from gateway.process_lock import is_held
+from gateway.receivers.rehearsal import SECRETS, Rehearsal
 from gateway.resources import config_file
 from gateway.socket_client import call_keeper
 
@@ -33,7 +34,8 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 OPERATOR = "demo"
 LOG_FILE = "gateway.log"
-SECRET_FILE = "crm.secret"
+SECRET_FILE, PARDOT_FILE = "crm.secret", "pardot.secret"
+TRACKER_HOST = "go.localhost"  # which browsers resolve to this machine without asking anybody
 
 
 class DemoFailed(GatewayError):
@@ -49,6 +51,8 @@ class Stage(msgspec.Struct, frozen=True):
     receiver_url: str
     foreign: Foreign
     receiver: Receiver
+    pardot_url: str
+    pardot: Rehearsal
     password: str
     fresh: bool
     front: subprocess.Popen[bytes]
@@ -71,8 +75,9 @@ def open_stage(folder: Path, port: int, console_port: int) -> Iterator[Stage]:
     fresh = not (folder / "data").exists()
     secret = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
     with ExitStack() as stack:
-        receiver, foreign = Receiver(secret), Foreign()
+        receiver, foreign, pardot = Receiver(secret), Foreign(), Rehearsal({})
         receiving = _serve(LoopbackServer(receiver.app()), stack)
+        engaging = _serve(LoopbackServer(pardot.app()), stack)
         foreign.start()
         stack.callback(foreign.stop)
         site = _serve(LoopbackServer(build_site(foreign.origins, random.Random())), stack)
@@ -81,6 +86,7 @@ def open_stage(folder: Path, port: int, console_port: int) -> Iterator[Stage]:
             secret,
             upstream=_url(site.port),
             receiver=_url(receiving.port) + HOOK_PATH,
+            pardot=_url(engaging.port),
             port=console_port,
         )
         front = stack.enter_context(run_gateway(folder, config, port))
@@ -91,6 +97,8 @@ def open_stage(folder: Path, port: int, console_port: int) -> Iterator[Stage]:
             receiver_url=_url(receiving.port),
             foreign=foreign,
             receiver=receiver,
+            pardot_url=_url(engaging.port),
+            pardot=pardot,
             password=make_operator(config),
             fresh=fresh,
             front=front,
@@ -107,16 +115,18 @@ def _url(port: int) -> str:
     return f"http://{LOOPBACK}:{port}"
 
 
-def write_config(folder: Path, secret: str, *, upstream: str, receiver: str, port: int) -> Config:
+def write_config(folder: Path, secret: str, *, upstream: str, receiver: str, pardot: str, port: int) -> Config:
     """Fill in the demo's configuration files, write them to `folder`, and read them as the gateway does."""
     folder.mkdir(parents=True, exist_ok=True)
-    values = {"upstream": upstream, "receiver": receiver, "console_port": str(port)}
+    values = {"upstream": upstream, "receiver": receiver, "pardot": pardot, "console_port": str(port)}
+    values["tracker"] = f"{TRACKER_HOST}:{pardot.rpartition(':')[2]}"
     for name in ("gateway.toml", "policy.toml", "destinations.toml"):
         text = config_file(f"demo/{name}").read_text("utf-8")
         (folder / name).write_text(Template(text).safe_substitute(values), "utf-8")
-    secret_file = folder / SECRET_FILE
-    secret_file.touch(mode=0o600)
-    secret_file.write_text(secret + "\n", "ascii")
+    for name, text in ((SECRET_FILE, secret), (PARDOT_FILE, SECRETS["PARDOT_CLIENT_SECRET"])):
+        file = folder / name
+        file.touch(mode=0o600)
+        file.write_text(text + "\n", "ascii")
     return load_config(folder, {})
 
 

@@ -14,8 +14,10 @@ from gateway.demo.foreign import ANALYTICS_HOST, PIXEL_HOST, VIDEO_HOST, Foreign
 from gateway.demo.people import Answer
 from gateway.demo.receiver import Delivery
 from gateway.demo.visitors import CountedView, Experience
+from gateway.receivers.pardot_receiver import Prospect
 
-DESTINATION = "crm"
+DESTINATION, PEOPLE = "crm", "pardot"
+ARTICLES, SIGNAL_PAGES = "/artikelen/", 2  # of the signal in the demo's destinations.toml
 ROUNDING = 0.001
 IN_FLIGHT_SECONDS = 2.0  # what was on the wire when a withdrawal was acknowledged may still arrive
 # What may reach a browser, and under which purpose; what is not here may never reach one.
@@ -82,12 +84,16 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """What the others say: the product's report, the receiver's log and refusals, the foreign hosts' log."""
+    """What the others say: the product's report, the receiver's log and refusals, the foreign hosts' log, and of Account
+    Engagement its prospects, its activities and what it refused."""
 
     report: Report
     deliveries: Sequence[Delivery]
     refused: Sequence[str]
     foreign: Sequence[ForeignRequest]
+    prospects: Sequence[Prospect] = ()
+    activities: Sequence[Mapping[str, object]] = ()
+    faults: Sequence[str] = ()
 
 
 def run_checks(tally: Tally, evidence: Evidence) -> list[Check]:
@@ -105,6 +111,7 @@ def run_checks(tally: Tally, evidence: Evidence) -> list[Check]:
         Check("foreign hosts saw nobody else", check_foreign(tally, evidence.foreign)),
         Check("one delivery for each view under marketing", check_deliveries(tally, evidence.deliveries)),
         Check("every signature verified, queue empty", check_queue(tally, report, evidence.refused)),
+        Check("Account Engagement knows those who gave an address, and nothing more", check_people(tally, evidence)),
     ]
 
 
@@ -122,7 +129,7 @@ def check_walks(tally: Tally) -> list[str]:
 def check_totals(tally: Tally, report: Report) -> list[str]:
     """Daily visitors, visits, page views, events (lost pages), and what is worked out from them and from the engaged time."""
     wanted = {"daily_visitors": tally.daily_visitors, "visits": tally.visits, "page_views": len(tally.views)}
-    wanted["events"] = sum(experience.lost for experience in tally.experiences)
+    wanted["events"] = sum(experience.lost + bool(experience.told) for experience in tally.experiences)
     got = {name: int(getattr(report.totals, name)) for name in wanted}
     found = _compare(wanted, got)
     for name, value in build_rates(tally).items():
@@ -139,7 +146,9 @@ def build_rates(tally: Tally) -> dict[str, float | None]:
     times = [sum(view.engaged_ms for view in views) / 1000 for views in visits]
     return {
         "views_per_visit": fmean(len(views) for views in visits) if visits else None,
-        "bounce_rate": fmean(len(one.views) == 1 and not one.lost for one in visitors) if visits else None,
+        "bounce_rate": fmean(len(one.views) == 1 and not (one.lost or one.told) for one in visitors)
+        if visits
+        else None,
         "visit_duration": fmean(times) if visits else None,
         "median_visit_duration": median(times) if visits else None,
     }
@@ -276,6 +285,35 @@ def check_queue(tally: Tally, report: Report, refused: Sequence[str]) -> list[st
     }
     wanted = dict.fromkeys(got, 0) | {"deliveries made or cancelled": marketing}
     return _compare(wanted, got)
+
+
+def check_people(tally: Tally, evidence: Evidence) -> list[str]:
+    """One prospect for each address given under marketing, with the brochure and, of those who read on, the signal; who has
+    withdrawn is opted out, unless nothing was told yet."""
+    told = {experience.told: experience for experience in tally.experiences if experience.told}
+    got = Counter((str(one["email"]), str(one["type"]), str(one["value"])) for one in evidence.activities)
+    stayed = {email for email, experience in told.items() if experience.withdrawn_at is None}
+    wanted = Counter(activity for email in stayed for activity in _activities(told[email]))
+    known = {str(one.fields["email"]): one for one in evidence.prospects}
+    found = [f"{email} is known and must not be" for email in sorted(set(known) - set(told))]
+    found += [f"{email} is not known" for email in sorted(stayed - set(known))]
+    gone = [known[email] for email in sorted(set(known) & set(told) - stayed)]
+    found += [
+        f"{one.fields['email']} has withdrawn and is not opted out" for one in gone if not one.fields.get("optedOut")
+    ]
+    state = next((one for one in evidence.report.destinations if one.destination == PEOPLE), QueueState(PEOPLE, ""))
+    waiting = {"deliveries given up or waiting": state.dead + state.expired + state.queued + state.started}
+    activities = _compare(
+        {" ".join(one): count for one, count in wanted.items()},
+        {" ".join(one): count for one, count in got.items() if one[0] in stayed},
+    )
+    return found + activities + _compare(dict.fromkeys(waiting, 0), waiting) + list(evidence.faults)
+
+
+def _activities(experience: Experience) -> list[tuple[str, str, str]]:
+    articles = {view.path for view in experience.views if view.marketing and view.path.startswith(ARTICLES)}
+    signals = [(experience.told, "Signal", "leest-artikelen")] if len(articles) >= SIGNAL_PAGES else []
+    return [(experience.told, "Download", "regeling.pdf"), *signals]
 
 
 def _rows(report: Report, name: str) -> list[Row]:

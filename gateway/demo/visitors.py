@@ -15,7 +15,7 @@ from gateway.demo.articles import TOPICS
 from gateway.demo.browser import FORM_TYPE, Browser, Shown, Trace
 from gateway.demo.document_reader import PageSettings
 from gateway.demo.people import Answer, Plan, Source, plan_visits
-from gateway.demo.site import DOCUMENT_PATH
+from gateway.demo.site import BROCHURE_PAGE, DOCUMENT_PATH
 
 CONCURRENCY = 6
 # Simulated visitors have no time to read: what they report stays within what a short visit is believed.
@@ -44,11 +44,12 @@ class CountedView(msgspec.Struct):
 
 class Experience(msgspec.Struct):
     """What one visitor saw and did. `lost` are pages that do not exist, asked for with consent; `fault` is why the walk
-    ended early, empty when it did not."""
+    ended early, empty when it did not; `told` the address given with the brochure, for those who may know it."""
 
     plan: Plan
     views: list[CountedView] = []
     lost: int = 0
+    told: str = ""
     banners: int = 0
     outcomes: list[str] = []
     dropped: Counter[str] = msgspec.field(default_factory=Counter)
@@ -92,6 +93,8 @@ class Walk:
     def _finish(self) -> None:
         if self._plan.downloads:
             expect(200, self._browser.open(DOCUMENT_PATH, self._referrer).status, DOCUMENT_PATH)
+            if self._plan.person.scripts and "marketing" in self._browser.granted:
+                self._ask_for_brochure()
         if self._plan.prefetches:
             self._prefetch("/diensten")
         if self._plan.withdraws:
@@ -242,6 +245,20 @@ class Walk:
         expect(200, after.status, "the contact form")
         self._note(after)
         self._read()
+
+    def _ask_for_brochure(self) -> None:
+        """Say who asks, as the form's script does with its own yes, and get the document."""
+        shown = self._open(BROCHURE_PAGE)
+        self._read()
+        email = f"bezoeker{self._plan.person.number}@example.org"
+        view, url = self.experience.views[-1].view_id, self._origin + shown.url
+        told = {"v": 1, "k": "event", "view": view, "name": "brochure", "url": url}
+        body = msgspec.json.encode(told | {"props": {"document": "regeling.pdf"}, "email": email})
+        status, _ = self._browser.post("/_gw/collect", body, "application/json", shown.url)
+        expect(202, status, "the asking for the brochure")
+        self.experience.told = email
+        after = self._browser.submit(BROCHURE_PAGE, {"email": email, "mail": "ja"}, shown.url)
+        expect((200, "application/pdf"), (after.status, after.content_type), "the brochure")
 
     def _prefetch(self, path: str) -> None:
         shown = self._browser.open(path, self._referrer, prefetch=True)

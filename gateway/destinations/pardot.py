@@ -53,7 +53,8 @@ VALUE_LETTERS = 255
 class PardotOptions(Section, frozen=True):
     """What stands in `[destinations.options]`. `activities`: types of external activities by names of events.
 
-    `account` is the real number, not the page's `piAId`, which is 1000 more; with it visitors are assigned.
+    `account` and `campaign` are the real numbers, not the page's `piAId` and `piCId`, which are 1000 more. With the first
+    visitors are assigned; with both, pages get the browser's tracker from the domain `tracker` (see web/tracker).
     """
 
     business_unit: Annotated[str, Meta(pattern=r"^0Uv[A-Za-z0-9]{15}\Z")]
@@ -65,6 +66,8 @@ class PardotOptions(Section, frozen=True):
     extension: str = ""
     activities: dict[str, str] = msgspec.field(default_factory=dict)
     account: int = 0
+    campaign: int = 0
+    tracker: Annotated[str, Meta(pattern=r"^([a-z0-9-]+(\.[a-z0-9-]+)*(:\d{1,5})?)?\Z")] = ""
     timezone: str = "UTC"
     on_withdrawal: Literal["opt_out", "delete", "nothing"] = "opt_out"
 
@@ -229,6 +232,8 @@ def _check(config: DestinationConfig, options: PardotOptions) -> None:
         wrong["options.extension"] = "activities need the extension under which their types are registered, and it them"
     if fault := _find_offset(config, options):
         wrong["options.account"] = fault
+    if options.tracker and not (options.account and options.campaign):
+        wrong["options.tracker"] = "needs account and campaign, by which the page's tracker reports"
     try:
         ZoneInfo(options.timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -240,7 +245,8 @@ def _check(config: DestinationConfig, options: PardotOptions) -> None:
 def _find_offset(config: DestinationConfig, options: PardotOptions) -> str:
     """What is wrong with the account's number, as far as the cookies tell, which carry the real one."""
     if not config.cookies:
-        return "without the cookies of the visitor it says nothing" if options.account else ""
+        alone = options.account and not options.tracker
+        return "without the cookies of the visitor it says nothing" if alone else ""
     if f"visitor_id{options.account - OFFSET}" in config.cookies:
         return f"wanted {options.account - OFFSET}: this is the page's piAId, which is {OFFSET} more than the account"
     if f"visitor_id{options.account}" not in config.cookies:

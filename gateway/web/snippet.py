@@ -28,6 +28,7 @@ from gateway.web.placeholders import Placeholders
 from gateway.web.request import VisitorRequest
 from gateway.web.site_scripts import build_head, build_leave, head_tag
 from gateway.web.site_style import build_style
+from gateway.web.tracker import build_tracker
 
 BY_SCRIPT = ("outbound", "downloads", "forms", "not_found", "scroll", "hash_routes")
 MAX_REMEMBERED = 500  # letters of an address
@@ -52,6 +53,7 @@ class Snippets:
         self.texts = load_wording(config)
         self._leave = {site.id: build_leave(site.policy, assets) for site in config.sites}
         self.heads = {site.id: build_head(site, assets) for site in config.sites}
+        self._trackers = {site.id: build_tracker(site, config.destinations, assets) for site in config.sites}
         self._styles = {site.id: build_style(site, assets) for site in config.sites}
         self.placeholders = Placeholders(self, config)
         self._rendered: dict[tuple[str, str, str, bool], Template] = {}
@@ -67,7 +69,8 @@ class Snippets:
 
     def site_assets(self) -> dict[str, Asset]:
         """The scripts and styles made for one site each, by the names under which they are served."""
-        made = (*self._leave.values(), *self.heads.values(), *self._styles.values())
+        trackers = (tracker.asset for tracker in self._trackers.values() if tracker)
+        made = (*self._leave.values(), *self.heads.values(), *self._styles.values(), *trackers)
         return {asset.url_name: asset for asset in made if asset}
 
     def lead_home(self, part: bytes, request: VisitorRequest) -> bytes:
@@ -161,10 +164,11 @@ class Snippets:
         }
 
     def _banner(self, site: Site, language: str, decision: Decision) -> str:
-        """The banner (unless everything is answered) and the settings link, with places left open."""
-        parts = self.banner_parts(site, language, decision)
+        """The banner (unless everything is answered) and the settings link, with places left open; and the waiting tracker."""
+        parts, tracker = self.banner_parts(site, language, decision), self._trackers[site.id]
         shown = "" if decision.chosen else self.pages.render("banner.html", **parts)
-        return shown + self.pages.render("settings_link.html", **parts)
+        waits = tracker.tag(f"{self._config.settings.prefix}assets/") if tracker else ""
+        return shown + self.pages.render("settings_link.html", **parts) + waits
 
     def _render(self, site: Site, language: str, decision: Decision) -> str:
         settings = {

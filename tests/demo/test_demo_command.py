@@ -31,7 +31,7 @@ def test_every_figure_is_right(tmp_path: Path) -> None:
     """With --once, report and webhook agree with the visitors' own account, and no process stays behind."""
     folder = tmp_path / "demo"
     status, shown = run(DemoOptions(port=0, console_port=0, data=folder, visitors=24, once=True))
-    assert (status, shown.count("PASS"), shown.count("FAIL")) == (0, 11, 0), shown
+    assert (status, shown.count("PASS"), shown.count("FAIL")) == (0, 12, 0), shown
     assert not is_held(folder / "data" / LOCK_NAME)
     with pytest.raises(ConfigError, match="holds data already"):
         run(DemoOptions(port=0, console_port=0, data=folder, once=True))

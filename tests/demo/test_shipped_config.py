@@ -9,6 +9,7 @@ import pytest
 
 from gateway.config import load_config
 from gateway.demo.stage import write_config
+from gateway.destinations import build_destinations
 from gateway.policy import Controller, Cookie, PolicyFile, PolicyPart, Purpose, Service, parse_policy
 from gateway.resources import config_file
 from gateway.settings import DestinationConfig, Settings, TopicRule
@@ -74,12 +75,20 @@ def test_the_examples_are_right() -> None:
 def test_the_demos_own_configuration_is_whole(tmp_path: Path) -> None:
     """The templates, filled in, are read by the gateway's own loader; the secret is for its owner's eyes only."""
     config = write_config(
-        tmp_path, "whsec_secret", upstream="http://127.0.0.1:1", receiver="http://127.0.0.1:2/h", port=3
+        tmp_path,
+        "whsec_secret",
+        upstream="http://127.0.0.1:1",
+        receiver="http://127.0.0.1:2/h",
+        pardot="http://127.0.0.1:4",
+        port=3,
     )
     assert config.settings.proxy.upstream == "http://127.0.0.1:1"
     assert config.settings.keeper.port == 3
     assert config.destinations[0].url == "http://127.0.0.1:2/h"
-    assert (tmp_path / "crm.secret").stat().st_mode & 0o777 == 0o600
+    for name in ("crm.secret", "pardot.secret"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+    assert config.destinations[1].options["tracker"] == "go.localhost:4"
+    assert list(build_destinations(config.destinations[1:], {}, tmp_path))  # as the keeper makes them
     policy = config.sites[0].policy
     assert policy.purpose_of_cookie("tracker_x") == "unknown"
     assert policy.purpose_of_host("chat.localhost") == "unknown"

@@ -8,7 +8,8 @@ import pytest
 from gateway.analytics.results import ConsentFigures, CountRow, QueueState, Report, Row
 from gateway.demo.browser import Trace
 from gateway.demo.foreign import ForeignRequest
-from gateway.demo.tally import Evidence, Tally, check, run_checks
+from gateway.demo.tally import Evidence, Tally, check, check_people, run_checks
+from gateway.receivers.pardot_receiver import Prospect
 from tests.demo.demo_worlds import ALL, NOON, accepter, build_evidence, build_report, build_tally, refuser
 
 replace = msgspec.structs.replace
@@ -167,4 +168,27 @@ def test_a_visit_over_midnight_has_two_daily_visitors() -> None:
 def test_each_check_has_a_name_of_its_own() -> None:
     """What is printed tells the checks apart."""
     names = [one.name for one in run_checks(build_tally(), build_evidence())]
-    assert len(set(names)) == len(names) == 11
+    assert len(set(names)) == len(names) == 12
+
+
+def test_only_those_who_gave_an_address_are_known() -> None:
+    """A prospect, an activity or an opting out too many or too few is named, and what Account Engagement refused."""
+    tally = build_tally()
+    tally.experiences[0].told = "a@example.org"
+    known = Prospect(101, {"email": "a@example.org"})
+    activity = {"email": "a@example.org", "type": "Download", "value": "regeling.pdf"}
+    right = replace(build_evidence(), prospects=[known], activities=[activity])
+    assert check_people(tally, right) == []
+    stranger = Prospect(102, {"email": "b@example.org"})
+    wrong = {
+        "b@example.org is known and must not be": replace(right, prospects=[known, stranger]),
+        "a@example.org is not known": replace(right, prospects=[]),
+        "a@example.org Download regeling.pdf: visitors say 1, the product 0": replace(right, activities=[]),
+        "/pardot: no": replace(right, faults=["/pardot: no"]),
+    }
+    for difference, evidence in wrong.items():
+        assert check_people(tally, evidence) == [difference]
+    tally.experiences[0].withdrawn_at = NOON
+    assert check_people(tally, right) == ["a@example.org has withdrawn and is not opted out"]
+    known.fields["optedOut"] = True
+    assert check_people(tally, right) == []

@@ -1,12 +1,16 @@
 """Account Engagement's API: what is told, step by step, and what each answer means, against the strict stand-in."""
 
 import json
+import re
+import tomllib
 from typing import Any
 
 import pytest
 
+from gateway.config_checks import check_destinations
 from gateway.destinations.base import Dead, Delivered, Notice, OutgoingRequest, Retry, Telling
 from gateway.errors import ConfigError, DestinationError
+from gateway.policy import parse_policy
 from gateway.receivers.pardot_receiver import Prospect
 from gateway.receivers.rehearsal import Rehearsal
 from tests.destinations.pardot_parts import (
@@ -18,7 +22,7 @@ from tests.destinations.pardot_parts import (
     make_pardot,
     tell_person,
 )
-from tests.destinations.rows import NOW, SITE, make_event
+from tests.destinations.rows import NOW, SITE, make_config, make_event
 
 
 def notice(kind: Any = "withdrawal", email: str = EMAIL) -> Notice:
@@ -181,3 +185,48 @@ def test_the_pages_number_is_known_by_its_thousand() -> None:
     """Who copies piAId out of the page is told the real number."""
     with pytest.raises(ConfigError, match="wanted 519011: this is the page's piAId"):
         make_pardot({"account": 520011}, cookies=COOKIES)
+
+
+POLICY = """
+version = "1"
+languages = ["nl"]
+controller = { name = "Voorbeeld Incasso" }
+purposes = [{ id = "analytics", title = { nl = "A" } }, { id = "marketing", title = { nl = "M" } }]
+[[services]]
+id = "pardot"
+purpose = "marketing"
+name = "Account Engagement"
+hosts = ["*.example.org"]
+revoke = "pdt('revokeConsent')"
+cookies = [{ name = "visitor_id*" }, { name = "pi_opt_in*" }, { name = "lpv519011" }, { name = "lpv*" }]
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("", "", ""),
+        ('purpose = "marketing"', 'purpose = "analytics"', "under one of marketing"),
+        ("*.example.org", "go.example.net", "names this host"),
+        ("revoke = ", "#", "has to end it"),
+        ('{ name = "lpv*" }', '{ name = "x" }', "its cookies lpv*"),
+    ],
+)
+def test_a_tracker_that_nothing_ends_does_not_start(before: str, after: str, says: str) -> None:
+    """Its host belongs to a service under the destination's purposes, which names its cookies and revokes it."""
+    policy = parse_policy(tomllib.loads(POLICY.replace(before, after)))
+    config = make_config("pardot", kind="pardot", options={"tracker": "go.example.org:8443"})
+    if not says:
+        return check_destinations((config,), [policy], "destinations.toml")
+    with pytest.raises(ConfigError, match=re.escape(says)) as caught:
+        check_destinations((config,), [policy], "destinations.toml")
+    assert caught.value.key == "pardot.options.tracker"
+    return None
+
+
+def test_a_tracker_needs_its_numbers() -> None:
+    """Without account and campaign it would report to nobody; with them no cookie has to come along."""
+    with pytest.raises(ConfigError) as caught:
+        make_pardot({"tracker": "go.example.org", "account": 519011})
+    assert caught.value.key == "pardot.options.tracker"
+    make_pardot({"tracker": "go.example.org", "account": 519011, "campaign": 27610})

@@ -1,15 +1,21 @@
 """A visitor's way through the demo's careless site in a real browser, with JavaScript and without."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from gateway.analytics.journal import LINGER_SECONDS
 from gateway.analytics.results import Report, Row
+from gateway.database import open_database
+from gateway.demo.articles import ARTICLES
+from gateway.demo.site import BROCHURE_PAGE
 from gateway.demo.stage import Stage, open_stage
+from gateway.ledger import entries
+from gateway.receivers.rehearsal import ACCOUNT
 from gateway.report_client import fetch_report
 from gateway.socket_client import call_keeper
 from tests.journeys.browsing import open_browser, open_context
@@ -20,6 +26,7 @@ ARTICLE = "/artikelen/"
 REFUSE, ACCEPT = "Alles weigeren", "Alles accepteren"
 CONSENT, VISIT = "gw_consent", "gw_visit"
 NECESSARY = {"sessionid"}
+TOLD = (("Download", "regeling.pdf"), ("Signal", "leest-artikelen"))  # types and values of activities
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +178,73 @@ def test_withdrawing_ends_everything(browser: Browser, stage: Stage, scripts: bo
     assert foreign_requests(stage) == contacted
     assert_deliveries_ended(stage)
     context.close()
+
+
+def test_a_brochure_makes_a_prospect_until_the_visitor_withdraws(browser: Browser, stage: Stage) -> None:
+    """Nothing before the yes; after it the tracker that the gateway puts in, and by two articles and a brochure asked for with
+    an address one prospect, its two activities, and nothing more. After the no the tracker is revoked, its cookies are gone,
+    the prospect is opted out with a receipt, and what follows is told to nobody. Who leaves the form's own box empty is no
+    prospect."""
+    pages, pardot, called = stage.pardot.pages, stage.pardot.pardot, list[str]()
+    context = open_context(browser)
+    page = context.new_page()
+    page.goto(stage.site_url + ARTICLES[0].path)
+    page.wait_for_load_state("networkidle")
+    assert stage.pardot.log == []
+    with page.expect_response(lambda answer: "/analytics" in answer.url and "localhost" in answer.url):
+        page.get_by_role("button", name=ACCEPT).click()
+    page.goto(stage.site_url + ARTICLES[1].path + "?pi_email=chef@example.org")
+    page.wait_for_load_state("networkidle")
+    assert {view["account_id"] for view in pages.views} == {str(ACCOUNT + 1000)}
+    assert {f"visitor_id{ACCOUNT}", f"pi_opt_in{ACCOUNT}"} <= cookies(context)
+    ask_for_brochure(page, stage, "niemand@example.org", mail=False)
+    ask_for_brochure(page, stage, "A.Jansen@example.org", mail=True)
+    wait_until(lambda: len(pardot.activities) == 2, stage)
+    [prospect] = pardot.prospects
+    assert prospect.fields == {"email": "a.jansen@example.org"}
+    told = sorted((one["type"], one["value"], one["email"]) for one in pardot.activities)
+    assert told == [(kind, what, prospect.fields["email"]) for kind, what in TOLD]
+    assert set(pardot.visitors.values()) == {prospect.id}
+    page.expose_function("tell", lambda what: called.append(what))
+    page.goto(stage.site_url + "/diensten")
+    page.wait_for_load_state("networkidle")
+    page.evaluate("() => { const was = window.pdt; window.pdt = (...all) => { tell(all[0]); was(...all) } }")
+    page.locator("#gw-settings").click()
+    with page.expect_event("load"):
+        page.get_by_role("button", name=REFUSE).click()
+    page.wait_for_load_state("networkidle")
+    assert called == ["revokeConsent"]
+    assert cookies(context) - NECESSARY == {CONSENT}
+    views = len(pages.views)
+    ask_for_brochure(page, stage, "a.jansen@example.org", mail=True)
+    wait_until(lambda: prospect.fields.get("optedOut") is True, stage)
+    assert (len(pages.views), len(pardot.activities), len(pardot.prospects)) == (views, 2, 1)
+    assert [arrival.note for arrival in stage.pardot.log if arrival.fault] == []
+    assert_deliveries_ended(stage)
+    engine = open_database(stage.config.database_url)
+    receipts = [msgspec.json.decode(one.body) for one in entries(engine) if one.kind == "passed_on"]
+    engine.dispose()
+    answers = {(one["destination"], one["asked"], one["answer"]) for one in receipts}
+    assert ("pardot", "withdrawal", "accepted") in answers
+    context.close()
+
+
+def ask_for_brochure(page: Page, stage: Stage, email: str, *, mail: bool) -> None:
+    """Fill in the form and get the document."""
+    page.goto(stage.site_url + BROCHURE_PAGE)
+    page.fill("input[name=email]", email)
+    page.get_by_role("checkbox").set_checked(mail)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download de brochure").click()
+    assert download.value.suggested_filename == "regeling.pdf"
+
+
+def wait_until(condition: Callable[[], bool], stage: Stage, seconds: float = 20) -> None:
+    """Until the keeper has passed on what was written down."""
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, [arrival.note for arrival in stage.pardot.log]
+        time.sleep(0.1)
 
 
 def withdraw(page: Page) -> None:

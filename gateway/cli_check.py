@@ -7,8 +7,10 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from gateway.cli_audit import LangOption
 from gateway.cli_init import ResolveOption, check_resolve, show_progress
@@ -129,12 +131,19 @@ def _print(config: Config, found: tuple[RuleFinding, ...], speaker: Speaker) -> 
 
 
 def _print_findings(found: tuple[RuleFinding, ...], speaker: Speaker) -> None:
-    table = Table()
-    for head in ("rule", "level", "where", "what is wrong", "what is wanted"):
-        table.add_column(speaker.say(head), overflow="fold")
+    """Each thing that is wrong once, with all the places where it is."""
+    places: dict[tuple[str, ...], list[str]] = {}
     for one in found:
         level = speaker.say(one.level)
         if one.accepted:
             level += f", {speaker.say('accepted')}: {one.accepted}"
-        table.add_row(one.rule, level, f"{one.site}: {one.file}\n{one.where}", one.what, one.wanted)
-    out.print(table, markup=False)
+        said = (one.rule, level, one.what, one.wanted, f"{one.site}: {one.file}")
+        places.setdefault(said, []).append(one.where)
+    table = Table(box=SIMPLE_HEAD, show_lines=True)
+    for head in (("rule",), ("level",), ("what is wrong", "what is wanted", "where")):
+        table.add_column(", ".join(speaker.say(word) for word in head), overflow="fold")
+    for (rule, level, what, wanted, file), where in places.items():
+        table.add_row(
+            rule, level, Text.assemble((what, "bold"), f"\n{wanted}\n", (f"{file} {', '.join(where)}", "dim"))
+        )
+    out.print(table)

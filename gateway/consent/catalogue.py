@@ -139,7 +139,7 @@ class CatalogueService(CataloguePart, frozen=True):
             country=self.country,
             hosts=self.hosts,
             cookies=_cookies(self.stored, language),
-            recipients=self.recipients,
+            recipients=self.recipients or ((self.provider,) if self.hosts else ()),
             retention=self.retention or "",
             storage=tuple(dict.fromkeys(item.name for item in self.stored if item.kind != "cookie")),
             revoke=self.revoke,
@@ -183,7 +183,8 @@ class Platform(CataloguePart, frozen=True):
 
     def as_service(self, language: str = "en") -> Service:
         """The platform's necessary cookies as a policy's service."""
-        return Service(id=self.id, purpose=NECESSARY, name=self.name, cookies=_cookies(self.stored, language))
+        cookies = _cookies(self.stored, language)
+        return Service(id=self.id, purpose=NECESSARY, name=self.name, provider=THIS_SITE, cookies=cookies)
 
     def find_named(self, name: str) -> StoredItem | None:
         """What a cookie is that the site has named itself, in this platform's way."""

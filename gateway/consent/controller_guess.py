@@ -17,6 +17,7 @@ MOST_NODES = 500  # of one page's JSON-LD
 _COMPANY = re.compile(
     r"\b((?:[A-Z0-9][\w&'’.-]*[ ]){1,5}(?:B\.?V\.?|N\.?V\.?|V\.?O\.?F\.?|GmbH|Ltd\.?|SARL|U\.?A\.?))(?!\w)"
 )
+_YEARS = re.compile(r"^(?:(?:19|20)\d{2}\s*(?:[-–]\s*)?)+(?=\D)")  # of a copyright line that stands before it
 _REGISTERED = re.compile(r"\b(?:KvK|Kamer van Koophandel|Chamber of Commerce|BTW|VAT)\b", re.IGNORECASE)
 _COPYRIGHT = re.compile(r"(?:©|\(c\)|copyright)\s*(?:\d{4}(?:\s*[-–]\s*\d{4})?)?\s*([^|·•©.,\n]{2,60})", re.IGNORECASE)
 _PRIVACY = re.compile(r"privacy|datenschutz|confidentialit", re.IGNORECASE)
@@ -52,7 +53,7 @@ def _answers(pages: list[tuple[str, Facts]]) -> Iterator[tuple[str, str, str]]:
             yield "address", _address(node.get("address")), where
     for url, facts in pages:
         if _REGISTERED.search(facts.text) and (company := _COMPANY.search(facts.text)):
-            yield "name", company.group(1), f"a company's registration on {url}"
+            yield "name", _YEARS.sub("", company.group(1)), f"a company's registration on {url}"
     for url, facts in pages:
         yield "name", facts.names.get("og:site_name", ""), f"og:site_name on {url}"
     yield from _from_links(pages)

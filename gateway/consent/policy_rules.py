@@ -83,7 +83,9 @@ def _service(site: Site, service: Service) -> Iterator[RuleFinding]:
     for name, text in spoken.items():
         if isinstance(text, dict) and (lacking := _missing(text, site)):
             yield _found("text_missing", site, f"{where}.{name}", f"has no text in {lacking}")
-    wanted: dict[str, Spoken | tuple[str, ...]] = {name: spoken[name] for name in ("provider", "retention")}
+    wanted: dict[str, Spoken | tuple[str, ...]] = {"provider": service.provider}
+    if service.hosts or not service.cookies:  # what only cookies keep is kept as long as they are
+        wanted |= {"retention": service.retention}
     if service.hosts:  # data go to somebody else
         wanted |= {"country": service.country, "recipients": service.recipients}
     if missing := [name for name, value in wanted.items() if not value]:

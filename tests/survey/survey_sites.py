@@ -27,7 +27,7 @@ localStorage.setItem("winkelmand_id", "%(secret)s");</script>
 <a href="http://elders.example/">Elders</a></nav>
 <p style="height:1500px">Tekst.</p><img src="http://static.voorbeeld-winkel.example/a.png" alt="">
 <iframe loading="lazy" src="http://www.youtube.com/embed/abc"></iframe>
-<footer>Voorbeeld Winkel B.V. | KvK 00000000 | <a href="mailto:vraag@voorbeeld-winkel.example">mail</a>
+<footer>&copy; 2009-2024 Voorbeeld Winkel B.V. | KvK 00000000 | <a href="mailto:vraag@voorbeeld-winkel.example">mail</a>
 <a href="/privacy">Privacyverklaring</a></footer>%(banner)s</body></html>"""
 DARK = """<div id="CybotCookiebotDialog" style="position:fixed;bottom:0;left:0;right:0;background:#fff;padding:20px">
 <p>Wij gebruiken cookies voor de beste ervaring.</p>

@@ -78,6 +78,7 @@ class Choosing:
         self._desk, self._parts, self._decider = desk, desk.parts, decider
         self._limit = desk.parts.config.settings.limits.body_bytes
         self._limit_rate = RateLimit(desk.parts.config.settings.limits.posts_per_minute)
+        self._warned = False
 
     async def answer(
         self, request: VisitorRequest, site: Site, decision: Decision, now: float, receive: Receive, send: Send
@@ -88,6 +89,7 @@ class Choosing:
             raise BadRequest(403, "cross_site", "a choice is taken from the site's own pages only")
         if media_type(request) != FORM:
             raise BadRequest(415, "media_type", f"{FORM} is wanted")
+        self._warn_of_plain_http(request)
         post = parse_post(body, request, site)
         if post.choice == ONCE:
             await reply(send, 200, await self._load_once(post, request, site, now), JSON)
@@ -113,6 +115,12 @@ class Choosing:
             await reply(send, 200, self._summary(chosen, request, site, now), JSON, cookies=cookies)
         else:
             await _send_back(send, post, request, cookies, asked_at=f"{self._parts.config.settings.prefix}kept")
+
+    def _warn_of_plain_http(self, request: VisitorRequest) -> None:
+        """Say once to the operator why visitors are asked again on every page: a browser keeps no Secure cookie there."""
+        if not self._warned and request.secure and request.header(b"origin").startswith("http://"):
+            self._warned = True
+            log.warning("a choice came by plain http from %s: browsers do not keep it; put TLS before it", request.host)
 
     async def _load_once(self, post: Post, request: VisitorRequest, site: Site, now: float) -> bytes:
         """Note that one element is loaded once; it changes nothing in what holds, and the cookie stays as it is. Returns the

@@ -81,6 +81,17 @@ def test_on_plain_http_loopback_the_cookie_has_no_prefix(tmp_path: Path) -> None
         assert not has_banner(browser.get("/"))
 
 
+def test_an_operator_is_told_of_plain_http(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A browser keeps no Secure cookie of a page that came by plain http: the log says so, once; not on this machine, and not
+    where only the TLS server before us is not believed."""
+    with visiting(tmp_path) as browser:
+        for address in ("http://localhost:8787", "http://www.example.org", "http://www.example.org"):
+            browser.base_url = address
+            for origin in ("https://www.example.org", address):
+                browser.choose("reject_all", headers={"origin": origin})
+    assert caplog.text.count("a choice came by plain http from www.example.org") == 1
+
+
 def test_a_shared_domain_has_a_secure_cookie(tmp_path: Path) -> None:
     """With a parent domain configured, one choice holds for all of its hosts."""
     with visiting(tmp_path, settings={"sites": [{"cookie_domain": "example.org"}]}) as browser:

@@ -178,7 +178,7 @@ class Snippets:
             "granted": sorted(decision.granted),
             "services": sorted(decision.find_services()),
             "chosen": decision.chosen,
-            "collect_url": self.asset_url("collect.js"),
+            **({} if decision.counts else {"collect_url": self.asset_url("collect.js")}),
             **self.automatic(),
             # Code written for other tools may wait for anything.
             **({"csp": sorted(site.policy.scopes) if site.config.shims else []} if enforces(site) else {}),

@@ -6,7 +6,7 @@
  * props); the event "gw:consent" on document; and any element with `data-gw-open` as a way to the preferences page.
  */
 import { config, currentPath, isRevisit, pageTopic } from "./lib/page_config.js";
-import { release, scriptUrl } from "./lib/held_tags.js";
+import { isBarred, release, scriptUrl } from "./lib/held_tags.js";
 import { mayAct } from "./lib/purposes.js";
 
 const channel = new BroadcastChannel("gw");
@@ -19,11 +19,11 @@ export const ownUrl = (name) => `${config.prefix}${name}?`
 const preferencesUrl = () => ownUrl("preferences");
 
 /** Whether something of what `state` grants waits here and can act on a new page only: an enforced content policy was fixed
-    when this one loaded. */
+    when this one loaded, a trusted types policy lets the server do what we may not. */
 function needsNewPage(state) {
   let found = config.csp?.some((name) => mayAct(name, state) && !has(name));
   release(state, (tag) => (found = tag));
-  return config.csp && found;
+  return (config.csp && found) || (mayAct("any", state) && isBarred());
 }
 
 let lastFocus = null; // what had the focus before the visitor entered the banner
@@ -45,12 +45,10 @@ async function startOver(state) {
 const take = ({ chosen, granted, services }) => Object.assign(config, { chosen, granted, services });
 
 /** Have what is not granted told so, and its storage emptied; no longer than a second. */
-function takeLeave() {
-  return new Promise((done) => {
-    setTimeout(done, config.leave_url ? 1000 : 0);
-    if (config.leave_url) load(config.leave_url, done);
-  }).catch(() => {}); // a trusted types policy may refuse the script
-}
+const takeLeave = () => config.leave_url && new Promise((done) => {
+  setTimeout(done, 1000);
+  load(config.leave_url, done);
+}).catch(() => {}); // a trusted types policy may refuse the script
 
 /** Make this page agree with `state` ({chosen, granted, services}), or load it anew: a script that has run cannot be stopped.
     Returns what loads it, if it does. */
@@ -139,7 +137,9 @@ function load(url, done) {
 
 function loadCollect() {
   const url = config.collect_url;
-  if (url && has("own_statistics") && !document.querySelector(`script[src="${url}"]`)) load(url);
+  if (!url || !has("own_statistics")) return;
+  load(url);
+  config.collect_url = "";
 }
 
 /** Ask the server what holds now. Silent when it cannot be reached: nothing changes then. */

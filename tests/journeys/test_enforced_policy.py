@@ -20,6 +20,9 @@ HELD = '<img src="http://tool.localhost:PORT/held.gif" alt=""><p style="height: 
 WAITING = """<script>(window.gatewayReady = window.gatewayReady || []).push(({ consent }) => {
   consent.when("marketing", () => { new Image().src = "http://tool.localhost:PORT/later.gif"; });
 })</script>"""
+BARRED = (
+    """<meta http-equiv="content-security-policy" content="require-trusted-types-for 'script'; trusted-types eigen">"""
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +34,8 @@ def browser() -> Iterator[Browser]:
 
 def test_a_page_is_loaded_anew_only_where_something_of_the_yes_waits(browser: Browser, tmp_path: Path) -> None:
     """A yes to one purpose leaves a page as it is on which another purpose's tag waits. A yes to that one loads it anew, where
-    it was, and says what came of it; so it does in another tab, whose code waits for it. Each view is counted once."""
+    it was, and says what came of it; so it does in another tab, whose code waits for it. So does one of which the trusted types
+    bar our scripts; a no leaves that as it is. Each view is counted once."""
     with open_signals_site(tmp_path) as site:
         address = site.put("/winkel", HELD)
         page = open_context(browser).new_page()
@@ -55,5 +59,20 @@ def test_a_page_is_loaded_anew_only_where_something_of_the_yes_waits(browser: Br
         one.wait_for_timeout(500)
         assert one.evaluate("Math.round(scrollY)") == 700
         assert sorted(site.take()) == ["tool.localhost/held.gif", "tool.localhost/later.gif"]
+        page = open_context(browser).new_page()
+        page.goto(site.put("/drie", "", BARRED))
+        page.get_by_role("button", name=ACCEPT).click()
+        expect(page.locator("script[src*='/collect-']")).to_have_count(1)
+        page = open_context(browser).new_page()
+        page.goto(site.url + "/drie")
+        page.evaluate("window.old = true")
+        page.get_by_role("button", name="Alles weigeren").click()
+        expect(page.locator("#gw-banner")).to_have_count(0)
+        assert page.evaluate("window.old") is True
     events = [entry.event for entry in read_recorded(tmp_path / "data")]
-    assert Counter(event.path for event in events if event.kind == PAGE_VIEW) == {"/winkel": 1, "/een": 1, "/twee": 1}
+    assert Counter(event.path for event in events if event.kind == PAGE_VIEW) == {
+        "/winkel": 1,
+        "/een": 1,
+        "/twee": 1,
+        "/drie": 1,
+    }

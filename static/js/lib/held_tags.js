@@ -14,6 +14,15 @@ try {
 /** The address in the form that the page's policy wants for scripts. */
 export const scriptUrl = (url) => trusted.createScriptURL(url);
 
+/** Whether the page's trusted types policy refuses scripts of ours. */
+export const isBarred = () => {
+  try {
+    document.createElement("script").src = scriptUrl("/");
+  } catch {
+    return true;
+  }
+};
+
 /** Whether all that a tag waits for is granted: by service where one is named, else by purpose. */
 function isFree({ gwPurpose, gwService = "" }, state) {
   const services = gwService.split(" ");
@@ -40,8 +49,8 @@ export function releaseTag(tag) {
   tag.gwFree = true; // for guard.js, which has no more to say of it
   if (tag.localName === "script") releaseScript(tag);
   else releaseElement(tag);
-  tag.removeAttribute("data-gw-purpose");
-  tag.removeAttribute("data-gw-service");
+  delete tag.dataset.gwPurpose;
+  delete tag.dataset.gwService;
 }
 
 // Only these attributes and no javascript: addresses, so that a site's visitors cannot smuggle in code of theirs.

@@ -5,7 +5,7 @@
  *   granted      ids of the purposes granted on this page
  *   services     ids of the services that may act on this page; "own_statistics" is the gateway's own counting
  *   chosen       whether the visitor has made a choice that still holds
- *   collect_url  URL of the collect script; absent where nothing may be counted
+ *   collect_url  URL of the collect script; absent where the page loads it by itself
  *   leave_url    URL of the script that takes leave of what is not granted; absent where there is nothing to do
  *   auto         what is counted without the site's asking: "outbound", "downloads", "forms", "not_found", "scroll", "hash_routes"
  *   vitals_url   URL of the script that measures web vitals; absent where that is switched off

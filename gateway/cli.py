@@ -31,6 +31,7 @@ from gateway.cli_import import import_logs
 from gateway.cli_init import init
 from gateway.cli_key import key_app
 from gateway.cli_ledger import ledger_app, receipt_app
+from gateway.cli_mail import send_test_mail
 from gateway.cli_policy import mode, policy_app
 from gateway.cli_receivers import receivers
 from gateway.cli_share import share_app
@@ -183,6 +184,7 @@ def report(
     interval: Annotated[str, typer.Option(help="hour, day, week or month.")] = "",
     funnel: Annotated[list[str] | None, typer.Option(help="A step, 'page is /contact'; again for each.")] = None,
     consent: Annotated[bool, typer.Option("--consent", help="Who was asked, and what they chose.")] = False,
+    mail_test: Annotated[str, typer.Option(help="Mail it to this address instead.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     config: ConfigOption = None,
@@ -192,6 +194,10 @@ def report(
     fields |= {"where": "\n".join(where or ()), "filters": filters}
     fields |= {"compare": compare, "timezone": timezone, "interval": interval}
     loaded = load_config(config)
+    if mail_test:
+        send_test_mail(loaded, fields, mail_test)
+        out.print("sent", highlight=False)
+        return
     found: Report | ConsentReport | Funnel
     if funnel:
         found = fetch_funnel(loaded, fields, funnel)

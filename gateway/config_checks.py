@@ -20,6 +20,7 @@ SOURCE = re.compile(
     r"(?:(?:https?|wss?)://)?(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)+(?::(?:\*|\d{1,5}))?(?:/[^\s;,'\"]*)?\Z"
 )
 TRACKER_COOKIES = ("visitor_id*", "pi_opt_in*", "lpv*")  # what Account Engagement's tracker sets
+SENDER = re.compile(r"(?:[^<>\r\n\"]{1,80}<[^\s@<>,;]+@[^\s@<>,;]+>|[^\s@<>,;]+@[^\s@<>,;]+)\Z")
 OPEN_KINDS = ("pardot_form",)  # of destinations that have no secret
 HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\Z|[0-9a-f:]+\Z")
 
@@ -39,6 +40,7 @@ def check_settings(settings: Settings, file: str) -> None:
         )
         raise ConfigError(file, "retention.visits_months", settings.retention.visits_months, wanted)
     _check_sites(settings.sites, file)
+    _check_mail(settings, file)
     for accepted in settings.accepted_findings:
         if accepted.site and accepted.site not in {site.id for site in settings.sites}:
             wanted = (
@@ -126,6 +128,24 @@ def _check_sites(sites: tuple[SiteConfig, ...], file: str) -> None:
         except (ZoneInfoNotFoundError, ValueError) as error:
             wanted = "wanted a time zone such as Europe/Amsterdam"
             raise ConfigError(file, "sites.timezone", site.timezone, wanted) from error
+
+
+def _check_mail(settings: Settings, file: str) -> None:
+    """A server and a sender where there is somebody to write to, and no password over an open line. Raises ConfigError."""
+    mail, sites = settings.mail, {site.id for site in settings.sites} | {""}
+    if mail.reports and not mail.host:
+        raise ConfigError(file, "mail.host", "", "wanted the name of a mail server: there are reports to be mailed")
+    if mail.host and (not SENDER.match(mail.sender)):
+        wanted = 'wanted an address such as statistiek@example.org or "Statistiek <statistiek@example.org>"'
+        raise ConfigError(file, "mail.sender", mail.sender, wanted)
+    if bool(mail.user) != bool(mail.password):
+        raise ConfigError(file, "mail.user", mail.user, "wanted user and password, or neither")
+    if mail.user and mail.tls == "none":
+        raise ConfigError(file, "mail.tls", mail.tls, "wanted starttls or tls: a password goes over no open line")
+    for report in mail.reports:
+        if report.site not in sites:
+            wanted = f"wanted the id of a site ({', '.join(site.id for site in settings.sites)})"
+            raise ConfigError(file, "mail.reports.site", report.site, wanted)
 
 
 def _check_hosts(site: SiteConfig, taken: set[str], file: str) -> None:

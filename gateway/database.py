@@ -220,6 +220,18 @@ SHARES = Table(
     Column("revoked_at", Float),
 )
 
+# What was mailed, by a hash of what it was and to whom, so that nothing goes twice; `state` is started, sent, failed; and
+# subscriptions that have `ended`, by a hash of theirs.
+MAILINGS = Table(
+    "mailings",
+    METADATA,
+    Column("key", String(64), primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Float, nullable=False),
+)
+
 # What was seen on a site's pages: one row for each name and page. `path` is masked; empty: any page.
 SIGHTINGS = Table(
     "sightings",

@@ -170,6 +170,32 @@ class AnalyticsConfig(Section, frozen=True):
     min_visitors: PositiveInt = 5
 
 
+Address = Annotated[str, Meta(pattern=r"^[^\s@<>,;\"]{1,64}@[^\s@<>,;\"]{1,255}\Z")]
+Language = Literal["en", "nl"]
+
+
+class MailedReport(Section, frozen=True):
+    """Who gets a site's report by mail, each week or month. An empty `site` is the first."""
+
+    to: Annotated[tuple[Address, ...], Meta(min_length=1)]
+    every: Literal["week", "month"] = "week"
+    site: str = ""
+    language: Language = "en"
+
+
+class MailConfig(Section, frozen=True):
+    """The server that mails go by; without a `host` there are none. `password` is `env:NAME` or `file:path`."""
+
+    host: str = ""
+    port: Annotated[int, Meta(ge=1, le=65535)] = 587
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    user: str = ""
+    password: str = ""
+    sender: str = ""
+    timeout_seconds: Seconds = 20
+    reports: tuple[MailedReport, ...] = ()
+
+
 class RetentionConfig(Section, frozen=True):
     """For how many months events, and visits and counters, are kept."""
 
@@ -258,4 +284,5 @@ class Settings(Section, frozen=True):
     retention: RetentionConfig = RetentionConfig()
     geo: GeoConfig = GeoConfig()
     limits: LimitsConfig = LimitsConfig()
+    mail: MailConfig = MailConfig()
     accepted_findings: tuple[AcceptedFinding, ...] = ()

@@ -39,6 +39,7 @@ TABLES = (
     "analytics.automatic",
     "analytics.clients",
     "analytics.goals",
+    "mail.reports",
     "accepted_findings",
 )  # tables in tables and arrays of them: not from the environment
 

@@ -13,6 +13,7 @@ from gateway.destinations.pardot import Pardot
 from gateway.destinations.pardot_form import PardotForm
 from gateway.destinations.webhook import Webhook
 from gateway.errors import ConfigError
+from gateway.secret_source import read_secret
 from gateway.settings import DestinationConfig
 
 DESTINATIONS: dict[str, type[Destination]] = {
@@ -46,11 +47,12 @@ def _build(config: DestinationConfig, environment: Mapping[str, str], folder: Pa
     read_options(config, kind.options)
     named = {key: str(config.options[key]) for key in kind.secret_options if config.options.get(key)}
     more = {
-        key: read_secret(f"{config.name}.options.{key}", shown, environment, folder) for key, shown in named.items()
+        key: read_secret(FILE, f"{config.name}.options.{key}", shown, environment, folder)
+        for key, shown in named.items()
     }
     secret = ""
     if kind.needs_secret or config.secret:
-        secret = read_secret(f"{config.name}.secret", config.secret, environment, folder)
+        secret = read_secret(FILE, f"{config.name}.secret", config.secret, environment, folder)
     return kind(config, secret, more)
 
 
@@ -60,23 +62,3 @@ def _check_people(config: DestinationConfig, kind: type[Destination]) -> None:
         raise ConfigError(FILE, f"{config.name}.include_email", config.include_email, wanted)
     if config.cookies and not kind.knows_people:
         raise ConfigError(FILE, f"{config.name}.cookies", None, f"{config.kind} takes no cookie")
-
-
-def read_secret(key: str, shown: str, environment: Mapping[str, str], folder: Path) -> str:
-    """The text that `env:NAME` or `file:path` points at. Raises ConfigError; never shows a secret."""
-    source, _, where = shown.partition(":")
-    if source == "env" and where:
-        if environment.get(where, "").strip():
-            return environment[where].strip()
-        raise ConfigError(FILE, key, shown, "this environment variable is not set")
-    if source == "file" and where:
-        return _read_secret_file(folder / where, key, shown)
-    # Somebody may have put the secret itself here, so the value is not shown.
-    raise ConfigError(FILE, key, "…", "wanted env:NAME or file:path, never the secret itself")
-
-
-def _read_secret_file(path: Path, key: str, shown: str) -> str:
-    try:
-        return path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(FILE, key, shown, f"cannot be read: {type(error).__name__}") from error

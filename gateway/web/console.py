@@ -46,6 +46,7 @@ from gateway.web.question import build_question
 from gateway.web.report_api import ReportApi, answer_errors
 from gateway.web.shared_report import SharedReports
 from gateway.web.signin import SignIn
+from gateway.web.unsubscribe import Unsubscribing
 
 log = logging.getLogger("gateway.console")
 FOREVER = "public, max-age=31536000, immutable"
@@ -79,7 +80,7 @@ class ConsoleParts:
 def build_console(parts: ConsoleParts) -> Starlette:
     """The console: /, /live, /consent, /inventory, /destinations, /rules, /mode, /sharing, /share/<token>, /signin, /signout,
     /api/report, /api/report.csv, /api/consent, /api/consent.csv, /api/status, /api/funnel, /api/v2/query,
-    /api/v2/openapi.json, /assets/<name>; /metrics where it is asked for."""
+    /api/v2/openapi.json, /assets/<name>; /unsubscribe/<token> and /metrics where they are asked for."""
     frame = Frame(parts.pages, parts.assets)
     api = ReportApi(parts.config, parts.report, parts.consent, parts.status, parts.clock)
     signin = SignIn(parts.engine, frame, parts.clock)
@@ -101,6 +102,11 @@ def build_console(parts: ConsoleParts) -> Starlette:
         *QueryApi(parts.engine, api.sites, parts.answer, parts.clock).routes(),
         *SharingPage(parts.config, parts.engine, frame, parts.clock).routes(signin),
         *SharedReports(parts.config, parts.engine, frame, api, parts.clock).routes(),
+        *(
+            Unsubscribing(parts.config, parts.engine, frame, parts.clock).routes()
+            if parts.config.settings.mail.host
+            else []
+        ),
         *_metrics_routes(parts),
         *inventory.routes(signin),
         *signin.routes(),

@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse
 from gateway.errors import ResourceMissing
 from gateway.resources import Asset
 from gateway.shares import PATH as SHARES
+from gateway.subscriptions import PATH as SUBSCRIPTIONS
 from gateway.web.labels import DEFAULT_LANGUAGE, LANGUAGE_COOKIE, LOCALES, Labels, choose_language, load_labels
 from gateway.web.pages import Pages
 
@@ -77,6 +78,6 @@ class Frame:
 def _language_links(request: Request, present: str) -> list[tuple[str, str, bool]]:
     """(language, link to this page in it, whether it is the present one) for each language."""
     here = request.url.path
-    path = here if here in PAGES or here.startswith(SHARES) else "/"
+    path = here if here in PAGES or here.startswith((SHARES, SUBSCRIPTIONS)) else "/"
     kept = {key: value for key, value in request.query_params.items() if key != "lang"}
     return [(language, f"{path}?{urlencode({**kept, 'lang': language})}", language == present) for language in LOCALES]

@@ -130,19 +130,20 @@ def replace_folder(target: Path, fill: Callable[[Path], None]) -> None:
 # ---------------------------------------------------------------------------------------------- npm
 
 
-def install_modules(root: Path, say: Say) -> Path:
-    """The node_modules folder with exactly what package-lock.json names; installed once per lock."""
-    home = root / "build/node"
+def install_modules(root: Path, say: Say, folder: str = "build/node", omit: str = "dev") -> Path:
+    """The node_modules folder with exactly what package-lock.json names, but for one sort of dependency; installed once per
+    lock. Those of `dev` are for the tests alone (tests/journeys/test_clients_journey.py)."""
+    home = root / folder
     stamp, lock = home / "lock.stamp", (root / "package-lock.json").read_text()
     modules = home / "node_modules"
     if modules.is_dir() and stamp.is_file() and stamp.read_text() == lock:
         return modules
-    say("npm fetches esbuild, uPlot and the country database")
+    say(f"npm fetches what {folder} lacks: what package-lock.json names, {omit} left out")
     home.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copyfile(root / name, home / name)
     run_node(
-        [str(npm_script()), "ci", "--ignore-scripts", "--prefer-offline", "--loglevel=error"],
+        [str(npm_script()), "ci", f"--omit={omit}", "--ignore-scripts", "--prefer-offline", "--loglevel=error"],
         folder=home,
         wanted="The first build needs the network: npm fetches what package-lock.json names"
         " (its own settings for a proxy, a mirror or a certificate are used).",

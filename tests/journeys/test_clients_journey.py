@@ -1,0 +1,159 @@
+"""Published clients, unmodified, before a gateway at work, in Chromium and in Node: what they told stands in the report."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from gateway.analytics.results import Report
+from gateway.api_keys import add_key, describe_key
+from gateway.config import load_config
+from gateway.database import open_database
+from gateway.report_client import fetch_report
+from hatch_build import install_modules, node_binary
+from tests.journeys.browsing import choose, open_browser, open_context
+from tests.journeys.cluster import end_keeper
+from tests.journeys.fronts import Front, Layout, lay_out, run_front, wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(240)]
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = Path(__file__).with_name("node_clients.cjs")
+CLIENTS = """[analytics.clients]
+plausible = true
+umami = true
+matomo = true
+plausible_scripts = ["/js/script.js"]
+"""
+STATIC = "<!doctype html><title>Voorbeeld</title><img src='/_gw/pixel.gif?topic=Rente' alt=''>"
+SITE = '''
+from pathlib import Path
+from starlette.applications import Starlette
+from starlette.responses import FileResponse, HTMLResponse
+from starlette.routing import Route
+from gateway import ConsentMiddleware
+
+HEAD = "<!doctype html><html lang=nl><title>Voorbeeld</title><body><h1>Voorbeeld Incasso</h1>"
+MODULE = """<button id=buy>Koop</button><script type=module>
+import { init, track } from "/tracker.js";
+init({ domain: "www.example.org", endpoint: "/api/event", captureOnLocalhost: true, logging: false });
+const props = { plan: "large" }, revenue = { currency: "EUR", amount: 12.5 };
+buy.onclick = () => track("Purchase", { props, revenue, callback: ({ status }) => (document.title = status) });
+</script>"""
+TAG = """<script>window.plausible = window.plausible || function () { (plausible.q = plausible.q || []).push(arguments) };
+plausible("Waited", { props: { where: "tag" } });</script>
+<script defer data-domain="www.example.org" src="/js/script.js"></script>"""
+
+async def page(request):
+    body = {"/module": MODULE, "/tag": TAG}.get(request.url.path, "")
+    return HTMLResponse(HEAD + body)
+
+async def tracker(request):
+    return FileResponse(TRACKER, media_type="text/javascript")
+
+app = ConsentMiddleware(Starlette(routes=[Route("/tracker.js", tracker), Route("/{path:path}", page)]), FOLDER)
+'''
+
+
+@pytest.fixture(scope="module")
+def modules() -> Path:
+    """The packages, as npm installs them for the tests alone."""
+    return install_modules(ROOT, print, "build/clients", "optional")
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory, modules: Path) -> Iterator[Front]:
+    """A site behind two workers, and their keeper."""
+    folder = tmp_path_factory.mktemp("clients")
+    tracker = modules / "@plausible-analytics/tracker/plausible.js"
+    app = SITE.replace("TRACKER", repr(str(tracker)))
+    lay_out(folder, Layout(limits=CLIENTS, autostart=True, app=app))
+    with run_front(folder, workers=2) as running:
+        yield running
+    end_keeper(load_config(folder, {}))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests of this file."""
+    with open_browser() as opened:
+        yield opened
+
+
+def ask(front: Front, where: str = "") -> Report:
+    """The keeper's report of the last days; `where` as in a console's address."""
+    return fetch_report(load_config(front.folder, {}), {"where": where} if where else {})
+
+
+def wait_for_events(front: Front, *names: str) -> dict[str, int]:
+    """How often each event stands in the report, once all of these do."""
+    counted: dict[str, int] = {}
+
+    def is_there() -> bool:
+        counted.update({row.name: row.events for row in ask(front).breakdowns["event"]})
+        return set(names) <= set(counted)
+
+    wait_until(is_there)
+    return counted
+
+
+def count_views(found: Report) -> dict[str, int]:
+    """The page views of each page."""
+    return {row.name: row.page_views for row in found.breakdowns["page"]}
+
+
+def make_key(front: Front) -> str:
+    """A key as its holder sends it."""
+    key = describe_key("Shop", ["collect"], [], 600, time.time())
+    return add_key(open_database(load_config(front.folder, {}).database_url), key, "test", "main", time.time())
+
+
+def test_servers_tell_with_published_clients(front: Front, modules: Path) -> None:
+    """What Umami's and Matomo's clients tell with a key is in the report, as one visitor's one visit, told by two workers;
+    without the assertion, or without a key, they are refused, and both say so."""
+    key = make_key(front)
+    command = [str(node_binary()), str(SCRIPT), f"http://localhost:{front.port}", key]
+    found = subprocess.run(
+        command, env={"NODE_PATH": str(modules)}, capture_output=True, text=True, timeout=60, check=True
+    )
+    said = json.loads(found.stdout)
+    assert said.pop("bulk") == {"status": "success", "tracked": 3, "invalid": 1, "invalid_indices": [3]}
+    assert said == {
+        "view": 200, "event": 200, "identify": 200, "unasserted": 403, "unknown": 403, "single": 0, "refused": 403,
+    }  # fmt: skip
+    wait_for_events(front, "signup", "Video: Play")
+    told = ask(front, f"prop:asserted is {key.split('_')[1]}")
+    totals = told.totals
+    assert (totals.daily_visitors, totals.visits, totals.page_views, totals.events) == (1, 1, 4, 2)
+    assert count_views(told) == {"/prijzen": 1, "/contact": 1, "/a": 1, "/b": 1, "/": 0}
+
+
+def test_plausible_s_tracker_counts_with_the_visitor_s_consent(front: Front, browser: Browser) -> None:
+    """The published tracker sees its success before and after; only what happened after a yes is in the report, each page is
+    one view, and calls of a page that asks its own host for Plausible's script are events too. So is the view of a page that
+    has nothing but the picture, and never passed the gateway."""
+    context, url = open_context(browser), f"http://localhost:{front.port}"
+    for agreed in (False, True):
+        if agreed:
+            choose(context, url, button="Alles accepteren")
+        page = context.new_page()
+        page.route("**/static", lambda route: route.fulfill(content_type="text/html", body=STATIC))
+        with page.expect_response("**/_gw/pixel.gif?*"):
+            page.goto(f"{url}/static")
+        page.goto(f"{url}/module")
+        page.get_by_role("button", name="Koop").click()
+        page.wait_for_function("document.title === '202'")
+        page.goto(f"{url}/tag")
+        page.wait_for_function("window.gateway && window.plausible && !window.plausible.q")
+        if not agreed:
+            page.close()
+    counted = wait_for_events(front, "Purchase", "Waited")
+    assert (counted["Purchase"], counted["Waited"]) == (1, 1)
+    views = count_views(ask(front))
+    assert (views["/module"], views["/tag"], views["/static"]) == (1, 1, 1)
+    assert ask(front, "event is Purchase\nprop:plan is large").totals.events == 1
+    context.close()

@@ -8,6 +8,7 @@ The statements that every delivery needs are built once: building them takes lon
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import inf
 from typing import Any, NamedTuple
 
 import msgspec
@@ -39,7 +40,7 @@ FIND_READY = Prepared(
     )
 )
 LOCK_CONSENTS = Prepared(
-    select(K.consent_id, K.site, K.grants)
+    select(K.consent_id, K.site, K.grants, K.changed_at)
     .where(Among(K.consent_id, "ids"))
     .order_by(K.consent_id)
     .with_for_update(read=True)
@@ -79,11 +80,20 @@ class Ready(NamedTuple):
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """What a destination's deliveries are judged by. `scopes`: each site's present scope hashes by purpose."""
+    """What a destination's deliveries are judged by. `scopes`: each site's present scope hashes by purpose. A consent holds for
+    `lifetime_seconds` from when it was last changed."""
 
     purposes: Collection[str]
     scopes: Mapping[str, Mapping[str, str]]
     max_attempts: int
+    lifetime_seconds: float = inf
+
+
+class Consent(NamedTuple):
+    """What the consents table says: the grants as JSON, and since when (epoch seconds)."""
+
+    grants: str
+    changed_at: float
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -133,14 +143,14 @@ def _mark(connection: Connection, statement: Prepared, ids: list[int], owner: st
     return {row_id for (row_id,) in statement.run(connection, values)}
 
 
-def _lock_consents(connection: Connection, ids: Iterable[str]) -> dict[tuple[str, str], str]:
+def _lock_consents(connection: Connection, ids: Iterable[str]) -> dict[tuple[str, str], Consent]:
     """The grants of these consents by id and site; a withdrawal waits until our transaction ends."""
     found = LOCK_CONSENTS.run(connection, {"ids": list(ids)})
-    return {(consent_id, site): grants for consent_id, site, grants in found}
+    return {(consent_id, site): Consent(grants, changed_at) for consent_id, site, grants, changed_at in found}
 
 
 def _find_refusal(
-    row: Ready, grants: Mapping[tuple[str, str], str], rules: Rules, now: float
+    row: Ready, consents: Mapping[tuple[str, str], Consent], rules: Rules, now: float
 ) -> tuple[State, str] | None:
     if row.kind != EVENT:
         return None
@@ -148,9 +158,16 @@ def _find_refusal(
         return State.EXPIRED, Reason.EXPIRED
     if row.attempts >= rules.max_attempts:
         return State.DEAD, Reason.ATTEMPTS_SPENT
-    granted = grants.get((row.consent_id, row.site))
-    reason = find_gap(granted, rules.purposes, rules.scopes.get(row.site, {}), row.revision)
+    reason = judge_consent(consents.get((row.consent_id, row.site)), rules, row.site, row.revision, now)
     return (State.CANCELLED, reason) if reason is not None else None
+
+
+def judge_consent(consent: Consent | None, rules: Rules, site: str, revision: int, now: float) -> Reason | None:
+    """Why an event recorded under `revision` must not be sent; None when it may."""
+    reason = find_gap(consent and consent.grants, rules.purposes, rules.scopes.get(site, {}), revision)
+    if reason is None and consent and consent.changed_at + rules.lifetime_seconds < now:
+        return Reason.CONSENT_EXPIRED
+    return reason
 
 
 def find_gap(grants: str | None, purposes: Collection[str], scopes: Mapping[str, str], revision: int) -> Reason | None:

@@ -55,6 +55,7 @@ class Reason(StrEnum):
     WITHDRAWN = "withdrawn"
     NO_CONSENT = "no_consent"
     SCOPE_CHANGED = "scope_changed"
+    CONSENT_EXPIRED = "consent_expired"
     GRANTED_LATER = "granted_later"
     EXPIRED = "expired"
     ATTEMPTS_SPENT = "attempts_spent"

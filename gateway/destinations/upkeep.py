@@ -1,23 +1,29 @@
-"""What keeps the outbox small: settle what is past its time, delete what has long been settled.
+"""What keeps the outbox small: settle what is past its time or its consent, delete what has long been settled.
 
-Both look for their rows outside of a write transaction, since that reads the whole table, and then change
+All look for their rows outside of a write transaction, since that reads the whole table, and then change
 them some at a time, so that deliveries and visitors' choices come in between.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from math import inf
 from typing import Any
 
 from sqlalchemy import Connection, Engine, and_, case, delete, literal, or_, select, update
 
-from gateway.database import OUTBOX, reading, transaction
-from gateway.destinations.attempts import Ending, write_receipt
+from gateway.database import CONSENTS, OUTBOX, reading, transaction
+from gateway.destinations.attempts import Consent, Ending, Rules, judge_consent, write_receipt
 from gateway.destinations.base import Dead
 from gateway.destinations.figures import SETTLED, add_totals
 from gateway.destinations.outbox import CLOSED, EVENT, Reason, State, lock_ids
 
 ROWS_AT_A_TIME = 1000
-C = OUTBOX.c
+C, K = OUTBOX.c, CONSENTS.c
+WAITS = OUTBOX.alias("waits")
+W = WAITS.c
+WAITING = (W.kind == EVENT, W.payload.is_not(None), W.state.in_((State.QUEUED, State.LEASED, State.DEAD)))
+WITH_CONSENTS = WAITS.outerjoin(CONSENTS, (K.consent_id == W.consent_id) & (K.site == W.site))
 
 
 def expire_overdue(engine: Engine, now: float) -> int:
@@ -46,6 +52,36 @@ def strip_dead(engine: Engine, now: float) -> int:
         connection.execute(update(OUTBOX).where(C.id.in_(ids)).values(**CLOSED))
 
     return _some_at_a_time(engine, (C.state == State.DEAD, C.expires_at <= now, C.payload.is_not(None)), strip)
+
+
+def cancel_uncovered(engine: Engine, rules: Mapping[str, Rules], now: float) -> int:
+    """Cancel what waits, dead letters too, under consents that cover it no more; returns how many.
+
+    A start would refuse it in any case; this is for what will not be started soon: its event and its consent go now. `rules` by
+    destination; what waits for others is left to expire.
+    """
+    before = now - min((one.lifetime_seconds for one in rules.values()), default=inf)
+    ended = case((K.changed_at < before, 1), else_=0)
+    kinds = (
+        select(W.destination, W.site, W.revision, K.grants, ended).select_from(WITH_CONSENTS).where(*WAITING).distinct()
+    )
+    with reading(engine) as connection:
+        found = connection.execute(kinds).all()
+    changed = 0
+    for destination, site, revision, grants, is_ended in found:
+        consent = Consent(grants, -inf if is_ended else now) if grants is not None else None
+        reason = destination in rules and judge_consent(consent, rules[destination], site, revision, now)
+        if reason:
+            known = K.grants.is_(None) if grants is None else K.grants == grants
+            same = (W.destination == destination, W.site == site, W.revision == revision, known, ended == is_ended)
+            alike = select(W.id).select_from(WITH_CONSENTS).where(*WAITING, *same)
+            values = {**CLOSED, "state": State.CANCELLED, "reason": reason, "settled_at": now}
+            changed += _some_at_a_time(engine, (C.id.in_(alike),), partial(_settle, values))
+    return changed
+
+
+def _settle(values: Mapping[str, Any], connection: Connection, ids: list[int]) -> None:
+    connection.execute(update(OUTBOX).where(C.id.in_(ids)).values(**values))
 
 
 def prune_settled(engine: Engine, before: float) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from gateway.consent.decision import LIFETIME_SECONDS
 from gateway.database import reading
 from gateway.destinations.attempts import Ending, Rules, settle, start
 from gateway.destinations.base import Delivered, Destination, OutgoingRequest, Retry, Verdict
@@ -22,7 +23,7 @@ from gateway.destinations.figures import Standing, get_standing
 from gateway.destinations.group_commit import GroupCommit
 from gateway.destinations.outbox import Leased, NotStarted, Reason, Started, find_next_due, lease, release
 from gateway.destinations.sender import Sender
-from gateway.destinations.upkeep import expire_overdue, strip_dead
+from gateway.destinations.upkeep import cancel_uncovered, expire_overdue, strip_dead
 from gateway.flows.lane import (
     FAULT,
     Lane,
@@ -45,6 +46,7 @@ IDLE_SECONDS = 5.0  # how often a lane looks for rows that nobody woke it for
 CROWDED_SECONDS = 0.2  # due rows, all of them locked by others or behind one that is under way
 FAULT_SECONDS = 5.0
 EXPIRE_SECONDS = 60.0
+SWEEP_SECONDS = 3600.0
 GRACE_SECONDS = 5.0
 MOST_IN_BATCH = 25  # rows leased for one place in a batch, so that a lease holds no crowd
 
@@ -78,6 +80,7 @@ class Deliverer:
         self._lanes: list[Lane] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
+        self._swept: tuple[float, Scopes] = (0.0, {})  # when, and under which scopes
 
     async def start(self) -> None:
         """Take back what this owner held before, and begin."""
@@ -259,8 +262,7 @@ class Deliverer:
             return Retry(FAULT)
 
     def _start_rows(self, lane: Lane, connection: Connection, loads: Sequence[list[int]]) -> list[Any]:
-        config = lane.destination.config
-        rules = Rules(config.purposes, self._scopes, len(lane.destination.schedule))
+        rules = self._rules(lane.destination, self._scopes)
         ids = [row_id for load in loads for row_id in load]
         outcomes = iter(start(connection, ids, self._owner, rules, self._clock()))
         return [[next(outcomes) for _ in load] for load in loads]
@@ -275,9 +277,24 @@ class Deliverer:
             try:
                 await asyncio.to_thread(expire_overdue, self._engine, self._clock())
                 await asyncio.to_thread(strip_dead, self._engine, self._clock())
+                await self._sweep()
             except Exception as error:  # a door: the next round will do
                 log.error("deliver: could not expire: %s", type(error).__name__)
             await asyncio.sleep(EXPIRE_SECONDS)
+
+    async def _sweep(self) -> None:
+        """Cancel what no consent covers any more: at the start, when a policy has changed, and each hour."""
+        now, (at, under) = self._clock(), self._swept
+        if self._scopes == under and now - at < SWEEP_SECONDS:
+            return
+        scopes = dict(self._scopes)
+        rules = {one.config.name: self._rules(one, scopes) for one in self._destinations}
+        if cancelled := await asyncio.to_thread(cancel_uncovered, self._engine, rules, now):
+            log.info("deliver: %d deliveries cancelled, which the consents cover no more", cancelled)
+        self._swept = (now, scopes)
+
+    def _rules(self, destination: Destination, scopes: Scopes) -> Rules:
+        return Rules(destination.config.purposes, scopes, len(destination.schedule), LIFETIME_SECONDS)
 
     def _log_fault(self, lane: Lane, error: Exception) -> None:
         # The type alone: messages and tracebacks may quote what is being delivered.

@@ -5,14 +5,15 @@ keeps that a consent was given and erased, by its random id alone.
 """
 
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, Select, select
 
 from gateway import ledger
 from gateway.config import Config
 from gateway.consent.tombstones import add_tombstone, ring
-from gateway.database import CONSENTS, PEOPLE, transaction
+from gateway.database import CONSENTS, PEOPLE, reading, transaction
 from gateway.destinations import outbox
 from gateway.destinations.base import Notice
 from gateway.destinations.behaviour import forget_behaviour
@@ -32,10 +33,19 @@ def erase(config: Config, engine: Engine, who: str, operator: str, now: float) -
     return ids
 
 
-def _find(connection: Connection, who: str) -> list[str]:
+def count_known(engine: Engine, who: str) -> int:
+    """How many consents `erase` would end; those of nobody have ended already."""
+    with reading(engine) as connection:
+        return len(connection.execute(_named(who)).all())
+
+
+def _named(who: str) -> Select[Any]:
     named = select(PEOPLE.c.consent_id).where(PEOPLE.c.email == who.strip().lower())
-    query = select(C.consent_id).where((C.consent_id == who.strip()) | C.consent_id.in_(named)).order_by(C.consent_id)
-    return list(connection.execute(query.with_for_update()).scalars())
+    return select(C.consent_id).where((C.consent_id == who.strip()) | C.consent_id.in_(named)).order_by(C.consent_id)
+
+
+def _find(connection: Connection, who: str) -> list[str]:
+    return list(connection.execute(_named(who).with_for_update()).scalars())
 
 
 def _erase(connection: Connection, config: Config, consent_id: str, operator: str, now: float) -> None:

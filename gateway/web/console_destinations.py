@@ -17,12 +17,14 @@ from gateway.destinations.base import Delivered
 from gateway.destinations.dead_letters import count_dead, trace
 from gateway.destinations.figures import count_delivered, get_standing, queue_figures
 from gateway.errors import BadRequest
+from gateway.flows.erase import count_known, erase
 from gateway.flows.operate_destination import ACCEPTED, pause, resume, send_again, try_out
 from gateway.web.console_guard import check_same_site
 from gateway.web.frame import Frame
 from gateway.web.signin import SignIn, read_form
 
-ID_LETTERS = 64
+ID_LETTERS, WHO_LETTERS = 64, 254
+ERASE = "erase"  # an action that concerns all destinations
 HOUR = 3600.0
 WORD = re.compile(r"[a-z0-9_]{0,64}\Z")
 PATH = "/destinations"
@@ -50,7 +52,11 @@ class DestinationsPage:
 
     async def show(self, request: Request) -> Response:
         """GET /destinations?site=&id=&done=&name=&answer=."""
-        fields = request.query_params
+        return await self._page(request, request.query_params)
+
+    async def _page(
+        self, request: Request, fields: Mapping[str, str], *, erasing: str = "", known: int = 0
+    ) -> Response:
         names = {site.id: site.config.name or site.id for site in self._config.sites}
         site = fields.get("site") or self._config.sites[0].id
         if site not in names:
@@ -64,11 +70,13 @@ class DestinationsPage:
             site_name=names[site],
             timezone=self._config.sites[0].config.timezone,
             destinations=await run_sync(self._look),
-            done=fields.get("done", "") if fields.get("name") in self._names else "",
+            done=fields.get("done", "") if fields.get("name") in (*self._names, ERASE) else "",
             name=fields.get("name", ""),
             answer=fields.get("answer", "") if WORD.match(fields.get("answer", "")) else "",
             asked=asked,
             traces=await run_sync(trace, self._engine, asked) if asked else [],
+            erasing=erasing,
+            known=known,
         )
 
     @property
@@ -94,15 +102,25 @@ class DestinationsPage:
         ]
 
     async def act(self, request: Request) -> Response:
-        """POST /destinations: name, action (test, pause, resume, redrive), reason, site."""
+        """POST /destinations: name, action (test, pause, resume, redrive), reason, site; or action=erase, who, sure."""
         check_same_site(request)
         fields = await read_form(request)
         name, action = fields.get("name", ""), fields.get("action", "")
+        if action == ERASE:
+            return await self._erase(request, fields)
         if name not in self._names:
             raise BadRequest(404, "name", "There is no destination of that name.")
         answer = await run_sync(self._do, action, name, request.state.operator, fields.get("reason", ""))
-        told = {"site": fields.get("site", ""), "done": action, "name": name, "answer": answer}
-        return RedirectResponse(f"{PATH}?{urlencode({key: text for key, text in told.items() if text})}", 303)
+        return _lead_back(fields, action, name, answer)
+
+    async def _erase(self, request: Request, fields: Mapping[str, str]) -> Response:
+        """Say who is known by this, and ask once more; then forget them. The address stands in no URL and no log."""
+        who = fields.get("who", "").strip()[:WHO_LETTERS]
+        if fields.get("sure") != "yes" or not who:
+            known = await run_sync(count_known, self._engine, who) if who else 0
+            return await self._page(request, {"site": fields.get("site", "")}, erasing=who, known=known)
+        ids = await run_sync(erase, self._config, self._engine, who, request.state.operator, self._clock())
+        return _lead_back(fields, ERASE, ERASE, str(len(ids)))
 
     def _do(self, action: str, name: str, operator: str, reason: str) -> str:
         """Do it; what is to be said of it. Blocks. Raises BadRequest."""
@@ -116,3 +134,8 @@ class DestinationsPage:
             raise BadRequest(400, "action", "Choose what is to be done.")
         (pause if action == "pause" else resume)(*what)
         return ""
+
+
+def _lead_back(fields: Mapping[str, str], done: str, name: str, answer: str) -> RedirectResponse:
+    told = {"site": fields.get("site", ""), "done": done, "name": name, "answer": answer}
+    return RedirectResponse(f"{PATH}?{urlencode({key: text for key, text in told.items() if text})}", 303)

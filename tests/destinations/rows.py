@@ -1,6 +1,7 @@
 """What the destination tests work with: events, configurations, consents, and a look into the outbox."""
 
 import base64
+import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -44,9 +45,19 @@ def make_delivery(event_id: str, consent_id: str = "c1", **changes: Any) -> Deli
     return Delivery(event_id=event_id, consent_id=consent_id, **(values | changes))
 
 
-def put_consent(connection: Connection, consent_id: str, grants: dict[str, tuple[str, int]], revision: int = 1) -> None:
-    """Write a consent's row as the choice flow does: made at first, updated after."""
-    values = {"revision": revision, "grants": msgspec.json.encode(grants).decode(), "changed_at": NOW}
+def put_consent(
+    connection: Connection,
+    consent_id: str,
+    grants: dict[str, tuple[str, int]],
+    revision: int = 1,
+    changed_at: float = 0,
+) -> None:
+    """Write a consent's row as the choice flow does: made at first, updated after; now, unless told when."""
+    values = {
+        "revision": revision,
+        "grants": msgspec.json.encode(grants).decode(),
+        "changed_at": changed_at or time.time(),
+    }
     mine = CONSENTS.c.consent_id == consent_id
     if connection.execute(update(CONSENTS).where(mine).values(**values)).rowcount == 0:
         connection.execute(CONSENTS.insert().values(consent_id=consent_id, site=SITE, **values))

@@ -1,15 +1,28 @@
 """Figures that add up before and after pruning, and expiry of what nobody came for."""
 
 import msgspec
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from gateway import ledger
-from gateway.database import transaction
+from gateway.database import OUTBOX, transaction
+from gateway.destinations.attempts import Rules
 from gateway.destinations.base import Dead, Delivered, Notice, Retry
 from gateway.destinations.figures import QueueFigures, queue_figures
 from gateway.destinations.outbox import lease, pass_on
-from gateway.destinations.upkeep import expire_overdue, prune_settled
-from tests.destinations.rows import NOW, SCOPES, SITE, grant, look, make_config, make_delivery, queue, settle, start
+from gateway.destinations.upkeep import cancel_uncovered, expire_overdue, prune_settled
+from tests.destinations.rows import (
+    NOW,
+    SCOPES,
+    SITE,
+    grant,
+    look,
+    make_config,
+    make_delivery,
+    put_consent,
+    queue,
+    settle,
+    start,
+)
 
 
 def attempt(engine: Engine, verdict: Delivered | Retry | Dead, retry_in: float | None, now: float = NOW) -> None:
@@ -121,3 +134,30 @@ def test_expiry_settles_what_waits_too_long(engine: Engine) -> None:
         ("e5", "expired", None),
         ("y", "expired", None),
     ]
+
+
+def test_what_no_consent_covers_goes_before_its_turn(engine: Engine) -> None:
+    """Scopes that have changed, consents that have ended or are gone cancel what waits and dead letters, and nothing else."""
+    with transaction(engine) as connection:
+        put_consent(connection, "good", {"marketing": (SCOPES["marketing"], 1)}, changed_at=NOW)
+        put_consent(connection, "stale", {"marketing": ("an-older-one", 1)}, changed_at=NOW)
+        put_consent(connection, "ended", {"marketing": (SCOPES["marketing"], 1)}, changed_at=NOW - 1000)
+    for consent_id in ("good", "stale", "ended", "gone"):
+        for place in range(3):
+            queue(engine, make_delivery(f"{consent_id}-{place}", consent_id))
+    queue(engine, make_delivery("other", "stale", destination="gone-too"))
+    with transaction(engine) as connection:
+        for place, state in enumerate(("leased", "dead", "started")):
+            held = {"state": state, "lease_owner": "n", "lease_until": NOW + 60}
+            connection.execute(update(OUTBOX).where(OUTBOX.c.event_id.like(f"%-{place}")).values(**held))
+    rules = Rules(("marketing",), {SITE: SCOPES}, 10, 500.0)
+    assert cancel_uncovered(engine, {"hook": rules}, NOW + 1) == 6
+    found = {row.event_id: (row.state, row.reason) for row in look(engine)}
+    reasons = {"stale": "scope_changed", "ended": "consent_expired", "gone": "no_consent"}
+    for consent_id, reason in reasons.items():
+        assert [found[f"{consent_id}-{place}"] for place in range(2)] == [("cancelled", reason)] * 2
+        assert found[f"{consent_id}-2"][0] == "started"
+    assert [found[f"good-{place}"][0] for place in range(3)] == ["leased", "dead", "started"]
+    assert found["other"][0] == "queued"
+    assert all(row.payload is None and row.consent_id is None for row in look(engine) if row.state == "cancelled")
+    assert cancel_uncovered(engine, {"hook": rules}, NOW + 1) == 0

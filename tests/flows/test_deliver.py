@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from gateway.database import transaction
 from gateway.destinations.base import Destination, OutgoingRequest, Telling
-from gateway.destinations.figures import Standing, queue_figures
+from gateway.destinations.figures import Standing, queue_figures, set_paused
 from gateway.destinations.outbox import Delivery, lease, withdraw
 from gateway.destinations.webhook import Webhook
 from gateway.errors import DestinationError
@@ -222,6 +222,30 @@ def test_gone_stops_the_destination_and_keeps_the_rest(engine: Engine) -> None:
         async with receiving(Receiver(SECRET)) as again, delivering(engine, hook(again.url)):
             await until(lambda: settled(engine))
         assert len(again.ids) == 4
+
+    run(test())
+
+
+def test_a_policy_that_has_changed_cancels_what_waits(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also at a destination that is paused: nothing has to come up for its start first."""
+    monkeypatch.setattr("gateway.flows.deliver.EXPIRE_SECONDS", 0.05)
+
+    async def test() -> None:
+        grant(engine)
+        fill(engine, 2)
+        with transaction(engine) as connection:
+            set_paused(connection, "hook", time.time(), paused=True)
+        scopes = {SITE: SCOPES}
+        clock, key = time.time, b"k" * 32
+        deliverer = Deliverer(
+            engine, [hook("http://127.0.0.1:9/")], scopes, owner="n", clock=clock, chance=random.random, subject_key=key
+        )
+        await deliverer.start()
+        await asyncio.sleep(0.2)
+        assert set(states(engine).values()) == {("queued", "")}
+        scopes[SITE] = SCOPES | {"marketing": "another"}
+        await until(lambda: set(states(engine).values()) == {("cancelled", "scope_changed")})
+        await deliverer.stop()
 
     run(test())
 

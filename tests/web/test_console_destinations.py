@@ -11,12 +11,13 @@ from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from gateway import ledger
-from gateway.database import OUTBOX, reading, transaction
+from gateway.database import OUTBOX, PEOPLE, reading, transaction
 from gateway.demo.loopback import LoopbackServer
 from gateway.destinations.figures import get_standing
+from gateway.flows.erase import count_known
 from gateway.receivers.rehearsal import SECRETS, Rehearsal
 from gateway.web.console import ConsoleParts, build_console
-from tests.destinations.rows import OTHER_SECRET, grant, look, make_config, make_delivery, queue
+from tests.destinations.rows import OTHER_SECRET, SITE, grant, look, make_config, make_delivery, queue
 from tests.web.console_browser import OWN_PAGE, open_browser, sign_in
 from tests.web.console_example import NAME, NOW, build_parts
 
@@ -126,6 +127,29 @@ def test_why_a_delivery_was_made_or_not(operator: TestClient) -> None:
     assert "given up" in dead and "c1</code>" in dead
     assert "Its consent id was dropped" in operator.get("/destinations?id=made").text
     assert "No delivery has this id" in operator.get("/destinations?id=%3Cb%3E").text
+
+
+def test_somebody_is_erased_after_a_second_yes(parts: ConsoleParts, operator: TestClient) -> None:
+    """Whom it concerns is said first, and nothing is done; then the consent ends, with the operator's name in the ledger. The
+    address stands in no URL."""
+    grant(parts.engine, "c9")
+    with transaction(parts.engine) as connection:
+        person = {"consent_id": "c9", "site": SITE, "email": "a.jansen@example.org", "at": parts.clock()}
+        connection.execute(PEOPLE.insert().values(**person))
+    asked = {"action": "erase", "who": " A.Jansen@example.org"}
+    nobody = operator.post("/destinations", data={**asked, "who": "b@example.org"}, headers=OWN_PAGE).text
+    assert "Nobody is known by this" in nobody and "Erase for good" not in nobody
+    shown = operator.post("/destinations", data=asked, headers=OWN_PAGE)
+    assert "1 consent." in shown.text and "Erase for good" in shown.text
+    foreign = {"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
+    assert operator.post("/destinations", data={**asked, "sure": "yes"}, headers=foreign).status_code == 403
+    assert [entry.kind for entry in ledger.find_by_consent(parts.engine, "c9")] == []
+    done = operator.post("/destinations", data={**asked, "sure": "yes"}, headers=OWN_PAGE)
+    where = done.headers["location"]
+    assert "Consents that ended: 1" in operator.get(where).text and "example.org" not in where
+    [entry] = [one for one in ledger.find_by_consent(parts.engine, "c9") if one.kind == "erasure"]
+    assert msgspec.json.decode(entry.body)["operator"] == NAME
+    assert count_known(parts.engine, "a.jansen@example.org") == 0
 
 
 def test_only_the_console_s_own_pages_act(parts: ConsoleParts, operator: TestClient) -> None:

@@ -24,7 +24,9 @@ from gateway.consent.seen import host_of_url
 from gateway.consent.wording import check_languages
 from gateway.destinations import build_destinations
 from gateway.errors import BrowserMissing, ConfigError
+from gateway.keeper_notices import open_rules
 from gateway.keys import load_keys
+from gateway.mail import open_mailer
 from gateway.survey.eyes import load_browser, require_chromium
 from gateway.survey.first_look import check_url
 from gateway.web.lint import lint
@@ -99,6 +101,8 @@ def measure(config: Config, url: str, resolve: list[str]) -> tuple[RuleFinding, 
 def check_config(config: Config) -> None:
     """What can be known before anything is started: secrets, keys, destinations. Raises ConfigError."""
     build_destinations(config.destinations, os.environ, Path(config.folder))
+    open_mailer(config, os.environ)
+    open_rules(config)
     check_languages(config)
     config.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     load_keys(config)

@@ -41,6 +41,7 @@ def check_settings(settings: Settings, file: str) -> None:
         raise ConfigError(file, "retention.visits_months", settings.retention.visits_months, wanted)
     _check_sites(settings.sites, file)
     _check_mail(settings, file)
+    _check_notices(settings, file)
     for accepted in settings.accepted_findings:
         if accepted.site and accepted.site not in {site.id for site in settings.sites}:
             wanted = (
@@ -132,7 +133,7 @@ def _check_sites(sites: tuple[SiteConfig, ...], file: str) -> None:
 
 def _check_mail(settings: Settings, file: str) -> None:
     """A server and a sender where there is somebody to write to, and no password over an open line. Raises ConfigError."""
-    mail, sites = settings.mail, {site.id for site in settings.sites} | {""}
+    mail = settings.mail
     if mail.reports and not mail.host:
         raise ConfigError(file, "mail.host", "", "wanted the name of a mail server: there are reports to be mailed")
     if mail.host and (not SENDER.match(mail.sender)):
@@ -143,9 +144,25 @@ def _check_mail(settings: Settings, file: str) -> None:
     if mail.user and mail.tls == "none":
         raise ConfigError(file, "mail.tls", mail.tls, "wanted starttls or tls: a password goes over no open line")
     for report in mail.reports:
-        if report.site not in sites:
-            wanted = f"wanted the id of a site ({', '.join(site.id for site in settings.sites)})"
-            raise ConfigError(file, "mail.reports.site", report.site, wanted)
+        _check_site_of(report.site, "mail.reports.site", settings, file)
+
+
+def _check_notices(settings: Settings, file: str) -> None:
+    """Somebody who is told, and a way there. Raises ConfigError."""
+    for rule in settings.notices:
+        _check_site_of(rule.site, "notices.site", settings, file)
+        if not (rule.to or rule.webhook):
+            raise ConfigError(file, "notices.to", None, "wanted addresses, or a webhook: nobody is told")
+        if rule.to and not settings.mail.host:
+            raise ConfigError(file, "mail.host", "", "wanted the name of a mail server: notices go by mail")
+        if rule.webhook and not rule.secret:
+            raise ConfigError(file, "notices.secret", None, "is missing; wanted env:NAME or file:path")
+
+
+def _check_site_of(site: str, key: str, settings: Settings, file: str) -> None:
+    known = [one.id for one in settings.sites]
+    if site and site not in known:
+        raise ConfigError(file, key, site, f"wanted the id of a site ({', '.join(known)})")
 
 
 def _check_hosts(site: SiteConfig, taken: set[str], file: str) -> None:

@@ -31,12 +31,12 @@ class ConfigError(GatewayError):
         super().__init__(f"{file}: {key}{shown}: {wanted}")
 
 
-class MailFailed(GatewayError):
-    """A mail that a server did not take; `lasting`: it will not take it later either."""
+class NotSent(GatewayError):
+    """A mail or notice that its receiver did not take; `lasting`: it will not take it later either."""
 
     def __init__(self, why: str, *, lasting: bool) -> None:
         self.lasting = lasting
-        super().__init__(f"the mail was not sent: {why}")
+        super().__init__(f"it was not sent: {why}")
 
 
 class ResourceMissing(GatewayError):

@@ -43,6 +43,7 @@ from gateway.flows.report import ReportParts, report
 from gateway.flows.retention import Old
 from gateway.flows.seal import seal
 from gateway.keeper_mail import mail_reports, open_desk
+from gateway.keeper_notices import open_rules, tell_notices
 from gateway.keeper_process import LOCK_NAME
 from gateway.keeper_upkeep import Progress, Upkeep
 from gateway.keys import load_subject_key
@@ -95,7 +96,7 @@ class Keeper:
         self._store = DuckDBStore(config.data_folder / STORE_FILE, at_once=False)
         self._upkeep = Upkeep(config, self._engine, self._store)
         self._report_parts = ReportParts(self._store, self._engine, config.destinations, config.settings.analytics)
-        self._desk = open_desk(config, self._report)
+        self._desk, self._rules = open_desk(config, self._report), open_rules(config)
         self._started_at = time.time()
         self._drained = 0
         self._fault = ""
@@ -127,7 +128,7 @@ class Keeper:
             asyncio.create_task(self._repeat(self._chores, CHORES_SECONDS)),
             asyncio.create_task(self._repeat(self._seal, CHORES_SECONDS)),
             asyncio.create_task(self._watch_fronts()),
-            *([asyncio.create_task(self._repeat(self._mail, CHORES_SECONDS))] if self._desk else []),
+            *(asyncio.create_task(self._repeat(work, CHORES_SECONDS)) for work in (self._mail, self._notify)),
             asyncio.create_task(asyncio.to_thread(log_findings, self._config)),
         ]
         log.info("keeper at work for %s; console: %s", self._config.data_folder, self._console_url or "none")
@@ -179,8 +180,11 @@ class Keeper:
 
     async def _mail(self) -> None:
         """Reports that are due."""
-        assert self._desk is not None
         await asyncio.to_thread(mail_reports, self._desk, self._engine, time.time())
+
+    async def _notify(self) -> None:
+        """Notices of unusual hours."""
+        await asyncio.to_thread(tell_notices, self._desk, self._rules, self._engine, self._store, time.time())
 
     async def prune(self, *, dry_run: bool) -> Old:
         """Delete what is older than the configuration says, or only count it."""

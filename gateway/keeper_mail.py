@@ -14,7 +14,7 @@ from gateway.analytics.period import Days
 from gateway.analytics.query import Query
 from gateway.analytics.results import Report
 from gateway.config import Config, Site
-from gateway.errors import MailFailed
+from gateway.errors import NotSent
 from gateway.mail import Mailer, open_mailer
 from gateway.mailings import claim, is_unsubscribed, mailing_key, settle
 from gateway.settings import MailedReport
@@ -53,10 +53,9 @@ class Desk:
         return message
 
 
-def open_desk(config: Config, report: Callable[[Query], Report]) -> Desk | None:
-    """The desk of a configuration with a mail server; None without. Raises ConfigError."""
-    mailer = open_mailer(config, os.environ)
-    return None if mailer is None else Desk(config, mailer, Pages(), open_signer(config), report)
+def open_desk(config: Config, report: Callable[[Query], Report]) -> Desk:
+    """The desk of a configuration. Raises ConfigError for a password that is not there."""
+    return Desk(config, open_mailer(config, os.environ), Pages(), open_signer(config), report)
 
 
 def mail_reports(desk: Desk, engine: Engine, now: float) -> int:
@@ -87,13 +86,13 @@ def find_due(every: str, timezone: str, now: float) -> Days | None:
     return Days(last - timedelta(days=6) if every == "week" else last.replace(day=1), last)
 
 
-def deliver_once(desk: Desk, engine: Engine, key: str, write: Callable[[], EmailMessage], now: float) -> bool:
-    """Send a mail unless it was claimed before; whether it was sent now. What fails is logged, and mostly tried again."""
+def deliver_once(engine: Engine, key: str, send: Callable[[], None], now: float) -> bool:
+    """Send something unless it was claimed before; whether it was sent now. What fails is logged, and mostly tried again."""
     if not claim(engine, key, now):
         return False
     try:
-        desk.mailer.send(write())
-    except MailFailed as error:
+        send()
+    except NotSent as error:
         log.warning("%s; %s", error, "it is given up" if error.lasting else "it is tried again")
         settle(engine, key, now, again=not error.lasting)
         return False
@@ -110,6 +109,8 @@ def _mail_once(
     if days is None or is_unsubscribed(engine, Subscription(site.id, wanted.every, address).key):
         return False
     key = mailing_key("report", site.id, wanted.every, days.first.isoformat(), address)
-    return deliver_once(
-        desk, engine, key, lambda: desk.write_report(site, days, wanted.language, address, wanted.every), now
-    )
+
+    def send() -> None:
+        desk.mailer.send(desk.write_report(site, days, wanted.language, address, wanted.every))
+
+    return deliver_once(engine, key, send, now)

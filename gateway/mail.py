@@ -8,7 +8,7 @@ from email.utils import formatdate, make_msgid, parseaddr
 from pathlib import Path
 
 from gateway.config import Config
-from gateway.errors import MailFailed
+from gateway.errors import NotSent
 from gateway.secret_source import read_secret
 from gateway.settings import MailConfig
 
@@ -31,7 +31,7 @@ class Mailer:
         return message
 
     def send(self, message: EmailMessage) -> None:
-        """Hand a mail to the server, which has it then. Raises MailFailed."""
+        """Hand a mail to the server, which has it then. Raises NotSent."""
         try:
             with self._connect() as server:
                 if self._config.user:
@@ -39,11 +39,11 @@ class Mailer:
                 server.send_message(message)
         except smtplib.SMTPRecipientsRefused as error:
             code = next((code for code, _ in error.recipients.values()), 450)
-            raise MailFailed(f"the server refused the recipient ({code})", lasting=code >= 500) from error
+            raise NotSent(f"the server refused the recipient ({code})", lasting=code >= 500) from error
         except smtplib.SMTPResponseException as error:
-            raise MailFailed(f"the server answered {error.smtp_code}", lasting=False) from error
+            raise NotSent(f"the server answered {error.smtp_code}", lasting=False) from error
         except (smtplib.SMTPException, OSError) as error:
-            raise MailFailed(f"{type(error).__name__}: {error}", lasting=False) from error
+            raise NotSent(f"{type(error).__name__}: {error}", lasting=False) from error
 
     def _connect(self) -> smtplib.SMTP:
         host, port, timeout = self._config.host, self._config.port, self._config.timeout_seconds
@@ -59,12 +59,9 @@ class Mailer:
         return server
 
 
-def open_mailer(config: Config, environment: Mapping[str, str]) -> Mailer | None:
-    """The configured server; None where there is none. Raises ConfigError for a password that is not there."""
-    mail = config.settings.mail
-    if not mail.host:
-        return None
-    password = ""
+def open_mailer(config: Config, environment: Mapping[str, str]) -> Mailer:
+    """The configured server. Raises ConfigError for a password that is not there."""
+    mail, password = config.settings.mail, ""
     if mail.password:
         password = read_secret("gateway.toml", "mail.password", mail.password, environment, Path(config.folder))
     return Mailer(mail, password)

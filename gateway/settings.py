@@ -183,6 +183,23 @@ class MailedReport(Section, frozen=True):
     language: Language = "en"
 
 
+class NoticeRule(Section, frozen=True):
+    """When somebody is told of an unusual hour: `times` as many page views as usual at that hour (spike), or as few (drop).
+
+    Hours below the `floor` are never unusual. `secret` (of the `webhook`) is `env:NAME` or `file:path`.
+    """
+
+    kind: Literal["spike", "drop"]
+    site: str = ""
+    times: Annotated[float, Meta(ge=1.5, le=100)] = 3.0
+    floor: Annotated[int, Meta(ge=10)] = 100
+    to: tuple[Address, ...] = ()
+    language: Language = "en"
+    webhook: str = ""
+    secret: str = ""
+    allow_private: bool = False
+
+
 class MailConfig(Section, frozen=True):
     """The server that mails go by; without a `host` there are none. `password` is `env:NAME` or `file:path`."""
 
@@ -285,4 +302,5 @@ class Settings(Section, frozen=True):
     geo: GeoConfig = GeoConfig()
     limits: LimitsConfig = LimitsConfig()
     mail: MailConfig = MailConfig()
+    notices: tuple[NoticeRule, ...] = ()
     accepted_findings: tuple[AcceptedFinding, ...] = ()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import ConfigError, MailFailed
+from gateway.errors import ConfigError, NotSent
 from gateway.mail import Mailer
 from tests.example_site import write_site
 from tests.mail_server import PASSWORD, USER, open_box
@@ -41,7 +41,7 @@ def test_a_server_with_tls_gets_the_password_over_tls_alone(tmp_path: Path) -> N
         message.set_content("x")
         mailer.send(message)
         for wrong in (Mailer(config, "wrong", believing), Mailer(config, PASSWORD)):
-            with pytest.raises(MailFailed) as fault:
+            with pytest.raises(NotSent) as fault:
                 wrong.send(message)
             assert not fault.value.lasting and PASSWORD not in str(fault.value)
     assert len(box.mails) == 1
@@ -54,7 +54,7 @@ def test_a_refusal_is_for_good_or_for_now(to: str, lasting: bool) -> None:
         mailer = Mailer(box.config())
         message = mailer.start(to, "x")
         message.set_content("x")
-        with pytest.raises(MailFailed) as fault:
+        with pytest.raises(NotSent) as fault:
             mailer.send(message)
     assert fault.value.lasting is lasting and to not in str(fault.value) and box.mails == []
 
@@ -65,7 +65,7 @@ def test_a_server_that_is_not_there_is_tried_again() -> None:
         mailer = Mailer(box.config(port=free_port()))
     message = mailer.start("anke@example.org", "x")
     message.set_content("x")
-    with pytest.raises(MailFailed, match="ConnectionRefusedError") as fault:
+    with pytest.raises(NotSent, match="ConnectionRefusedError") as fault:
         mailer.send(message)
     assert not fault.value.lasting
 

@@ -40,6 +40,7 @@ TABLES = (
     "analytics.clients",
     "analytics.goals",
     "mail.reports",
+    "notices",
     "accepted_findings",
 )  # tables in tables and arrays of them: not from the environment
 

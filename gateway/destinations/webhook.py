@@ -70,7 +70,7 @@ class Webhook(Destination):
     def build(self, batch: Sequence[Telling], now: float) -> OutgoingRequest:
         """The signed POST for one event."""
         [telling] = batch
-        return self._post(read_telling(telling, self._options, self.config.purposes), now)
+        return self.post(read_telling(telling, self._options, self.config.purposes), now)
 
     def judge(self, request: OutgoingRequest, reply: Reply, now: float) -> Verdict:
         """2xx is success whatever the body; see the module's text for the rest."""
@@ -83,9 +83,10 @@ class Webhook(Destination):
 
     def withdraw(self, notice: Notice, now: float) -> OutgoingRequest | None:
         """Told like an event, where the receiver knows visitors by a name."""
-        return self._post(read_notice(notice), now) if self._options.withdrawals else None
+        return self.post(read_notice(notice), now) if self._options.withdrawals else None
 
-    def _post(self, message: Message, now: float) -> OutgoingRequest:
+    def post(self, message: Message, now: float) -> OutgoingRequest:
+        """The signed POST of any message."""
         content_type, body = encode(message, self._options)
         stamp = str(int(now))
         headers = {

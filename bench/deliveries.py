@@ -152,7 +152,7 @@ async def _tails(folder: Path, url: str) -> tuple[float, float]:
 
 def _withdrawals(folder: Path) -> tuple[float, float]:
     """Seconds for a withdrawal to be acknowledged, with nothing queued and with a thousand."""
-    config: Config = decided(folder)[0]
+    config: Config = decided(folder, 1)[0]
     hook = _hook("hook", "http://127.0.0.1/")
     config = msgspec.structs.replace(config, destinations=(hook.config,))
     engine = open_database(config.database_url)

@@ -70,16 +70,16 @@ def _wrap(app: Any, settings: dict[str, Any]) -> Any:
     return ConsentMiddleware(app, build_config(raw, FOLDER))
 
 
-def decided(folder: Path) -> tuple[Config, Callable[[str], Decision], str]:
-    """A configuration, what decides for a consent cookie, and the cookie of somebody who granted everything."""
+def decided(folder: Path, visitors: int) -> tuple[Config, Callable[[str], Decision], list[str]]:
+    """A configuration, what decides for a consent cookie, and the cookies of so many who granted everything."""
     raw = {"data": str(folder / "data"), "keys": [secrets.token_urlsafe(32)], "keeper": {"autostart": False}}
     config = build_config(raw, folder)
     parts = open_parts(config, time.time)
     site, decider = config.sites[0], Decider(parts)
     answers = {purpose: (scope, True) for purpose, scope in site.policy.scopes.items()}
-    choice = Choice(site.id, answers, int(time.time()), "c" * 22, 1)
-    cookie = encode_choice(choice, parts.signers.consent)
-    return config, lambda value: decider.decide(value, site, time.time()), cookie
+    choices = [Choice(site.id, answers, int(time.time()), f"{number:022}", 1) for number in range(visitors)]
+    cookies = [encode_choice(choice, parts.signers.consent) for choice in choices]
+    return config, lambda value: decider.decide(value, site, time.time()), cookies
 
 
 class Body(msgspec.Struct):

@@ -30,6 +30,7 @@ policy_app = command_group("The policy in force, with what operators added in th
 out = Console(emoji=False)  # paths hold ":id"
 SiteOption = Annotated[str, typer.Option(help="Site id; none: the first.")]
 MOST_LINES = 40
+MOST_PAGES = 3  # of one thing
 EXPORT_HEAD = """\
 # policy.toml as it is in force: the file with what operators added in the console ({overlay}).
 # To take it over: put it in the place of the policy file and delete that overlay; nobody is asked again for it.
@@ -138,18 +139,25 @@ def _has_inventory(config: Config, engine: Engine) -> bool:
         return inspect(connection).has_table(SIGHTINGS.name)
 
 
+def _name_pages(one: Listed) -> str:
+    """Where it would be held, the pages with the most first."""
+    paths = [page.path for page in one.item.pages if page.would]
+    more = len(paths) - MOST_PAGES
+    return ", ".join(paths[:MOST_PAGES]) + (f" and {more} more" if more > 0 else "")
+
+
 def _print_site(config: Config, site: Site, listed: list[Listed]) -> None:
     mode = "enforce" if site.enforce else "observe"
     out.print(f"site {site.id}: mode {mode}; {say_why(site, config)}", highlight=False, markup=False, soft_wrap=True)
-    would = [(page.would, page.path, one) for one in listed for page in one.item.pages if page.would]
-    would.sort(key=lambda row: (-row[0], row[1], row[2].item.name))
+    would = [(sum(page.would for page in one.item.pages), one) for one in listed]
+    would = sorted((row for row in would if row[0]), key=lambda row: (-row[0], row[1].item.name))
     if would:
         table = Table(title=f"site {site.id}")
-        for head in ("would be held", "kind", "service", "page", "times"):
-            table.add_column(head, overflow="fold")
-        for count, path, one in would[:MOST_LINES]:
+        for head in ("would be held", "kind", "service", "pages", "times"):
+            table.add_column(head, overflow="fold", justify="right" if head == "times" else "left")
+        for count, one in would[:MOST_LINES]:
             owner = ", ".join(one.services) or (f"unknown ({one.suggestion.name}?)" if one.suggestion else "unknown")
-            table.add_row(one.item.name, one.item.kind, owner, path, str(count))
+            table.add_row(one.item.name, one.item.kind, owner, _name_pages(one), str(count))
         out.print(table, markup=False)
         if len(would) > MOST_LINES:
             out.print(f"and {len(would) - MOST_LINES} more: see the console's inventory", highlight=False)

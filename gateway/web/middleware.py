@@ -16,6 +16,7 @@ from gateway.flows.count_held import count_held
 from gateway.flows.decide import Decider
 from gateway.web.carried import Carried, CookieReader
 from gateway.web.cookie_gate import gate_handshake
+from gateway.web.identity import find_clean_query
 from gateway.web.onward import pass_on
 from gateway.web.public import Public, outside_paths
 from gateway.web.reply import reply
@@ -59,8 +60,9 @@ class ConsentGate:
         scope["gateway.consent"] = decision
         if (request.path.startswith(self._prefix) or request.path in self._outside) and scope["type"] == "http":
             return self._public.answer(request, site, decision, now, receive, send)
-        if carried.refused:
-            self._list_refused(carried, request, site, now)
+        if site.enforce and (query := find_clean_query(request)) is not None:
+            return reply(send, 302, headers=[(b"location", request.url_with(query).encode("latin-1"))])
+        self._list_refused(carried, request, site, now)
         if site.policy.paths and self._withholds(request, site, decision, now):
             return _refuse(scope, receive, send)
         shared = site.config.cache_safe and site.enforce and request.method in METHODS and scope["type"] == "http"
@@ -97,6 +99,8 @@ class ConsentGate:
 
     def _list_refused(self, carried: Carried, request: VisitorRequest, site: Site, now: float) -> None:
         """Cookies without consent are noted; while observing they are counted too: later they do not arrive."""
+        if not carried.refused:
+            return
         parts = self._desk.parts
         parts.sightings.note_sent(now, site, request.path, carried.refused)
         if not site.enforce:

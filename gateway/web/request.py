@@ -68,7 +68,11 @@ class VisitorRequest:
 
         A stray back slash is encoded, as browsers do with those in paths; of several slashes at the start one stays.
         """
-        url = f"{self.raw_path}?{self.query}" if self.query else self.raw_path
+        return self.url_with(self.query)
+
+    def url_with(self, query: str) -> str:
+        """The same with another query."""
+        url = f"{self.raw_path}?{query}" if query else self.raw_path
         if "\\" in url or url[:1] != "/" or url[:2] == "//":
             return "/" + url.lstrip("/").replace("\\", "%5C")
         return url

@@ -194,6 +194,7 @@ def test_a_brochure_makes_a_prospect_until_the_visitor_withdraws(browser: Browse
     with page.expect_response(lambda answer: "/analytics" in answer.url and "localhost" in answer.url):
         page.get_by_role("button", name=ACCEPT).click()
     page.goto(stage.site_url + ARTICLES[1].path + "?pi_email=chef@example.org")
+    assert page.url == stage.site_url + ARTICLES[1].path
     page.wait_for_load_state("networkidle")
     assert {view["account_id"] for view in pages.views} == {str(ACCOUNT + 1000)}
     assert {f"visitor_id{ACCOUNT}", f"pi_opt_in{ACCOUNT}"} <= cookies(context)

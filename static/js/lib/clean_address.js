@@ -1,11 +1,10 @@
-// Who names somebody in a link binds the visitor who follows it to that person.
-const IDENTITY = ["pi_email", "pi_em", "pi_list_email", "_kk"];
+// Who names a person in a link binds the visitor who follows it to that person. As in web/identity.
+const IDENTITY = /(pi_email|pi_em|pi_list_email|_kk)(=|%3d)/i;
 
-/** Take out of the address bar what names a person to a tracker. The server leads visitors past it; pages made for all it cannot. */
+/** Take out of the address bar what names a person to a tracker. The server leads visitors past it; a static site has none. */
 export function cleanAddress() {
-  const url = new URL(location);
-  const named = [...url.searchParams.keys()].filter((name) => IDENTITY.some((one) => name.toLowerCase().endsWith(one)));
-  if (!named.length) return;
-  for (const name of named) url.searchParams.delete(name);
-  history.replaceState(history.state, "", url);
+  const pairs = location.search.slice(1).split("&");
+  const kept = pairs.filter((pair) => !IDENTITY.test(unescape(pair)));
+  if (kept.length === pairs.length) return;
+  history.replaceState(history.state, "", location.pathname + (kept.length ? "?" + kept.join("&") : "") + location.hash);
 }

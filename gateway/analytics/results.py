@@ -163,7 +163,7 @@ class Report(msgspec.Struct, frozen=True):
     channel, event, screen.
 
     `others` has what a breakdown's rows of too few visitors have in common. `withheld` says why there are no figures: `few`
-    visitors fit the filter, or too few do not (`few_others`).
+    visitors fit the filter, or too few do not (`few_others`). `asserted` are the events of servers by the key that told them.
     """
 
     site: str
@@ -181,6 +181,7 @@ class Report(msgspec.Struct, frozen=True):
     measures: Measures = Measures()
     revenue: list[Money] = []
     pages: PagesCounted | None = None
+    asserted: list[CountRow] = []
     bots: list[BotRow] = []
 
 
@@ -224,6 +225,7 @@ WORDS: dict[str, Words] = {
     "all_pages": {"en": "All pages", "nl": "Alle pagina's"},
     "with_consent": {"en": "of which with consent", "nl": "waarvan met toestemming"},
     "other_pages": {"en": "(other pages)", "nl": "(andere pagina's)"},
+    "asserted": {"en": "Told by servers with a key", "nl": "Gemeld door servers met een sleutel"},
     "dropped": {"en": "Not counted", "nl": "Niet geteld"},
     "bots": {"en": "Bots among them", "nl": "Bots daaronder"},
     "pages": {"en": "Pages, for example", "nl": "Pagina's, bijvoorbeeld"},
@@ -251,6 +253,7 @@ def report_lines(report: Report, language: str = "en") -> list[Lines]:
         _measure_lines(report, language),
         _consent_lines(report.consent, language),
         _page_lines(report.pages, language),
+        _count_lines("asserted", report.asserted, language),
         _count_lines("dropped", report.dropped, language),
         _bot_lines(report.bots, language),
         _count_lines("held", report.held, language),

@@ -12,13 +12,17 @@ from gateway.analytics.visit import LIFETIME_SECONDS, Visit, continue_visit, is_
 from gateway.database import TOLD_VISITS, insert_into, transaction
 
 T = TOLD_VISITS.c
+AT_ONCE = 50
 Seen = tuple[str, int, float]  # site, visitor key, epoch seconds
 
 
 def continue_told_visits(engine: Engine, seen: Sequence[Seen], timeout_seconds: float) -> list[Visit]:
-    """The visit of each of these, in one transaction. Blocks."""
-    with transaction(engine) as connection:
-        return [_continue(connection, *one, timeout_seconds) for one in seen]
+    """The visit of each of these. Blocks; no transaction is so long that a visitor's choice would have to wait for it."""
+    visits: list[Visit] = []
+    for start in range(0, len(seen), AT_ONCE):
+        with transaction(engine) as connection:
+            visits += [_continue(connection, *one, timeout_seconds) for one in seen[start : start + AT_ONCE]]
+    return visits
 
 
 def prune_told_visits(connection: Connection, now: float) -> None:

@@ -15,10 +15,10 @@ from gateway.api_keys import ApiKey
 from gateway.config import Site
 from gateway.event import PAGE_VIEW, DropReason, Event, Recorded
 from gateway.flows.collect import Done, build_event, check_hit, find_search
+from gateway.flows.count_dropped import count_dropped
+from gateway.flows.counters import ASSERTED
 from gateway.flows.parts import Parts
 from gateway.hit import Hit
-
-ASSERTED = "asserted"  # property of such an event, and kind of counter: the key's id
 
 
 class ToldHit(NamedTuple):
@@ -43,7 +43,7 @@ def place_told(told: Sequence[ToldHit], parts: Parts) -> list[Placed | DropReaso
     reasons = [check_hit(one.hit, parts) for one in told]
     for one, reason in zip(told, reasons, strict=True):
         if reason is not None:
-            parts.counters.add(one.hit.at, one.site.id, "dropped", reason.value)
+            count_dropped(one.hit, reason, parts)
     kept = [(one, _visitor(one, parts)) for one, reason in zip(told, reasons, strict=True) if reason is None]
     timeout = parts.config.settings.analytics.visit_minutes * 60
     seen = [(one.site.id, visitor, one.hit.at) for one, visitor in kept]

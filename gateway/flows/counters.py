@@ -18,6 +18,7 @@ TOOK_BACK = "withdrawn"
 ELSEWHERE = "refused_elsewhere"  # kind: pages shown to who has refused to another tool, by its name
 PAGE, WITH_CONSENT = "page", "page_with_consent"  # kinds of the exempt page counter, whose hour is its day's noon
 BOT, RATE = "bot", "implausible_rate"  # kinds: bots by name, and browsers that were too quick, with pages as examples
+ASSERTED = "asserted"  # kind: events of servers, by the key whose holder asserted consent; also their property
 SECOND_BANNER = "second_banner"  # kind: pages with another consent tool on them, by its name
 
 Key = tuple[str, int, str, str, str]

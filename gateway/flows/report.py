@@ -39,7 +39,7 @@ from gateway.analytics.store import Store
 from gateway.database import LEDGER, reading
 from gateway.destinations.figures import queue_figures
 from gateway.flows.answer import answer
-from gateway.flows.counters import BOT, ELSEWHERE, PAGE, RATE, SECOND_BANNER, WITH_CONSENT
+from gateway.flows.counters import ASSERTED, BOT, ELSEWHERE, PAGE, RATE, SECOND_BANNER, WITH_CONSENT
 from gateway.settings import AnalyticsConfig, DestinationConfig
 
 DROPPED = ("dropped", "refused_request")
@@ -94,6 +94,7 @@ def report(query: Query, parts: ReportParts) -> Report:
         breakdowns={one: broken[one].rows if broken else [] for one in BREAKDOWNS},
         consent=find_consent(query, parts),
         dropped=find_counts(query, DROPPED, store),
+        asserted=find_counts(query, (ASSERTED,), store),
         held=find_counts(query, HELD, store),
         bots=find_bots(query, store),
         destinations=find_queues(parts),

@@ -34,7 +34,7 @@ Handler = Callable[[VisitorRequest, Site, Decision, float, Receive, Send], Await
 Headers = list[tuple[bytes, bytes]]
 
 PLAUSIBLE_PATH, UMAMI_PATH, MATOMO_PATHS = "/api/event", "/api/send", ("/matomo.php", "/piwik.php")
-BULK_BYTES = 1_048_576  # of many events at once
+BULK_BYTES, BULK_REQUESTS = 1_048_576, 500  # of many events at once
 UMAMI_DROPPED = b'{"beep":"boop"}'  # what Umami's server says to a robot
 
 
@@ -100,9 +100,13 @@ class Clients:
 
     async def _answer_bulk(self, bulk: Bulk, asking: Asking, send: Send) -> None:
         """What cannot be taken is counted and named by its place; all else is taken, or nothing is."""
+        if len(bulk.requests) > BULK_REQUESTS:
+            raise BadRequest(413, "too_large", f"at most {BULK_REQUESTS} requests are wanted at once")
         lines = [read_fields(line) for line in bulk.requests]
         shown = bulk.token_auth or next((line["token_auth"] for line in lines if line.get("token_auth")), "")
         key = await self._servers.admit(asking.request, shown, asking.now)
+        if key is None:
+            _refuse_foreign(asking.request)
         told: list[ClientEvent | None] = []
         hits: list[ToldHit] = []
         invalid: list[int] = []
@@ -135,8 +139,7 @@ class Clients:
     async def _take(self, told: Sequence[ClientEvent | None], asking: Asking, dropped: bytes) -> Headers:
         """Take what a browser tells, with its visitor's consent; the answer's headers."""
         request, site, decision, now = asking
-        if not request.same_origin:
-            raise BadRequest(403, "cross_site", "events are taken from the site's own pages, or with a key")
+        _refuse_foreign(request)
         headers: Headers = [(dropped, b"1")]
         if not decision.counts:
             self._parts.counters.add(now, site.id, "dropped", DropReason.NO_CONSENT.value)
@@ -149,6 +152,11 @@ class Clients:
                 headers = self._collecting.headers(dropped, stored, fault, found, before, request, site)
                 visit = found
         return headers
+
+
+def _refuse_foreign(request: VisitorRequest) -> None:
+    if not request.same_origin:
+        raise BadRequest(403, "cross_site", "events are taken from the site's own pages, or with a key")
 
 
 def client_paths(clients: ClientsConfig) -> frozenset[str]:

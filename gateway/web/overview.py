@@ -105,6 +105,7 @@ def build_overview(
         "comparisons": build_comparisons(question, labels),
         "compared": build_compared(report, labels),
         "pages": build_pages(report, labels),
+        "asserted": [(plain_name(row.detail, labels), labels.number(row.count)) for row in report.asserted],
         "dropped": build_dropped(report, labels),
         "bots": [(plain_name(row.name, labels), row.pages, labels.number(row.count)) for row in report.bots],
         "held": build_held(report, labels),

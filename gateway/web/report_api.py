@@ -184,7 +184,7 @@ def _counter_lines(report: Report) -> Iterator[CsvLine]:
         yield from _measures("page_counter", "", "", report.pages, "pages")
         for page in report.pages.pages:
             yield "page_counter", page.name, "page", "count", page.count
-    for section, counts in (("dropped", report.dropped), ("held", report.held)):
+    for section, counts in (("asserted", report.asserted), ("dropped", report.dropped), ("held", report.held)):
         for count in counts:
             yield section, count.name, f"{count.kind} {count.detail}".strip(), "count", count.count
     for bot in report.bots:

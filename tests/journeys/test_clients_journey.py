@@ -46,6 +46,7 @@ buy.onclick = () => track("Purchase", { props, revenue, callback: ({ status }) =
 </script>"""
 TAG = """<script>window.plausible = window.plausible || function () { (plausible.q = plausible.q || []).push(arguments) };
 plausible("Waited", { props: { where: "tag" } });</script>
+<button class="plausible-event-name=Asked+twice plausible-event-plan=large"><b>Vraag</b></button>
 <script defer data-domain="www.example.org" src="/js/script.js"></script>"""
 
 async def page(request):
@@ -129,6 +130,7 @@ def test_servers_tell_with_published_clients(front: Front, modules: Path) -> Non
     told = ask(front, f"prop:asserted is {key.split('_')[1]}")
     totals = told.totals
     assert (totals.daily_visitors, totals.visits, totals.page_views, totals.events) == (1, 1, 4, 2)
+    assert [(row.detail, row.count) for row in told.asserted] == [("Shop", 6)]
     assert count_views(told) == {"/prijzen": 1, "/contact": 1, "/a": 1, "/b": 1, "/": 0}
 
 
@@ -149,10 +151,11 @@ def test_plausible_s_tracker_counts_with_the_visitor_s_consent(front: Front, bro
         page.wait_for_function("document.title === '202'")
         page.goto(f"{url}/tag")
         page.wait_for_function("window.gateway && window.plausible && !window.plausible.q")
+        page.get_by_text("Vraag", exact=True).click()
         if not agreed:
             page.close()
-    counted = wait_for_events(front, "Purchase", "Waited")
-    assert (counted["Purchase"], counted["Waited"]) == (1, 1)
+    counted = wait_for_events(front, "Purchase", "Waited", "Asked twice")
+    assert [counted[name] for name in ("Purchase", "Waited", "Asked twice")] == [1, 1, 1]
     views = count_views(ask(front))
     assert (views["/module"], views["/tag"], views["/static"]) == (1, 1, 1)
     assert ask(front, "event is Purchase\nprop:plan is large").totals.events == 1

@@ -67,6 +67,19 @@ def test_a_bulk_without_a_visit_begins_one(visitor: Browser, tmp_path: Path) -> 
     assert (one.visit_id, one.props, two.props) == (two.visit_id, {"term": "een"}, {"term": "twee"})
 
 
+def test_a_bulk_may_be_larger_than_a_report(visitor: Browser, tmp_path: Path) -> None:
+    """Up to its own cap in number and in size."""
+    visitor.choose("accept_all")
+    line = {"idsite": 1, "rec": 1, "url": "/a", "link": "https://x.example.net/" + "x" * 200}
+
+    def send(count: int, **more: str) -> int:
+        body = json.dumps({"requests": [line] * count, **more})
+        return int(visitor.post("/matomo.php", content=body, headers=SAME_SITE).status_code)
+
+    assert [send(100), send(501), send(1, padding="x" * 1_100_000)] == [200, 413, 413]
+    assert len(read_recorded(tmp_path / "data")) == 100
+
+
 def test_without_consent_nothing_is_recorded_whatever_is_asserted(visitor: Browser, tmp_path: Path) -> None:
     """A page asserts nothing; the answer is a success, and the reason is counted."""
     for choice in ("", "reject_all"):

@@ -131,6 +131,7 @@ def hostile(query: Query, text: str) -> Report:
         build_example(query),
         breakdowns={key: [Row(text, 1, 1, 1, 1.0)] for key in build_example(query).breakdowns},
         dropped=[CountRow("dropped", text, text, 1), CountRow("refused_request", text, text, 1)],
+        asserted=[CountRow("asserted", text, text, 1)],
         held=[CountRow("held", text, text, 1), CountRow("would_hold", text, f"script {text}", 1)],
         destinations=[QueueState(text, text, last_error=text)],
         bots=[BotRow("bot", text, 7, [text])],
@@ -333,17 +334,22 @@ def test_modes_and_stops_that_an_operator_must_know_are_shown(tmp_path: Path) ->
 
 
 def test_what_other_consent_tools_leave_behind_is_shown(tmp_path: Path) -> None:
-    """Refusals that were honoured, and a tool that still asks on the site's pages, each in words."""
+    """Refusals that were honoured, a tool that still asks on the site's pages, and consent that a server asserts, in words."""
 
     def found(query: Query) -> Report:
-        held = [CountRow("second_banner", "Cookiebot", "script", 12)]
-        return msgspec.structs.replace(build_example(query), held=held, consent=ConsentFigures(shown=9, elsewhere=37))
+        held, told = (
+            [CountRow("second_banner", "Cookiebot", "script", 12)],
+            [CountRow("asserted", "3f5a", "Webshop", 41)],
+        )
+        consent = ConsentFigures(shown=9, elsewhere=37)
+        return msgspec.structs.replace(build_example(query), held=held, asserted=told, consent=consent)
 
     parts = build_parts(tmp_path, report=found)
     text = " ".join(Elements(open_operator(parts).get("/").text).text.split())
     for shown in (
         "Refused elsewhere pages for visitors",
         "37",
+        "Webshop events told by a server with this key, which asserted consent",
         "Cookiebot",
         "asks for consent as well: take it out",
     ):

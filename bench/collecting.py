@@ -4,10 +4,8 @@ from pathlib import Path
 
 import msgspec
 
-from bench.measure import Load, choose, load, middle, server
+from bench.measure import Load, choose, count_recorded, load, middle, server
 from bench.table import Line, at_least
-from gateway.analytics.journal import find_segments, read_segment
-from gateway.event import Recorded
 
 ROUNDS = 5
 CONNECTIONS = 64
@@ -28,7 +26,7 @@ def run(folder: Path) -> list[Line]:
                         connections=CONNECTIONS, seconds=3, folder=folder,
                     )
                 )  # fmt: skip
-    return _lines(middle(durable), middle(plain), durable, _stored(folder))
+    return _lines(middle(durable), middle(plain), durable, count_recorded(folder, "click"))
 
 
 def _lines(one: Load, base: Load, durable: list[Load], stored: int) -> list[Line]:
@@ -44,13 +42,3 @@ def _lines(one: Load, base: Load, durable: list[Load], stored: int) -> list[Line
         Line("its 99th percentile", f"{one.p99_ms:.1f} ms", f"{base.p99_ms:.1f} ms", f"{tail:.2f}", "<= 3", tail <= 3),
         Line("events acknowledged and stored", f"{stored:,} stored", f"{answered:,} answered", "", "all", accounted),
     ]  # fmt: skip
-
-
-def _stored(folder: Path) -> int:
-    stored = 0
-    for segment in find_segments(folder / "data" / "journal"):
-        after = 0
-        while rows := read_segment(segment, after, 10_000):
-            after = rows[-1][0]
-            stored += sum(isinstance(entry, Recorded) and entry.event.kind == "click" for _, entry in rows)
-    return stored

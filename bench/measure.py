@@ -16,6 +16,9 @@ from pathlib import Path
 from statistics import median
 from urllib.request import Request, urlopen
 
+from gateway.analytics.journal import find_segments, read_segment
+from gateway.event import Recorded
+
 SERVER_CORE, LOAD_CORE = "0", "1"
 KEY = secrets.token_urlsafe(32)
 AGENT = (
@@ -157,3 +160,14 @@ def choose(port: int, choice: str) -> str:
     with urlopen(request, timeout=20) as answer:
         pairs = [value.partition(";")[0] for value in answer.headers.get_all("Set-Cookie") or []]
     return "; ".join(pair for pair in pairs if not pair.endswith("="))
+
+
+def count_recorded(folder: Path, kind: str) -> int:
+    """How many events of a kind stand in the journals of the servers that ran in a folder."""
+    count = 0
+    for segment in find_segments(folder / "data" / "journal"):
+        after = 0
+        while rows := read_segment(segment, after, 10_000):
+            after = rows[-1][0]
+            count += sum(isinstance(entry, Recorded) and entry.event.kind == kind for _, entry in rows)
+    return count

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from bench.measure import Load, choose, load, middle, server
+from bench.measure import Load, choose, count_recorded, load, middle, server
 from bench.table import Line, at_least
+from gateway.event import PAGE_VIEW
 
 ROUNDS = 5
 
@@ -29,11 +30,13 @@ def run(folder: Path) -> list[Line]:
             for name, ((port, process), path, cookie) in plans.items():
                 found[name].append(load(port, path, process, cookie=cookie, seconds=3, folder=folder))
     best = {name: middle(loads) for name, loads in found.items()}
+    seen, recorded = sum(one.requests for one in found["accepted"]), count_recorded(folder, PAGE_VIEW)
     return [
         _line("not HTML, for a refuser", best["file"], best["bare file"], 0.65),
         _line("page for a refuser, from cache", best["refused"], best["bare page"], 0.50),
         _line("page for a refuser, uncached", best["uncached"], best["bare page"], 0.30),
         _line("page for an accepter, view recorded, from cache", best["accepted"], best["bare page"], 0.40),
+        Line("its views", f"{recorded:,} recorded", f"{seen:,} answered", "", "all", recorded >= seen),
     ]
 
 

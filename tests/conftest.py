@@ -53,15 +53,22 @@ def empty_tables(engine: Engine) -> None:
             connection.execute(table.delete())
 
 
-# Quick tests are for working: what starts servers, hashes passwords or runs on PostgreSQL is left to `make test`.
+# Quick tests are for working: what starts servers, hashes passwords, asks thousands of questions or runs on PostgreSQL is left to
+# `make test`.
 SLOW = (
     "tests/demo/",
     "tests/journeys/",
     "tests/platforms/",
+    "tests/analytics/test_reference.py",
     "tests/analytics/test_store_orders.py",
     "tests/destinations/test_outbox_races.py",
     "tests/destinations/test_outbox_states.py",
     "tests/flows/test_deliver.py",
+    "tests/flows/test_lanes.py",
+    "tests/flows/test_secrets_stay.py",
+    "tests/test_cli_export.py",
+    "tests/test_cli_report.py",
+    "tests/test_destination_examples.py",
     "tests/test_hatch_build.py",
     "tests/test_operators.py",
     "tests/test_testing.py::test_the_documented_test_passes",
@@ -71,8 +78,11 @@ SLOW = (
     "tests/web/test_console.py",
     "tests/web/test_console_consent.py",
     "tests/web/test_console_inventory.py",
+    "tests/web/test_live_policy.py",
     "tests/web/test_proxy",
+    "tests/web/test_query_body.py",
     "tests/web/test_report_api.py",
+    "tests/web/test_shared_cache.py",
     "tests/web/test_signin.py",
 )
 # Files that take longest, in that order: begun first, they do not keep one process busy while the others have nothing left.

@@ -18,6 +18,7 @@ from gateway.errors import ConfigError
 from gateway.receivers.rehearsal import SECRETS, Rehearsal
 from tests.destinations.rows import SCOPES, grant, look, make_delivery, queue, settle, start
 from tests.example_site import POLICY_TOML
+from tests.migrated import put_migrated
 
 TABLE = """
 [[destinations]]
@@ -47,6 +48,7 @@ def folder(tmp_path: Path, rehearsal: tuple[Rehearsal, str], monkeypatch: pytest
     (tmp_path / "policy.toml").write_text(POLICY_TOML)
     (tmp_path / "destinations.toml").write_text(TABLE.format(url=rehearsal[1]))
     (tmp_path / "gateway.toml").write_text('[[sites]]\nid = "main"\nhosts = ["www.example.org"]\n')
+    put_migrated(tmp_path / "data" / "gateway.db")
     return tmp_path
 
 

@@ -19,6 +19,7 @@ from gateway.errors import ConfigError
 from gateway.event import Counted, Event, Recorded
 from tests.example_site import CONSENT_ID, write_site
 from tests.keeper_at_work import keeper_at_work
+from tests.migrated import put_migrated
 
 DAY = 86_400
 NOW = float(int(time.time()))  # a keeper prunes what is old
@@ -33,6 +34,7 @@ def config(tmp_path: Path) -> Config:
         '[keeper]\nautostart = false\nport = 0\n[[sites]]\nid = "main"\n[[sites]]\nid = "shop"\n'
     )
     made = write_site(tmp_path, {"sites": [{"id": "main"}, {"id": "shop"}], "keeper": {"port": 0}})
+    put_migrated(made.data_folder / "gateway.db")
     journal = Journal(made.data_folder / JOURNAL_FOLDER)
     for site, days in (("main", DAYS), ("shop", (0,))):
         for day in days:

@@ -25,6 +25,7 @@ from gateway.flows.seal import seal
 from gateway.keeper import STORE_FILE
 from gateway.keeper_upkeep import Upkeep
 from gateway.keys import load_keys, load_subject_key
+from tests.migrated import open_migrated
 
 SALT = b"a salt that no backup may hold!!"
 
@@ -46,7 +47,7 @@ def config(tmp_path: Path) -> Config:
     (tmp_path / "gateway.toml").write_text('data = "data"\n')
     config = load_config(tmp_path, {})
     folder = config.data_folder
-    engine = open_database(config.database_url)
+    engine = open_migrated(folder / "gateway.db")
     load_keys(config), load_subject_key(config)
     with transaction(engine) as connection:
         connection.execute(insert(SALTS).values(site="main", day="2026-11-27", salt=SALT))

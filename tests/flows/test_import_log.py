@@ -14,11 +14,11 @@ import pytest
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.journal import JOURNAL_FOLDER
 from gateway.config import Config, load_config
-from gateway.database import open_database
 from gateway.flows.drain import drain_once
 from gateway.flows.import_log import IMPORTS_FOLDER, Outcome, Views, import_log
 from gateway.front import build_checks
 from gateway.geo import Countries
+from tests.migrated import open_migrated
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
@@ -45,7 +45,7 @@ def run(config: Config, log: Path) -> Outcome:
 def stored(config: Config, sql: str) -> list[tuple[object, ...]]:
     """What the store answers once the journals are drained."""
     with closing(DuckDBStore(config.data_folder / "events.duckdb")) as store:
-        engine = open_database(config.database_url)
+        engine = open_migrated(config.data_folder / "gateway.db")
         while drain_once(config.data_folder / JOURNAL_FOLDER, store, engine, [], time.time()).entries:
             pass
         return store.fetch(sql, {})

@@ -27,12 +27,13 @@ from gateway.analytics.results import (
     Totals,
 )
 from gateway.analytics.store import Batch
-from gateway.database import OUTBOX, open_database, transaction
+from gateway.database import OUTBOX, transaction
 from gateway.errors import StoreError
 from gateway.event import Counted, Entry, Told
 from gateway.flows.report import ReportParts, report
 from gateway.settings import AnalyticsConfig, DestinationConfig
 from tests.analytics.entries import ZONE, engaged, local, record, told, view
+from tests.migrated import open_migrated
 
 CRM = DestinationConfig(
     name="crm", kind="webhook", url="https://crm.example.org/", secret="env:S", purposes=("marketing",)
@@ -54,7 +55,7 @@ def parts(engine: Engine, tmp_path: Path) -> Iterator[ReportParts]:
 @pytest.fixture
 def store_parts(tmp_path: Path) -> Iterator[ReportParts]:
     """The same on SQLite alone and without a destination, for what the database has no part in."""
-    engine = open_database(f"sqlite:///{tmp_path / 'gateway.db'}")
+    engine = open_migrated(tmp_path / "gateway.db")
     store = DuckDBStore(tmp_path / "events.duckdb")
     yield ReportParts(store, engine, (), EVERYBODY)
     store.close()

@@ -20,6 +20,7 @@ from rich.table import Table
 from gateway import __version__
 from gateway.analytics.consent_results import ConsentReport
 from gateway.analytics.funnels import Funnel
+from gateway.analytics.page_flows import PageFlow
 from gateway.analytics.results import Report
 from gateway.cli_audit import audit
 from gateway.cli_check import check, check_config, refuse_to_serve
@@ -43,10 +44,10 @@ from gateway.errors import ConfigError, GatewayError, LookFailed
 from gateway.keeper import run_keeper
 from gateway.keys import new_key, rotate_keys
 from gateway.operators import add_operator, list_operators, remove_operator, set_password
-from gateway.report_client import fetch_consent, fetch_funnel, fetch_report, print_report
+from gateway.report_client import fetch_consent, fetch_flow, fetch_funnel, fetch_report, print_report
 from gateway.resources import config_file
 from gateway.socket_client import call_keeper
-from gateway.web.report_api import build_consent_csv, build_csv, build_funnel_csv, encode_report
+from gateway.web.report_api import build_consent_csv, build_csv, build_flow_csv, build_funnel_csv, encode_report
 
 app = command_group(add_completion=False, pretty_exceptions_enable=False)
 operator_app = command_group("Who may sign in to the console.")
@@ -183,6 +184,9 @@ def report(
     timezone: Annotated[str, typer.Option(help="Days and hours of this zone; none: the site's.")] = "",
     interval: Annotated[str, typer.Option(help="hour, day, week or month.")] = "",
     funnel: Annotated[list[str] | None, typer.Option(help="A step, 'page is /contact'; again for each.")] = None,
+    flow: Annotated[
+        list[str] | None, typer.Option(help="A page, '/contact': what came before and after; again for the next.")
+    ] = None,
     consent: Annotated[bool, typer.Option("--consent", help="Who was asked, and what they chose.")] = False,
     mail_test: Annotated[str, typer.Option(help="Mail it to this address instead.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -198,9 +202,11 @@ def report(
         send_test_mail(loaded, fields, mail_test)
         out.print("sent", highlight=False)
         return
-    found: Report | ConsentReport | Funnel
+    found: Report | ConsentReport | Funnel | PageFlow
     if funnel:
         found = fetch_funnel(loaded, fields, funnel)
+    elif flow:
+        found = fetch_flow(loaded, fields, flow)
     else:
         found = fetch_consent(loaded, fields) if consent else fetch_report(loaded, fields)
     if as_json:
@@ -211,9 +217,11 @@ def report(
         print_report(found, out)
 
 
-def _build_csv(found: Report | ConsentReport | Funnel) -> bytes:
+def _build_csv(found: Report | ConsentReport | Funnel | PageFlow) -> bytes:
     if isinstance(found, Funnel):
         return build_funnel_csv(found)
+    if isinstance(found, PageFlow):
+        return build_flow_csv(found)
     return build_consent_csv(found) if isinstance(found, ConsentReport) else build_csv(found)
 
 

@@ -14,19 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Engine,
-    Index,
-    MetaData,
-    Table,
-    create_engine,
-    event,
-    inspect,
-    make_url,
-    text,
-)
+from sqlalchemy import Column, Connection, Engine, Index, MetaData, Table, create_engine, event, inspect, make_url, text
 from sqlalchemy.types import BigInteger, Float, Integer, LargeBinary, String, Text
 
 from gateway.errors import DatabaseUnusable

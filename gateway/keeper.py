@@ -27,6 +27,7 @@ from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.funnels import Funnel
 from gateway.analytics.journal import JOURNAL_FOLDER, find_segments, writers_alive
 from gateway.analytics.live import Live, look
+from gateway.analytics.page_flows import PageFlow
 from gateway.analytics.query import Query
 from gateway.analytics.results import Report
 from gateway.config import Config
@@ -39,8 +40,10 @@ from gateway.flows.consent_report import consent_report
 from gateway.flows.deliver import Deliverer
 from gateway.flows.drain import Drained, drain_once
 from gateway.flows.follow_funnel import follow_funnel
+from gateway.flows.follow_pages import follow_pages
 from gateway.flows.report import ReportParts, report
 from gateway.flows.retention import Old
+from gateway.flows.save_question import expand_segments
 from gateway.flows.seal import seal
 from gateway.keeper_mail import mail_reports, open_desk
 from gateway.keeper_notices import open_rules, tell_notices
@@ -253,6 +256,7 @@ class Keeper:
             drain=self.drain,
             answer=self._answer,
             follow=self._follow,
+            walk=self._walk,
             live=self._live,
         )
         servers = [
@@ -277,8 +281,11 @@ class Keeper:
     def _follow(self, query: Query, steps: Sequence[str]) -> Funnel:
         return follow_funnel(query, steps, self._report_parts)
 
+    def _walk(self, query: Query, pages: Sequence[str]) -> PageFlow:
+        return follow_pages(query, pages, self._report_parts)
+
     def _answer(self, query: Query) -> Answer:
-        return answer(query, self._store, self._config.settings.analytics)
+        return answer(expand_segments(query, self._engine), self._store, self._config.settings.analytics)
 
     def _live(self, site: str) -> Live:
         return look(self._store, site, time.time(), self._config.settings.analytics.min_visitors)

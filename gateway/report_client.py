@@ -15,6 +15,7 @@ from gateway.analytics.consent_results import ConsentReport, consent_lines
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.funnels import Funnel, funnel_lines
 from gateway.analytics.journal import JOURNAL_FOLDER
+from gateway.analytics.page_flows import PageFlow, flow_lines
 from gateway.analytics.query import Query, parse_query
 from gateway.analytics.results import Report, report_lines
 from gateway.config import Config
@@ -22,13 +23,14 @@ from gateway.database import open_database
 from gateway.flows.consent_report import consent_report
 from gateway.flows.drain import drain_once
 from gateway.flows.follow_funnel import follow_funnel
+from gateway.flows.follow_pages import follow_pages
 from gateway.flows.report import ReportParts, report
 from gateway.keeper import STORE_FILE
 from gateway.keeper_process import LOCK_NAME
 from gateway.process_lock import is_held, try_hold
 from gateway.socket_client import call_keeper
 
-Found = TypeVar("Found", Report, ConsentReport, Funnel)
+Found = TypeVar("Found", Report, ConsentReport, Funnel, PageFlow)
 
 
 def fetch_report(config: Config, fields: dict[str, str]) -> Report:
@@ -48,6 +50,12 @@ def fetch_funnel(config: Config, fields: dict[str, str], steps: list[str]) -> Fu
     """How many visits took these steps, likewise."""
     fields = fields | {"steps": "\n".join(steps)}
     return _fetch(config, fields, "/funnel", Funnel, lambda query, parts: follow_funnel(query, steps, parts))
+
+
+def fetch_flow(config: Config, fields: dict[str, str], pages: list[str]) -> PageFlow:
+    """Where visits that passed these pages had come from and went next, likewise."""
+    fields = fields | {"pages": "\n".join(pages)}
+    return _fetch(config, fields, "/flow", PageFlow, lambda query, parts: follow_pages(query, pages, parts))
 
 
 def _fetch(
@@ -77,10 +85,12 @@ class _Nothing:
         """Another keeper came up meanwhile; the store's own lock then speaks."""
 
 
-def print_report(found: Report | ConsentReport | Funnel, out: Console) -> None:
+def print_report(found: Report | ConsentReport | Funnel | PageFlow, out: Console) -> None:
     """The report as tables, for people."""
     if isinstance(found, Funnel):
         lines = funnel_lines(found)
+    elif isinstance(found, PageFlow):
+        lines = flow_lines(found)
     else:
         lines = consent_lines(found) if isinstance(found, ConsentReport) else report_lines(found)
     for title, header, rows in lines:

@@ -80,6 +80,16 @@ def show_rules(page: Page, stage: Stage) -> None:
     in_console("/rules")(page, stage)
 
 
+FUNNEL = "page+is+/%0Apage+contains+/artikelen|/diensten%0Apage+matches+dossier|contact|brochure|artikelen"
+
+
+def show_funnel(page: Page, stage: Stage) -> None:
+    """From the first page by the services to the contact page."""
+    in_console("/funnels")(page, stage)
+    page.goto(f"{stage.console_url}/funnels?steps={FUNNEL}&lang=en")
+    page.wait_for_selector(".funnel")
+
+
 PICTURES = (
     Picture("banner.png", 1280, 800, show_banner),
     Picture("banner-dark.png", 1280, 560, show_banner, scheme="dark"),
@@ -88,6 +98,9 @@ PICTURES = (
     Picture("placeholder.png", 1100, 760, show_placeholder),
     Picture("declaration.png", 1000, 820, show_declaration, language="en-GB"),
     Picture("console-inventory.png", 1280, 820, in_console("/inventory"), language="en-GB"),
+    Picture("console-flows.png", 1280, 760, in_console("/flows"), language="en-GB"),
+    Picture("console-funnels.png", 1280, 820, show_funnel, language="en-GB"),
+    Picture("console-phone.png", 390, 844, in_console("/"), scheme="dark", language="en-GB"),
     Picture("console-rules.png", 1280, 420, show_rules, language="en-GB"),
 )
 

@@ -8,6 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, event, func, select
 
+from gateway.console_tables import NOTES, SAVED
 from gateway.database import METADATA, SALTS, open_database, reading, transaction
 from gateway.migrations.upgrade import upgrade
 
@@ -17,6 +18,7 @@ def test_migrations_give_the_schema_of_the_code(engine: Engine) -> None:
     with reading(engine) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, METADATA) == []
+    assert {NOTES.name, SAVED.name} <= set(METADATA.tables)
 
 
 def test_a_new_file_is_for_its_owner_alone_and_synced(tmp_path: Path) -> None:

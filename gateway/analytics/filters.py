@@ -16,6 +16,7 @@ from gateway.analytics.dimensions import DIMENSIONS, find_dimension
 OPERATORS = ("is", "is_not", "contains", "contains_not", "matches", "matches_not")
 JOINS = ("and", "or", "not", "has_done", "has_not_done")
 TIMES = tuple(dimension.name for dimension in DIMENSIONS if dimension.scope == "time")
+SEGMENT = "segment"  # stands where a dimension does: a filter that an operator keeps under a name
 MAX_VALUES = 200
 MAX_VALUE = 1000
 MAX_DEPTH = 8
@@ -137,7 +138,7 @@ class _Parser:
     def _condition(self, value: list[Any]) -> Filter | None:
         before = len(self._faults)
         operator, name, values, options = value[0], *(value[1:4] + [None] * 3)[:3]
-        dimension = self._dimension(name)
+        dimension = self._segment(operator) if name == SEGMENT else self._dimension(name)
         if not isinstance(values, list) or not 1 <= len(values) <= MAX_VALUES:
             self._faults.append(
                 f"filter on {_shown(name)} wants a list of 1 to {MAX_VALUES} values, not {_shown(values)}"
@@ -159,9 +160,14 @@ class _Parser:
         dimension = find_dimension(name) if isinstance(name, str) else None
         if dimension is None:
             names = ", ".join(one.name for one in DIMENSIONS)
-            self._faults.append(f"filter on {_shown(name)}: no such dimension; known: {names}, prop:<name>")
+            self._faults.append(f"filter on {_shown(name)}: no such dimension; known: {names}, prop:<name>, {SEGMENT}")
             return ""
         return dimension.name
+
+    def _segment(self, operator: str) -> str:
+        if operator not in ("is", "is_not"):
+            self._faults.append(f"filter on {SEGMENT!r} takes is or is_not, not {operator}")
+        return SEGMENT
 
     def _check_patterns(self, patterns: Sequence[str]) -> None:
         """What is no pattern anywhere is told at once; what only the store's engine refuses, it tells when asked."""

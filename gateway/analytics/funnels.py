@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.analytics.conditions import Place, Writer
 from gateway.analytics.dialect import DUCKDB, Dialect
-from gateway.analytics.filters import Filter, Join, parse_words
+from gateway.analytics.filters import SEGMENT, Filter, Join, conditions_of, parse_words
 from gateway.analytics.query import Query
 from gateway.analytics.question_parts import VISITORS, VISITS
 from gateway.analytics.results import MISSING, Lines, Period, show_share
@@ -48,6 +48,8 @@ def parse_steps(texts: Sequence[str]) -> list[Filter]:
     if not FEWEST_STEPS <= len(texts) <= MOST_STEPS:
         faults.append(f"a funnel has {FEWEST_STEPS} to {MOST_STEPS} steps, not {len(texts)}")
     steps = [parse_words(text, faults) for text in texts[:MOST_STEPS]]
+    named = {condition.dimension for step in steps for condition in conditions_of(step)}
+    faults += [f"a step cannot be a {SEGMENT}: filter the funnel by it instead"] if SEGMENT in named else []
     if faults:
         raise QueryError(faults)
     return [step for step in steps if step is not None]

@@ -204,7 +204,10 @@ TOTALS = (
     "views_per_visit", "bounce_rate", "visit_duration", "median_visit_duration",
 )  # fmt: skip
 SERIES = ("daily_visitors", "visits", "page_views")
-BREAKDOWNS = ("page", "topic", "source", "country", "browser", "os", "device", "channel", "event", "screen")
+BREAKDOWNS = (
+    "page", "entry_page", "exit_page", "topic", "channel", "source", "campaign",
+    "country", "language", "device", "browser", "os", "screen", "event", "goal",
+)  # fmt: skip
 MEASURES = ("scroll_depth", "median_scroll_depth", "lcp", "inp", "cls")
 
 

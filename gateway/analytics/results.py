@@ -70,7 +70,8 @@ class Row(msgspec.Struct, frozen=True):
     """One line of a breakdown; an empty `name` is what has no value.
 
     `seconds` is the mean engaged time: of a page or topic for each view, of the others for each visit. `before` are the
-    visitors of the period compared with, None where there is none or they are withheld. `events` is of events alone.
+    visitors of the period compared with, None where there is none or they are withheld. `events` is of events alone,
+    `conversions` and `conversion_rate` are of goals.
     """
 
     name: str
@@ -80,14 +81,18 @@ class Row(msgspec.Struct, frozen=True):
     seconds: float | None = None
     before: int | None = None
     events: int = 0
+    conversions: int = 0
+    conversion_rate: float | None = None
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """The period that this one is compared with, and its figures: None where they are about too few people."""
+    """The period that this one is compared with, and its figures: None where they are about too few people. Points go by
+    their number in the period."""
 
     first: str
     last: str
     totals: Totals | None
+    series: list[Point] = []
 
 
 class ConsentFigures(msgspec.Struct, frozen=True):
@@ -158,9 +163,18 @@ class QueueState(msgspec.Struct, frozen=True):
     last_error: str = ""
 
 
+class Note(msgspec.Struct, frozen=True):
+    """What an operator wrote beside a day (ISO) of the chart."""
+
+    id: int
+    day: str
+    text: str
+    operator: str
+
+
 class Report(msgspec.Struct, frozen=True):
-    """All figures of one site and period. `breakdowns` maps page, topic, source, country, browser, os, device,
-    channel, event, screen.
+    """All figures of one site and period. `breakdowns` maps page, entry_page, exit_page, topic, channel, source,
+    campaign, country, language, device, browser, os, screen, event, goal; there are no goals but those of the configuration.
 
     `others` has what a breakdown's rows of too few visitors have in common. `withheld` says why there are no figures: `few`
     visitors fit the filter, or too few do not (`few_others`). `asserted` are the events of servers by the key that told them.
@@ -183,6 +197,7 @@ class Report(msgspec.Struct, frozen=True):
     pages: PagesCounted | None = None
     asserted: list[CountRow] = []
     bots: list[BotRow] = []
+    notes: list[Note] = []
 
 
 class Lines(NamedTuple):
@@ -226,6 +241,7 @@ WORDS: dict[str, Words] = {
     "with_consent": {"en": "of which with consent", "nl": "waarvan met toestemming"},
     "other_pages": {"en": "(other pages)", "nl": "(andere pagina's)"},
     "asserted": {"en": "Told by servers with a key", "nl": "Gemeld door servers met een sleutel"},
+    "notes": {"en": "Notes", "nl": "Notities"},
     "dropped": {"en": "Not counted", "nl": "Niet geteld"},
     "bots": {"en": "Bots among them", "nl": "Bots daaronder"},
     "pages": {"en": "Pages, for example", "nl": "Pagina's, bijvoorbeeld"},
@@ -254,6 +270,9 @@ def report_lines(report: Report, language: str = "en") -> list[Lines]:
         _consent_lines(report.consent, language),
         _page_lines(report.pages, language),
         _count_lines("asserted", report.asserted, language),
+        Lines(
+            WORDS["notes"][language], _words(language, "day", "name"), [(note.day, note.text) for note in report.notes]
+        ),
         _count_lines("dropped", report.dropped, language),
         _bot_lines(report.bots, language),
         _count_lines("held", report.held, language),
@@ -288,7 +307,7 @@ def _count(count: int | None, language: str) -> str:
 def _breakdown_lines(name: str, rows: Sequence[Row], others: Row | None, language: str) -> Lines:
     dimension = get_dimension(name)
     time = "time_on_page" if dimension.scope == "event" else "visit_duration"
-    counted = "events" if name == "event" else "page_views"
+    counted = {"event": "events", "goal": "conversions"}.get(name, "page_views")
     metrics = [get_metric(name) for name in ("daily_visitors", "visits", counted, time)]
     header = (*_words(language, "name"), *(metric.label[language] for metric in metrics))
     named = [(row.name or dimension.empty[language], row) for row in rows]

@@ -8,6 +8,7 @@ from gateway.analytics.query import Query
 from gateway.analytics.results import Period
 from gateway.flows.answer import answer, check_values
 from gateway.flows.report import ReportParts
+from gateway.flows.save_question import expand_segments
 
 
 def follow_funnel(query: Query, texts: Sequence[str], parts: ReportParts) -> Funnel:
@@ -16,7 +17,9 @@ def follow_funnel(query: Query, texts: Sequence[str], parts: ReportParts) -> Fun
     A step that too few took is withheld, and one before which too few stopped: who they are would follow by subtraction.
     """
     steps, config = parse_steps(texts), parts.analytics
-    query = query.asking(metrics=("daily_visitors", "visits"), dimensions=(), order_by=(), compare="")
+    query = expand_segments(query, parts.engine).asking(
+        metrics=("daily_visitors", "visits"), dimensions=(), order_by=(), compare=""
+    )
     check_values(query.only(Join("and", tuple(steps))), parts.store, config)
     found = answer(query, parts.store, config)
     period = Period(query.first.isoformat(), query.last.isoformat(), query.timezone, query.interval)

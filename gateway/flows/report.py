@@ -38,8 +38,10 @@ from gateway.analytics.sql import build_count_sums, build_counts
 from gateway.analytics.store import Store
 from gateway.database import LEDGER, reading
 from gateway.destinations.figures import queue_figures
+from gateway.flows.annotate import find_notes
 from gateway.flows.answer import answer
 from gateway.flows.counters import ASSERTED, BOT, ELSEWHERE, PAGE, RATE, SECOND_BANNER, WITH_CONSENT
+from gateway.flows.save_question import expand_segments
 from gateway.settings import AnalyticsConfig, DestinationConfig
 
 DROPPED = ("dropped", "refused_request")
@@ -51,6 +53,7 @@ STREAMED_ROWS = 1000
 MAX_POINTS = 2000
 EXAMPLES = 3
 ROW = ("daily_visitors", "visits", "page_views")
+MORE = {"event": ("events",), "goal": ("conversions", "conversion_rate")}  # what rows of these tell besides
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ _choice = msgspec.json.Decoder(ChoiceMade)
 
 
 def report(query: Query, parts: ReportParts) -> Report:
-    """All figures of one site and period. Raises StoreError, or what the database raises."""
+    """All figures of one site and period. Raises QueryError, StoreError, or what the database raises."""
+    query = expand_segments(query, parts.engine)
     store, found = (
         parts.store,
         answer(query.asking(metrics=TOTALS, dimensions=(), order_by=()), parts.store, parts.analytics),
@@ -100,10 +104,11 @@ def report(query: Query, parts: ReportParts) -> Report:
         destinations=find_queues(parts),
         others={one: part.others for one, part in broken.items() if part.others},
         withheld=found.withheld,
-        compared=_compared(query, found),
+        compared=_compared(query, found, parts),
         measures=Measures() if found.withheld else find_measures(query, parts),
         revenue=[] if found.withheld else find_revenue(query, parts),
         pages=find_pages(query, parts),
+        notes=find_notes(query, parts.engine),
     )
 
 
@@ -111,13 +116,14 @@ def _totals(figures: Sequence[Figure]) -> Totals:
     return msgspec.convert(dict(zip(TOTALS, figures, strict=True)), Totals, strict=False) if figures else Totals()
 
 
-def _compared(query: Query, found: Answer) -> Compared | None:
+def _compared(query: Query, found: Answer, parts: ReportParts) -> Compared | None:
     """The period before and its figures; where this one's are withheld, there is nothing to compare."""
     before = query.compared
     if before is None or found.withheld:
         return None
     figures = found.rows[0].compared if found.rows else None
-    return Compared(before.first.isoformat(), before.last.isoformat(), None if figures is None else _totals(figures))
+    totals, series = None if figures is None else _totals(figures), find_series(before, parts)
+    return Compared(before.first.isoformat(), before.last.isoformat(), totals, series)
 
 
 def find_series(query: Query, parts: ReportParts) -> list[Point]:
@@ -169,25 +175,23 @@ class Breakdown(NamedTuple):
 
 def find_breakdown(query: Query, dimension: str, parts: ReportParts) -> Breakdown:
     """The rows of a dimension, those with most visitors first."""
+    if dimension == "goal" and not parts.analytics.goals:
+        return Breakdown([], None)
     time = "time_on_page" if get_dimension(dimension).scope == "event" else "visit_duration"
-    events = dimension == "event"
-    asked = query.asking(metrics=(*ROW, time, *(("events",) if events else ())), dimensions=(dimension,), order_by=())
+    more = MORE.get(dimension, ())
+    asked = query.asking(metrics=(*ROW, time, *more), dimensions=(dimension,), order_by=())
     found = answer(asked, parts.store, parts.analytics)
-    rows, others = ([_row(row) for row in part] for part in (found.rows, found.others))
+    rows, others = ([_row(row, more) for row in part] for part in (found.rows, found.others))
     return Breakdown(rows, others[0] if others else None)
 
 
-def _row(row: AnswerRow) -> Row:
-    visitors, visits, views, seconds, *events = row.figures
+def _row(row: AnswerRow, more: Sequence[str]) -> Row:
+    visitors, visits, views, seconds, *rest = row.figures
     before = None if row.compared is None else int(row.compared[0] or 0)
-    return Row(
-        row.keys[0],
-        int(visitors or 0),
-        int(visits or 0),
-        int(views or 0),
-        seconds,
-        before,
-        *(int(n or 0) for n in events),
+    told = {name: figure or 0 for name, figure in zip(more, rest, strict=True)}
+    plain = {"visitors": int(visitors or 0), "visits": int(visits or 0), "page_views": int(views or 0)}
+    return msgspec.convert(
+        {"name": row.keys[0], "seconds": seconds, "before": before, **plain, **told}, Row, strict=False
     )
 
 

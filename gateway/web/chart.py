@@ -1,7 +1,7 @@
 """The chart of a report: what the script draws, and the same as plain SVG geometry for a page without scripts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
 from zoneinfo import ZoneInfo
@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from gateway.analytics.metrics import get_metric
-from gateway.analytics.results import Point, Report
+from gateway.analytics.results import Note, Point, Report
+from gateway.web.cards import build_files
 from gateway.web.labels import LOCALES, Labels
 from gateway.web.question import CHARTED, Question
 
@@ -40,11 +41,14 @@ class Mark:
 
 @dataclass(frozen=True)
 class Geometry:
-    """All that the SVG holds: bars, horizontal lines with their values, labels under the bars."""
+    """All that the SVG holds: bars, horizontal lines with their values, labels under the bars; `earlier` are the points of the
+    line for the period compared with ("12.5,80 37.5,42", in a field of 100 by 100), `notes` where something was written."""
 
     bars: list[Bar]
     lines: list[Mark]
     labels: list[Mark]
+    earlier: str = ""
+    notes: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,43 +58,91 @@ class ChartView:
     title: str
     summary: str
     heads: list[str]
-    table: list[tuple[str, str, str, str, str]]
+    table: list[tuple[str, str, list[str]]]
     geometry: Geometry
     data: str
+    earlier: str = ""
+    files: tuple[tuple[str, str], ...] = ()
 
 
 def build_chart(report: Report, question: Question, labels: Labels, now: float) -> ChartView:
     """The chart of the chosen metric at `now` (epoch seconds); hours and days to come are left empty."""
     points, interval = report.series, report.period.interval
-    hourly, daily = interval == "hour", interval == "day"
     local = datetime.fromtimestamp(now, ZoneInfo(report.period.timezone)).strftime("%Y-%m-%dT%H:%M")
     counts: list[int | None] = [getattr(point, question.chart) for point in points]
+    before = _earlier(report, question)
     values, hidden = [count or 0 for count in counts], labels.texts["compared"]["withheld"]
-    started, unfinished = count_started(points, local), find_unfinished(points, local)
-    short = [_short_label(point, hourly, question.days, labels) for point in points]
-    long = [_long_label(point, hourly, labels) for point in points]
+    started, unfinished = count_started(points, local), find_unfinished(points, local, report.period.last)
+    short = [_short_label(point, interval, question.days, labels) for point in points]
+    long = [_long_label(point, interval, labels) for point in points]
     shown = [hidden if count is None else labels.number(count) for count in counts]
     titles = [f"{name}: {value}" for name, value in zip(long, shown, strict=True)]
-    top = choose_top(max(values, default=0))
+    top = choose_top(max([*values, *(count or 0 for count in before)], default=0))
     lines = [labels.number(top * index // LINES) for index in range(LINES + 1)]
     texts, metric = labels.texts["chart"], get_metric(question.chart).label[labels.language]
+    notes = place_notes(report.notes, points)
     data = {
         "values": [count if index < started else None for index, count in enumerate(counts)],
+        "earlier": before,
+        "earlierWord": texts["earlier"],
+        "notes": notes,
         "unfinished": unfinished,
         "unfinishedWord": texts["unfinished"],
         "top": top,
         "short": short,
         "long": long,
         "language": LOCALES[labels.language].replace("_", "-"),
-        "links": [question.on_day(point.at) for point in points] if daily and question.days > 1 else [],
+        "links": [question.on_day(point.at) for point in points] if interval == "day" and question.days > 1 else [],
     }
+    geometry = build_geometry(values, titles, short, lines, unfinished, top)
     return ChartView(
         title=texts["title"].format(metric=metric, interval=texts[interval]),
-        summary=_summary(metric, counts[:started], long, hourly, labels, report),
-        heads=[get_metric(name).label[labels.language] for name in CHARTED],
-        table=[_table_row(name, point, labels) for name, point in zip(long, points, strict=True)],
-        geometry=build_geometry(values, titles, short, lines, unfinished),
+        summary=_summary(metric, counts[:started], long, interval, labels, report),
+        heads=[*(get_metric(name).label[labels.language] for name in CHARTED), *([texts["earlier"]] if before else [])],
+        table=_table(long, points, before, labels),
+        geometry=replace(
+            geometry, earlier=draw_earlier(before, len(points), top), notes=mark_notes(notes, len(points))
+        ),
         data=msgspec.json.encode(data).decode(),
+        earlier=f"{metric}, {texts['earlier']}" if before else "",
+        files=build_files(interval, question),
+    )
+
+
+def _earlier(report: Report, question: Question) -> list[int | None]:
+    """The chosen metric of the period compared with, a value for each point; empty where nothing is compared."""
+    if report.compared is None or not report.compared.series:
+        return []
+    values = [getattr(point, question.chart) for point in report.compared.series][: len(report.series)]
+    return values + [None] * (len(report.series) - len(values))
+
+
+def place_notes(notes: Sequence[Note], points: Sequence[Point]) -> list[tuple[int, str]]:
+    """(index of the point that it belongs to, text) for each note, by day; of an hourly chart that day's first."""
+    placed = []
+    for note in notes:
+        starts = [index for index, point in enumerate(points) if point.at[:10] == note.day]
+        earlier = [index for index, point in enumerate(points) if point.at[:10] <= note.day]
+        if starts or earlier:
+            placed.append((starts[0] if starts else earlier[-1], note.text))
+    return placed
+
+
+def mark_notes(notes: Sequence[tuple[int, str]], count: int) -> tuple[Mark, ...]:
+    """Where the notes stand in the plot; those of one point together."""
+    found: dict[int, list[str]] = {}
+    for index, text in notes:
+        found.setdefault(index, []).append(text)
+    return tuple(Mark(_percent(100 / count * (index + 0.5)), "; ".join(texts)) for index, texts in found.items())
+
+
+def draw_earlier(values: Sequence[int | None], count: int, top: int) -> str:
+    """The points of the line; a value that is withheld is no point."""
+    slot = 100 / max(1, count)
+    return " ".join(
+        f"{slot * (index + 0.5):.2f},{100 - 100 * value / top:.2f}"
+        for index, value in enumerate(values)
+        if value is not None
     )
 
 
@@ -112,9 +164,11 @@ def build_geometry(
     labels: Sequence[str],
     lines: Sequence[str],
     unfinished: int | None,
+    top: int = 0,
 ) -> Geometry:
-    """Place the bars of `values`; `lines` are the words for the lines from 0 up, `unfinished` an index."""
-    top, slot = choose_top(max(values, default=0)), 100 / max(1, len(values))
+    """Place the bars of `values`; `lines` are the words for the lines from 0 up, `unfinished` an index, `top` the value of
+    the highest line (without: what fits)."""
+    top, slot = top or choose_top(max(values, default=0)), 100 / max(1, len(values))
     width = slot * (0.5 if len(values) <= 10 else 0.74)
     bars = [
         Bar(
@@ -134,12 +188,11 @@ def build_geometry(
     return Geometry(bars, marks, under)
 
 
-def find_unfinished(points: Sequence[Point], now_local: str) -> int | None:
-    """The index of the day or hour that `now_local` (`2026-11-23T14:05`) lies in, or None."""
-    for index, point in enumerate(points):
-        if now_local.startswith(point.at[:13]):
-            return index
-    return None
+def find_unfinished(points: Sequence[Point], now_local: str, last: str) -> int | None:
+    """The index of the hour, day, week or month that `now_local` (`2026-11-23T14:05`) lies in, or None; `last` is the
+    period's last day."""
+    started = count_started(points, now_local)
+    return started - 1 if started and now_local[:10] <= last else None
 
 
 def count_started(points: Sequence[Point], now_local: str) -> int:
@@ -151,21 +204,27 @@ def _percent(value: float) -> str:
     return f"{value:.3f}%"
 
 
-def _short_label(point: Point, hourly: bool, days: int, labels: Labels) -> str:
-    """The word under a bar; over several days only midnight has one."""
-    if not hourly:
+def _short_label(point: Point, interval: str, days: int, labels: Labels) -> str:
+    """The word under a bar; of hours over several days only midnight has one."""
+    if interval == "month":
+        return labels.month(point.at)
+    if interval != "hour":
         return labels.day(point.at)
     if days == 1:
         return point.at[11:]
     return labels.day(point.at) if point.at.endswith("T00:00") else ""
 
 
-def _long_label(point: Point, hourly: bool, labels: Labels) -> str:
-    return labels.day(point.at, long=True) + (f", {point.at[11:]}" if hourly else "")
+def _long_label(point: Point, interval: str, labels: Labels) -> str:
+    if interval == "month":
+        return labels.month(point.at, long=True)
+    if interval == "week":
+        return str(labels.texts["chart"]["week_of"].format(day=labels.day(point.at, long=True)))
+    return labels.day(point.at, long=True) + (f", {point.at[11:]}" if interval == "hour" else "")
 
 
 def _summary(
-    metric: str, counts: list[int | None], names: list[str], hourly: bool, labels: Labels, report: Report
+    metric: str, counts: list[int | None], names: list[str], interval: str, labels: Labels, report: Report
 ) -> str:
     """The chart in one sentence. The emptiest hour is always some hour of the night, and is not named."""
     texts, period = labels.texts["chart"], labels.days(report.period.first, report.period.last)
@@ -175,8 +234,9 @@ def _summary(
     if not any(values):
         return str(texts["summary_empty"].format(metric=metric, period=period))
     most, least = values.index(max(values)), values.index(min(values))
+    told = "summary_hours" if interval == "hour" or len(values) == 1 else "summary"
     return str(
-        texts["summary_hours" if hourly or len(values) == 1 else "summary"].format(
+        texts["summary_spans" if interval in ("week", "month") else told].format(
             metric=metric,
             period=period,
             total=labels.number(sum(values)),
@@ -188,7 +248,12 @@ def _summary(
     )
 
 
-def _table_row(name: str, point: Point, labels: Labels) -> tuple[str, str, str, str, str]:
-    found, hidden = [getattr(point, metric) for metric in CHARTED], labels.texts["compared"]["withheld"]
-    counts = [hidden if count is None else labels.number(count) for count in found]
-    return point.at, name, counts[0], counts[1], counts[2]
+def _table(
+    names: Sequence[str], points: Sequence[Point], before: Sequence[int | None], labels: Labels
+) -> list[tuple[str, str, list[str]]]:
+    hidden = labels.texts["compared"]["withheld"]
+    table = []
+    for index, (name, point) in enumerate(zip(names, points, strict=True)):
+        found = [*(getattr(point, metric) for metric in CHARTED), *before[index : index + 1]]
+        table.append((point.at, name, [hidden if count is None else labels.number(count) for count in found]))
+    return table

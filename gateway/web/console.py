@@ -23,32 +23,39 @@ from gateway.analytics.answers import Answer
 from gateway.analytics.consent_results import ConsentReport
 from gateway.analytics.funnels import Funnel
 from gateway.analytics.live import MINUTES, Live
+from gateway.analytics.page_flows import PageFlow
 from gateway.analytics.query import Query
 from gateway.analytics.results import Period, Report
 from gateway.config import Config
 from gateway.destinations.figures import queue_figures
 from gateway.errors import BadRequest, ConfigError, QueryError, StoreError
 from gateway.resources import Asset
+from gateway.web.asking import Asking
 from gateway.web.console_consent import ConsentPage
 from gateway.web.console_destinations import DestinationsPage
+from gateway.web.console_flows import FlowsPage
+from gateway.web.console_funnels import FunnelsPage
 from gateway.web.console_guard import SECURITY_HEADERS, ConsoleGuard
 from gateway.web.console_inventory import Inventory
 from gateway.web.console_live import LivePage
+from gateway.web.console_overview import Overview
 from gateway.web.console_rules import RulesPage
+from gateway.web.console_segments import SegmentsPage
 from gateway.web.console_shares import SharingPage
 from gateway.web.delivery_metrics import answer_metrics
+from gateway.web.follow_api import Follow, FollowApi, Walk
 from gateway.web.frame import Frame
-from gateway.web.funnel_api import Follow, FunnelApi
-from gateway.web.overview import build_keeper, build_overview
 from gateway.web.pages import Pages
 from gateway.web.query_api import QueryApi
-from gateway.web.question import build_question
-from gateway.web.report_api import ReportApi, answer_errors
+from gateway.web.report_api import ReportApi, answer_errors, build_flow_csv, build_funnel_csv
 from gateway.web.shared_report import SharedReports
-from gateway.web.signin import SignIn
+from gateway.web.signin import Handler, SignIn
+from gateway.web.suggestions import suggest_from
+from gateway.web.table_api import TableApi
 from gateway.web.unsubscribe import Unsubscribing
 
 log = logging.getLogger("gateway.console")
+NO_PERIOD = Period("", "", "", "")
 FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -59,7 +66,8 @@ class ConsoleParts:
     `report`, `consent` and `status` block and are called in threads. Of `status` the console shows "version", "started_at"
     (epoch seconds), "fronts" (front workers at work), "journals" (files), "drained" (entries stored since the start),
     "store" ("ok" or the fault) and "disabled" (destination to why it has stopped); what is missing is not shown.
-    `answer` answers one question, `follow` a funnel, `live` tells of a site's last half hour; both block too.
+    `answer` answers one question, `follow` a funnel, `walk` a page flow, `live` tells of a site's last half hour; they
+    block too.
     `drain` stores what waits and answers how many entries that were.
     """
 
@@ -73,31 +81,40 @@ class ConsoleParts:
     drain: Callable[[], Awaitable[int]]
     clock: Callable[[], float]
     answer: Callable[[Query], Answer] = lambda _query: Answer([])
-    follow: Follow = lambda query, _steps: Funnel(query.site, Period("", "", "", ""), 0, [])
+    follow: Follow = lambda query, _steps: Funnel(query.site, NO_PERIOD, 0, [])
+    walk: Walk = lambda query, pages: PageFlow(query.site, NO_PERIOD, list(pages))
     live: Callable[[str], Live] = lambda _site: Live(0.0, [0] * MINUTES)
 
 
 def build_console(parts: ConsoleParts) -> Starlette:
-    """The console: /, /live, /consent, /inventory, /destinations, /rules, /mode, /sharing, /share/<token>, /signin, /signout,
-    /api/report, /api/report.csv, /api/consent, /api/consent.csv, /api/status, /api/funnel, /api/v2/query,
-    /api/v2/openapi.json, /assets/<name>; /unsubscribe/<token> and /metrics where they are asked for."""
+    """The console: /, /live, /funnels, /flows, /segments, /consent, /inventory, /destinations, /rules, /mode, /sharing,
+    /share/<token>, /signin, /signout, /notes; /api/report, consent, table, funnel and flow, each with .csv too,
+    /api/status, /api/v2/query, /api/v2/openapi.json, /assets/<name>; /unsubscribe/<token> and /metrics where they are
+    asked for."""
     frame = Frame(parts.pages, parts.assets)
     api = ReportApi(parts.config, parts.report, parts.consent, parts.status, parts.clock)
     signin = SignIn(parts.engine, frame, parts.clock)
     faults = Faults(frame)
     inventory = Inventory(parts.config, parts.engine, frame, parts.clock)
+    asking = Asking(parts.config, parts.engine, api, parts.clock)
+    analytics = parts.config.settings.analytics
+    suggest = suggest_from(parts.answer, analytics.goals)
+    overview = Overview(asking, frame, inventory, parts.status, analytics.visit_minutes)
     routes = [
-        Route("/", signin.page(Overview(parts, frame, api, inventory).show), methods=["GET"]),
+        Route("/", signin.page(overview.show), methods=["GET"]),
         Route("/api/report", signin.api(api.json), methods=["GET"]),
         Route("/api/report.csv", signin.api(api.csv), methods=["GET"]),
         Route("/live", signin.page(LivePage(parts.config, frame, parts.live).show), methods=["GET"]),
         Route("/consent", signin.page(ConsentPage(parts.config, frame, api, parts.clock).show), methods=["GET"]),
         Route("/api/consent", signin.api(api.consent_json), methods=["GET"]),
         Route("/api/consent.csv", signin.api(api.consent_csv), methods=["GET"]),
-        Route("/api/funnel", signin.api(FunnelApi(api, parts.follow).json), methods=["GET"]),
+        *[Route(f"/api{path}", signin.api(handler), methods=["GET"]) for path, handler in _figures(parts, api).items()],
         Route("/api/status", signin.api(api.status), methods=["GET"]),
         Route("/assets/{name}", serve_assets(parts.assets), methods=["GET"]),
         Route("/rules", signin.page(RulesPage(frame, inventory).show), methods=["GET"]),
+        *FunnelsPage(asking, frame, parts.follow, suggest).routes(signin),
+        *FlowsPage(asking, frame, parts.walk, suggest).routes(signin),
+        *SegmentsPage(asking, frame).routes(signin),
         *DestinationsPage(parts.config, parts.engine, frame, parts.status, parts.clock).routes(signin),
         *QueryApi(parts.engine, api.sites, parts.answer, parts.clock).routes(),
         *SharingPage(parts.config, parts.engine, frame, parts.clock).routes(signin),
@@ -115,6 +132,14 @@ def build_console(parts: ConsoleParts) -> Starlette:
     return Starlette(routes=routes, middleware=[guard], exception_handlers=faults.handlers())
 
 
+def _figures(parts: ConsoleParts, api: ReportApi) -> Mapping[str, Handler]:
+    """What is followed and tables by themselves, as data."""
+    funnel = FollowApi(api, parts.follow, "steps", build_funnel_csv)
+    flow, table = FollowApi(api, parts.walk, "pages", build_flow_csv), TableApi(api, parts.answer)
+    faces: dict[str, FollowApi[Any] | TableApi] = {"/funnel": funnel, "/flow": flow, "/table": table}
+    return {path: face.json for path, face in faces.items()} | {f"{path}.csv": face.csv for path, face in faces.items()}
+
+
 def _metrics_routes(parts: ConsoleParts) -> list[Route]:
     """Open to whoever reaches the address, so only where the operator asks for it."""
 
@@ -126,7 +151,7 @@ def _metrics_routes(parts: ConsoleParts) -> list[Route]:
 
 
 def build_local_api(parts: ConsoleParts, more: Sequence[Route] = ()) -> Starlette:
-    """For the CLI, over the unix socket: GET /report, /report.csv, /consent, /consent.csv, /funnel, /status;
+    """For the CLI, over the unix socket: GET /report, /consent, /funnel, /flow, /table, each with .csv too, /status;
     POST /drain; and more."""
     api = ReportApi(parts.config, parts.report, parts.consent, parts.status, parts.clock)
 
@@ -142,43 +167,12 @@ def build_local_api(parts: ConsoleParts, more: Sequence[Route] = ()) -> Starlett
             Route("/report.csv", api.csv, methods=["GET"]),
             Route("/consent", api.consent_json, methods=["GET"]),
             Route("/consent.csv", api.consent_csv, methods=["GET"]),
-            Route("/funnel", FunnelApi(api, parts.follow).json, methods=["GET"]),
+            *[Route(path, handler, methods=["GET"]) for path, handler in _figures(parts, api).items()],
             Route("/status", api.status, methods=["GET"]),
             Route("/drain", drain, methods=["POST"]),
             *more,
         ]
     )
-
-
-class Overview:
-    """The page with all figures of a site and period."""
-
-    def __init__(self, parts: ConsoleParts, frame: Frame, api: ReportApi, inventory: Inventory) -> None:
-        self._parts, self._frame, self._api, self._inventory = parts, frame, api, inventory
-        self._names = {site.id: site.config.name or site.id for site in parts.config.sites}
-
-    async def show(self, request: Request) -> Response:
-        """GET /?site=&period=&from=&to=&interval=&limit=&chart=&lang=."""
-        fields = dict(request.query_params)
-        query = self._api.parse(fields)
-        report = await self._api.ask(query)
-        status = await run_sync(self._parts.status)
-        labels, now = self._frame.labels(request), self._parts.clock()
-        minutes = self._parts.config.settings.analytics.visit_minutes
-        question = build_question(query, fields)
-        site, fault = self._inventory.state(query.site)
-        return self._frame.page(
-            request,
-            "overview.html",
-            sites=[(name, question.on_site(site), site == query.site) for site, name in self._names.items()],
-            site_name=self._names[query.site],
-            observing=not site.enforce,
-            fault=fault,
-            undeclared=await run_sync(self._inventory.count_undeclared, query.site),
-            keeper=build_keeper(status, labels, now),
-            page_counter=site.policy.page_counter,
-            **build_overview(report, question, labels, now, minutes, status.get("disabled", {})),
-        )
 
 
 def serve_assets(assets: Mapping[str, Asset]) -> Callable[[Request], Awaitable[Response]]:

@@ -11,11 +11,14 @@ from starlette.responses import Response
 
 from gateway.analytics.dimensions import get_dimension
 from gateway.analytics.live import Live
+from gateway.analytics.metrics import get_metric
 from gateway.config import Config
+from gateway.web.cards import Card, Head, Line
 from gateway.web.chart import LINES, Geometry, build_geometry, choose_top
+from gateway.web.filter_words import name_dimension
 from gateway.web.frame import Frame
 from gateway.web.labels import Labels
-from gateway.web.overview import Card, Line, Tile
+from gateway.web.overview import Tile
 from gateway.web.row_names import name_row
 
 LABEL_EVERY = 5  # minutes
@@ -88,13 +91,15 @@ def build_card(key: str, live: Live, labels: Labels) -> Card:
             url="",
             visitors=labels.number(row.visitors),
             share="",
-            views=labels.number(row.views),
-            seconds="",
             width=f"{100 * row.visitors / longest:.2f}%",
+            extras=(labels.number(row.views),),
         )
         for row in live.rows[key]
     ]
     if key in live.folded:
         words = labels.texts["compared"]
-        lines.append(Line(str(words["others"]), "", str(words["withheld"]), "", "", "", "0%"))
-    return Card(key, get_dimension(key).label[labels.language], wide=False, lines=lines, more="", fewer="")
+        lines.append(Line(str(words["others"]), "", str(words["withheld"]), "", "0%", ("",)))
+    dimension, views = get_dimension(key), get_metric("page_views")
+    heads = (Head(str(labels.texts["cards"]["page_views"]), views.help[labels.language]),)
+    words = (dimension.label[labels.language], name_dimension(key, labels), dimension.help[labels.language])
+    return Card(key, *words, heads, lines)

@@ -36,12 +36,18 @@ def build_comparisons(question: Question, labels: Labels) -> list[Comparison]:
     return [Comparison(words[one or "none"], question.url(compare=one), one == now) for one in ("", *COMPARISONS)]
 
 
+def name_dimension(name: str, labels: Labels) -> str:
+    """A dimension, or a segment, as people call one value of it."""
+    words: dict[str, str] = labels.texts["dimensions"]
+    return words.get(name) or get_dimension(name).label[labels.language]
+
+
 def say_filter(found: Filter, labels: Labels) -> str:
     """A filter as people say it: Pages is / or /contact."""
     words = labels.texts["filters"]
     if isinstance(found, Condition):
         values = words["or"].join(name_row(found.dimension, value, labels) for value in found.values)
-        return f"{get_dimension(found.dimension).label[labels.language]} {words[found.operator]} {values}"
+        return f"{name_dimension(found.dimension, labels)} {words[found.operator]} {values}"
     parts = [say_filter(part, labels) for part in found.parts]
     if found.operator in ("and", "or"):
         return f"({words[found.operator].join(parts)})"

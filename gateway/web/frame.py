@@ -18,6 +18,9 @@ ASSETS = ("uplot.css", "console.css", "console.js")
 PAGES = (
     "/signin",
     "/live",
+    "/funnels",
+    "/flows",
+    "/segments",
     "/consent",
     "/inventory",
     "/inventory/item",

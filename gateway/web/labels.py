@@ -58,7 +58,8 @@ class Labels:
             return MISSING
         if not before:
             return str(self.texts["compared"]["new"]) if value else self.percent(0)
-        return format_percent(value / before - 1, format="+#,##0%;-#,##0%", locale=self.locale)
+        grown = round(value / before - 1, 2)
+        return format_percent(grown, format="+#,##0%;-#,##0%", locale=self.locale) if grown else self.percent(0)
 
     def seconds(self, value: float | None) -> str:
         """134 -> "2 m 14 s"; None -> a dash."""
@@ -85,6 +86,10 @@ class Labels:
         if long:
             return format_date(day, "EEEE d MMMM y", locale=self.locale)
         return format_skeleton("MMMd", day, locale=self.locale)
+
+    def month(self, iso: str, *, long: bool = False) -> str:
+        """The month of an ISO date: "Nov 2026", or long "November 2026"."""
+        return format_date(date.fromisoformat(iso[:10]), "LLLL y" if long else "LLL y", locale=self.locale)
 
     def days(self, first: str, last: str) -> str:
         """A period of ISO dates, both included: "17 – 23 Nov 2026"."""

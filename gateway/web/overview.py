@@ -1,26 +1,26 @@
 """What the overview page shows, made from a report: words and numbers ready for the template, no HTML."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.analytics.dimensions import get_dimension
 from gateway.analytics.metrics import Metric, get_metric
-from gateway.analytics.results import ConsentFigures, CountRow, Measures, QueueState, Report, Row
+from gateway.analytics.results import ConsentFigures, CountRow, Measures, QueueState, Report
 from gateway.flows.counters import SECOND_BANNER
+from gateway.web.cards import build_cards
 from gateway.web.chart import build_chart
 from gateway.web.filter_words import build_chips, build_comparisons
 from gateway.web.labels import Labels
-from gateway.web.question import CHARTED, MORE_ROWS, Question
-from gateway.web.row_names import name_row, plain_name
+from gateway.web.question import CHARTED, Question
+from gateway.web.row_names import plain_name
 
-WIDE_CARD = "page"  # the card with room for views and time
 QUEUE_STATES = ("delivered", "queued", "started", "dead", "cancelled", "expired")
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One key figure; `url` leads to its chart, if it has one; `change` is since the period compared with."""
+    """One key figure; `url` leads to its chart, if it has one; `change` is since the period compared with, `mood` whether
+    that is more or less."""
 
     label: str
     value: str
@@ -29,32 +29,7 @@ class Tile:
     url: str
     current: bool
     change: str = ""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One row of a card: `width` of its bar in percent of the card's longest, `share` of the whole period, or the change
-    since the period compared with. `url` leads to the same question about this row alone, empty where that is no question."""
-
-    name: str
-    url: str
-    visitors: str
-    share: str
-    views: str
-    seconds: str
-    width: str
-
-
-@dataclass(frozen=True)
-class Card:
-    """One breakdown; `more` and `fewer` are links, empty when there is nothing to unfold."""
-
-    key: str
-    title: str
-    wide: bool
-    lines: list[Line]
-    more: str
-    fewer: str
+    mood: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,16 +67,16 @@ def build_overview(
     return {
         "report": report,
         "question": question,
+        "chips": build_chips(question, labels),
         "period": labels.days(report.period.first, report.period.last),
         "time": get_metric("time_on_page"),
         "tiles": build_tiles(report, question, labels, visit_minutes),
         "chart": build_chart(report, question, labels, now),
-        "segments": build_segments(report.consent, labels),
+        "segments_of_consent": build_segments(report.consent, labels),
         "choices": report.consent.accepted + report.consent.partly + report.consent.refused,
-        "cards": [build_card(key, rows, report, question, labels) for key, rows in report.breakdowns.items()],
+        "groups": build_cards(report, question, labels),
         "measures": build_measures(report, labels),
         "withheld": labels.texts["compared"]["why"][report.withheld] if report.withheld else "",
-        "chips": build_chips(question, labels),
         "comparisons": build_comparisons(question, labels),
         "compared": build_compared(report, labels),
         "pages": build_pages(report, labels),
@@ -141,6 +116,7 @@ def build_tiles(report: Report, question: Question, labels: Labels, minutes: int
             label=get_metric(key).label[labels.language],
             value=hidden if report.withheld else value,
             change=_change(key, report, labels),
+            mood=_mood(key, report),
             hint=duration_hint if key == "visit_duration" else hints[key].format(minutes=minutes),
             help=get_metric(key).help[labels.language],
             url=question.url(chart=key) if key in CHARTED else "",
@@ -167,6 +143,15 @@ def _change(key: str, report: Report, labels: Labels) -> str:
     return labels.change(getattr(report.totals, key), getattr(report.compared.totals, key))
 
 
+def _mood(key: str, report: Report) -> str:
+    """ "up" or "down" since the period compared with: towards more of what is wanted, or less; "" where neither."""
+    before = report.compared.totals if report.compared else None
+    now, then = getattr(report.totals, key), getattr(before, key) if before else None
+    if now is None or not then or not round(now / then - 1, 2):
+        return ""
+    return "up" if (now > then) != (key == "bounce_rate") else "down"
+
+
 def build_segments(consent: ConsentFigures, labels: Labels) -> list[Segment]:
     """Accepted, partly and refused, side by side; shares of the choices made."""
     counts = {"accepted": consent.accepted, "partly": consent.partly, "refused": consent.refused}
@@ -177,45 +162,6 @@ def build_segments(consent: ConsentFigures, labels: Labels) -> list[Segment]:
         segments.append(Segment(key, labels.number(count), shown, f"{x:.3f}%", f"{100 * share:.3f}%"))
         x += 100 * share
     return segments
-
-
-def build_card(key: str, rows: Sequence[Row], report: Report, question: Question, labels: Labels) -> Card:
-    """One breakdown as a card."""
-    limit = question.query.limit
-    few = report.others.get(key)
-    named = [(name_row(key, row.name, labels), row) for row in rows]
-    named += [(str(labels.texts["compared"]["others"]), few)] if few else []
-    longest = max((row.visitors for _, row in named), default=0) or 1
-    lines = [
-        Line(
-            name=name,
-            url="" if row is few else question.only(key, row.name),
-            visitors=labels.number(row.visitors),
-            share=_share(row, row is few, report, labels),
-            views=labels.number(row.page_views),
-            seconds=labels.seconds(row.seconds),
-            width=f"{100 * row.visitors / longest:.2f}%",
-        )
-        for name, row in named
-    ]
-    unfolds = len(rows) >= limit and limit < MORE_ROWS
-    return Card(
-        key=key,
-        title=get_dimension(key).label[labels.language],
-        wide=key == WIDE_CARD,
-        lines=lines,
-        more=question.url(limit=str(MORE_ROWS)) if unfolds else "",
-        fewer=question.url(limit="") if limit >= MORE_ROWS and len(rows) > 10 else "",
-    )
-
-
-def _share(row: Row, put_together: bool, report: Report, labels: Labels) -> str:
-    """What stands beside a row's visitors; rows put together are others in each period, and have no change."""
-    if report.compared is not None:
-        hidden = "" if put_together else str(labels.texts["compared"]["withheld"])
-        return hidden if row.before is None else labels.change(row.visitors, row.before)
-    whole = report.totals.daily_visitors
-    return labels.percent(row.visitors / whole if whole else None)
 
 
 def build_measures(report: Report, labels: Labels) -> list[tuple[str, str, str]]:

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from gateway.analytics.filters import Condition, Filter, Join, encode_filters, join_filters
+from gateway.analytics.filters import SEGMENT, Condition, Filter, Join, conditions_of, encode_filters, join_filters
 from gateway.analytics.period import PERIODS
 from gateway.analytics.query import MAX_HOURLY_DAYS, Query
 
@@ -16,8 +16,8 @@ MORE_ROWS = 100
 
 @dataclass(frozen=True)
 class Question:
-    """What the page shows. `period` is a name, or empty when the days were given; `chart` is one of CHARTED; `path` is where
-    the page stands."""
+    """What the page at `path` shows. `period` is a name, or empty when the days were given; `chart` is one of CHARTED;
+    `more` is what this page alone asks, such as a funnel's steps."""
 
     query: Query
     period: str
@@ -26,6 +26,7 @@ class Question:
     chosen_limit: str = ""
     chosen_timezone: str = ""
     path: str = "/"
+    more: tuple[tuple[str, str], ...] = ()
 
     @property
     def days(self) -> int:
@@ -33,24 +34,31 @@ class Question:
         return (self.query.last - self.query.first).days + 1
 
     @property
-    def may_choose_interval(self) -> bool:
-        """Whether both days and hours make a chart of sense."""
-        return 1 < self.days <= MAX_HOURLY_DAYS
+    def intervals(self) -> list[str]:
+        """The lengths of bars that make a chart of sense; none where there is but one."""
+        lengths = {"hour": 1, "day": 2, "week": 14, "month": 60}
+        fitting = [one for one, days in lengths.items() if self.days >= days]
+        if self.days > MAX_HOURLY_DAYS:
+            fitting.remove("hour")
+        return fitting if len(fitting) > 1 else []
 
     def url(self, path: str = "", **changes: str) -> str:
-        """A link to the same question with some of site, period, from, to, interval, limit, chart, compare, filters
-        changed."""
+        """A link to the same question, on this page or another, with some of site, period, from, to, interval, limit, chart,
+        compare, filters and what else that page asks changed."""
+        path = path or self.path
         fields = {"site": self.query.site, **self._days(), "interval": self.chosen_interval}
         fields |= {"limit": self.chosen_limit, "chart": self.chart if self.chart != CHARTED[0] else ""}
         fields |= {"compare": self.query.compare, "timezone": self.chosen_timezone, "filters": self._filters()}
         if "period" in changes or "from" in changes:
             fields |= {"period": "", "from": "", "to": "", "interval": ""}
-        kept = {key: value for key, value in (fields | changes).items() if value}
-        return f"{path or self.path}?{urlencode(kept)}"
+        more = dict(self.more) if path == self.path or path.startswith("/api/") else {}
+        kept = {key: value for key, value in (fields | more | changes).items() if value}
+        return f"{path}?{urlencode(kept)}"
 
     def on_site(self, site: str) -> str:
-        """A link to the same question about another site."""
-        return replace(self, chosen_limit="").url(site=site)
+        """A link to the same question about another site, which has segments of its own."""
+        plain = [part for part in self.parts if all(one.dimension != SEGMENT for one in conditions_of(part))]
+        return replace(self, chosen_limit="").url(site=site, filters=write_filter(join_filters(*plain)))
 
     def on_day(self, day: str) -> str:
         """A link to one ISO day, hour by hour."""
@@ -59,7 +67,12 @@ class Question:
     def hidden_fields(self) -> dict[str, str]:
         """What a form that only chooses the days carries along."""
         kept = {"compare": self.query.compare, "timezone": self.chosen_timezone, "filters": self._filters()}
+        kept |= dict(self.more)
         return {"site": self.query.site, "chart": self.chart} | {key: value for key, value in kept.items() if value}
+
+    def all_fields(self) -> dict[str, str]:
+        """What a form carries along that chooses no days either."""
+        return self.hidden_fields() | self._days()
 
     @property
     def parts(self) -> tuple[Filter, ...]:
@@ -74,14 +87,14 @@ class Question:
         condition = Condition("is", dimension, (value,))
         if condition in self.parts:
             return ""
-        return self.url(filters=_write(join_filters(*self.parts, condition)), limit="")
+        return self.url(filters=write_filter(join_filters(*self.parts, condition)), limit="")
 
     def without(self, part: Filter) -> str:
         """A link to the same question without one of its filters."""
-        return self.url(filters=_write(join_filters(*(one for one in self.parts if one != part))))
+        return self.url(filters=write_filter(join_filters(*(one for one in self.parts if one != part))))
 
     def _filters(self) -> str:
-        return _write(self.query.filters)
+        return write_filter(self.query.filters)
 
     def _days(self) -> dict[str, str]:
         if self.period:
@@ -89,11 +102,12 @@ class Question:
         return {"from": self.query.first.isoformat(), "to": self.query.last.isoformat()}
 
 
-def _write(found: Filter | None) -> str:
+def write_filter(found: Filter | None) -> str:
+    """A filter as it stands in an address."""
     return msgspec.json.encode(encode_filters(found)).decode() if found else ""
 
 
-def build_question(query: Query, fields: Mapping[str, str], path: str = "/") -> Question:
+def build_question(query: Query, fields: Mapping[str, str], path: str = "/", **more: str) -> Question:
     """The question behind a parsed query; fields that the query does not know get their defaults."""
     given = fields.get("from") or fields.get("to")
     period = "" if given else fields.get("period") or "7d"
@@ -106,4 +120,5 @@ def build_question(query: Query, fields: Mapping[str, str], path: str = "/") -> 
         str(query.limit) if fields.get("limit") else "",
         query.timezone if fields.get("timezone") else "",
         path,
+        tuple(more.items()),
     )

@@ -2,8 +2,9 @@
 
 import csv
 import io
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,6 +14,7 @@ from starlette.responses import Response
 
 from gateway.analytics.consent_results import ConsentReport, ConsentRow, PurposeRow
 from gateway.analytics.funnels import Funnel
+from gateway.analytics.page_flows import PageFlow
 from gateway.analytics.query import Query, parse_query
 from gateway.analytics.results import HIDDEN, Report
 from gateway.config import Config
@@ -60,8 +62,11 @@ class ReportApi:
         return await self._answer(request, self.ask, encode_report, JSON_TYPE)
 
     async def csv(self, request: Request) -> Response:
-        """GET report.csv: lines of section, name, detail, measure, value."""
-        return _as_file(await self._answer(request, self.ask, build_csv, CSV_TYPE), "report.csv")
+        """GET report.csv: lines of section, name, detail, measure, value; with `section` only those of one section."""
+        section = request.query_params.get("section", "")
+        build = partial(build_csv, section=section)
+        name = f"{section}.csv" if section.isalpha() else "report.csv"
+        return as_file(await self._answer(request, self.ask, build, CSV_TYPE), name)
 
     async def consent_json(self, request: Request) -> Response:
         """GET consent: the ConsentReport as JSON; errors as above."""
@@ -69,7 +74,7 @@ class ReportApi:
 
     async def consent_csv(self, request: Request) -> Response:
         """GET consent.csv: lines as above."""
-        return _as_file(await self._answer(request, self.ask_consent, build_consent_csv, CSV_TYPE), "consent.csv")
+        return as_file(await self._answer(request, self.ask_consent, build_consent_csv, CSV_TYPE), "consent.csv")
 
     async def status(self, _request: Request) -> Response:
         """GET status: how the keeper does."""
@@ -96,30 +101,37 @@ def answer_errors(status: int, errors: list[str]) -> Response:
     return Response(msgspec.json.encode({"errors": errors}), status, media_type=JSON_TYPE)
 
 
-def _as_file(response: Response, name: str) -> Response:
+def as_file(response: Response, name: str) -> Response:
+    """An answer that is kept under this name; errors stay as they are."""
     if response.status_code == 200:
         response.headers["content-disposition"] = f'attachment; filename="{name}"'
     return response
 
 
-def encode_report(report: Report | ConsentReport | Funnel) -> bytes:
-    """The report as JSON, UTF-8; the fields are those of `analytics.results`, `consent_results` and `funnels`."""
+def encode_report(report: Report | ConsentReport | Funnel | PageFlow) -> bytes:
+    """The report as JSON, UTF-8; fields as in `analytics.results`, `consent_results`, `funnels` and `page_flows`."""
     return msgspec.json.encode(report)
 
 
-def build_csv(report: Report) -> bytes:
-    """The report as one long table, RFC 4180, UTF-8; cells that a spreadsheet would run are quoted with '."""
-    return _write_csv(_csv_lines(report))
+def build_csv(report: Report, section: str = "") -> bytes:
+    """The report as one long table, or one section of it, RFC 4180, UTF-8; cells that a spreadsheet would run are quoted
+    with '."""
+    return write_csv(CSV_HEADER, (line for line in _csv_lines(report) if section in ("", line[0])))
 
 
 def build_consent_csv(report: ConsentReport) -> bytes:
     """The report on consent in the same form."""
-    return _write_csv(_consent_lines(report))
+    return write_csv(CSV_HEADER, _consent_lines(report))
 
 
 def build_funnel_csv(funnel: Funnel) -> bytes:
     """A funnel in the same form, a section for each step by its number."""
-    return _write_csv(_funnel_lines(funnel))
+    return write_csv(CSV_HEADER, _funnel_lines(funnel))
+
+
+def build_flow_csv(flow: PageFlow) -> bytes:
+    """A page flow in the same form: sections `passed`, `before` and `after`."""
+    return write_csv(CSV_HEADER, _flow_lines(flow))
 
 
 def _funnel_lines(funnel: Funnel) -> Iterator[CsvLine]:
@@ -130,10 +142,28 @@ def _funnel_lines(funnel: Funnel) -> Iterator[CsvLine]:
         yield from _measures(f"step {number}", step.name, "", step, "name", missing=WITHHELD)
 
 
-def _write_csv(lines: Iterator[CsvLine]) -> bytes:
+def _flow_lines(flow: PageFlow) -> Iterator[CsvLine]:
+    yield "report", "site", "", "", flow.site
+    yield from _measures("report", "period", "", flow.period)
+    if flow.withheld:
+        yield "report", "withheld", "", "", flow.withheld
+    for number, page in enumerate(flow.pages, 1):
+        yield "page", page, "", "number", number
+    for measure in ("visitors", "visits", "passes"):
+        value = getattr(flow, measure)
+        yield "passed", "", "", measure, WITHHELD if value is None else value
+    for side, rows in (("before", flow.before), ("after", flow.after)):
+        for row in rows:
+            yield from _measures(side, row.page, "", row, "page")
+        if side in flow.rest:
+            yield from _measures(side, "", "others", flow.rest[side])
+
+
+def write_csv(header: Sequence[str], lines: Iterable[Sequence[object]]) -> bytes:
+    """A table, RFC 4180, UTF-8; cells that a spreadsheet would run are quoted with '."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(CSV_HEADER)
+    writer.writerow(header)
     for line in lines:
         writer.writerow([plain_cell(cell) for cell in line])
     return text.getvalue().encode()
@@ -163,12 +193,14 @@ def _csv_lines(report: Report) -> Iterator[CsvLine]:
         yield "report", "withheld", "", "", report.withheld
     yield from _measures("totals", "", "", report.totals, missing=WITHHELD if report.withheld else "")
     if report.compared:
-        yield from _measures("compared", "period", "", report.compared, "totals")
+        yield from _measures("compared", "period", "", report.compared, "totals", "series")
         hidden = report.compared.totals is None
         totals = report.compared.totals or HIDDEN
         yield from _measures("compared", "", "", totals, missing=WITHHELD if hidden else "")
     for point in report.series:
         yield from _measures("series", point.at, "", point, "at", missing=WITHHELD)
+    for point in report.compared.series if report.compared else ():
+        yield from _measures("series", point.at, "compared", point, "at", missing=WITHHELD)
     yield from _breakdown_lines(report)
     yield from _measures("measures", "", "", report.measures)
     for money in report.revenue:
@@ -190,11 +222,14 @@ def _counter_lines(report: Report) -> Iterator[CsvLine]:
     for bot in report.bots:
         yield "bot", bot.name, bot.kind, "pages", " ".join(bot.pages)
         yield "bot", bot.name, bot.kind, "count", bot.count
+    for note in report.notes:
+        yield "note", note.day, note.operator, "text", note.text
 
 
 def _breakdown_lines(report: Report) -> Iterator[CsvLine]:
     for dimension, rows in report.breakdowns.items():
-        left_out = ("name", "before") if dimension == "event" else ("name", "before", "events")
+        told = {"event": ("events",), "goal": ("conversions", "conversion_rate")}.get(dimension, ())
+        left_out = ["name", "before", *(one for one in ("events", "conversions", "conversion_rate") if one not in told)]
         for row in rows:
             yield from _measures(dimension, row.name, "", row, *left_out)
             if report.compared:

@@ -7,9 +7,10 @@ from typing import Any
 from gateway.analytics.period import Days
 from gateway.analytics.query import Query
 from gateway.analytics.results import Report
+from gateway.web.cards import build_card
 from gateway.web.chart import choose_top
 from gateway.web.labels import Labels
-from gateway.web.overview import build_card, build_segments, build_tiles
+from gateway.web.overview import build_segments, build_tiles
 from gateway.web.pages import Pages
 from gateway.web.question import Question
 

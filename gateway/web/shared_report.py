@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import msgspec
 from anyio.to_thread import run_sync
 from sqlalchemy import Engine
 from starlette.exceptions import HTTPException
@@ -95,7 +96,7 @@ class SharedReports:
     async def _report(self, request: Request, share: Share) -> Response:
         fields = {**request.query_params, "site": share.site}
         query = self._api.parse(fields)
-        report = await self._api.ask(query)
+        report = msgspec.structs.replace(await self._api.ask(query), notes=[])
         labels, question = self._frame.labels(request), build_question(query, fields, request.url.path)
         minutes = self._config.settings.analytics.visit_minutes
         shown: dict[str, Any] = build_overview(report, question, labels, self._clock(), minutes, {})

@@ -105,7 +105,7 @@ def test_fault_is_named(fields: dict[str, str], word: str) -> None:
     assert any(word in fault for fault in told)
 
 
-@pytest.mark.parametrize("name", ["segment", "nothing", "time:minute", 7, None])
+@pytest.mark.parametrize("name", ["segments", "nothing", "time:minute", 7, None])
 def test_a_filter_on_what_is_no_dimension_is_refused(name: object) -> None:
     """A dimension that there is not is named, with those that there are; nothing unknown reaches the store."""
     (fault,) = faults({"filters": msgspec.json.encode([["is", name, ["x"]]]).decode()})

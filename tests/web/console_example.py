@@ -3,13 +3,16 @@
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from gateway.analytics.answers import Answer, AnswerRow
 from gateway.analytics.consent_results import ConsentReport, PurposeRow, build_row
+from gateway.analytics.funnels import Funnel, Step, parse_steps
 from gateway.analytics.live import Live, LiveRow
+from gateway.analytics.page_flows import FlowRow, PageFlow, Rest, parse_pages
 from gateway.analytics.query import Query
 from gateway.analytics.results import (
     BotRow,
@@ -17,6 +20,7 @@ from gateway.analytics.results import (
     CountRow,
     Measures,
     Money,
+    Note,
     PageCount,
     PagesCounted,
     Period,
@@ -55,6 +59,11 @@ BREAKDOWNS: dict[str, list[tuple[str, float, float | None]]] = {
         ("/documenten/algemene-voorwaarden", 0.031, 203.5),
         ("/artikelen/verjaring-van-een-vordering", 0.022, 96.4),
     ],
+    "entry_page": [("/", 0.412, None), ("/artikelen/wat-is-een-wik-brief", 0.244, None), ("/contact", 0.051, None)],
+    "exit_page": [("/contact", 0.318, None), ("/", 0.201, None)],
+    "campaign": [("", 0.91, None), ("najaar", 0.09, None)],
+    "language": [("nl", 0.911, None), ("en", 0.062, None)],
+    "goal": [("Betalingsregeling aangevraagd", 0.034, None)],
     "topic": [
         ("betalingsregeling", 0.232, None),
         ("incassokosten", 0.205, None),
@@ -158,7 +167,37 @@ def build_example(query: Query) -> Report:
         measures=Measures(0.643, 0.71, 1834.0, 96.0, 0.043),
         revenue=[Money("EUR", 18_204.5, 97)],
         pages=PagesCounted(6_204, 2_171, 0.35, [PageCount("/", 2_904), PageCount("/contact", 811)], 2_489),
+        notes=[Note(1, "2026-11-22", "Nieuwsbrief verstuurd", "anke")],
     )
+
+
+def build_funnel_example(query: Query, steps: Sequence[str]) -> Funnel:
+    """Half of the visits stop before each step; a fourth step is withheld."""
+    parse_steps(steps)
+    period = Period(query.first.isoformat(), query.last.isoformat(), query.timezone, query.interval)
+    counts = [(1_000 >> number, 900 >> number) for number in range(min(3, len(steps)))]
+    told = [
+        Step(name, visitors, visits, 0.5 if number else 1.0, 0.5**number)
+        for number, (name, (visits, visitors)) in enumerate(zip(steps, counts, strict=False))
+    ]
+    return Funnel(query.site, period, 2_000, told + [Step(name) for name in steps[3:]])
+
+
+def build_flow_example(query: Query, pages: Sequence[str]) -> PageFlow:
+    """A page that most visits begin with, and that leads to two others."""
+    period = Period(query.first.isoformat(), query.last.isoformat(), query.timezone, query.interval)
+    before = [FlowRow("", 60, 80, 0.8), FlowRow("/artikelen", 15, 20, 0.2)]
+    after = [FlowRow("/contact", 40, 50, 0.5), FlowRow("", 30, 40, 0.4)]
+    return PageFlow(query.site, period, parse_pages(pages), 70, 90, 100, before, after, {"after": Rest(10, 0.1)})
+
+
+def build_answer_example(query: Query) -> Answer:
+    """Two rows of whatever is asked for, and what others have in common."""
+    keys = {"page": ("/", "/contact"), "event": ("download", "form_submit")}
+    rows = [tuple(keys.get(name, ("one", "two"))[number] for name in query.dimensions) for number in range(2)]
+    figures = tuple(float(number + 1) for number in range(len(query.metrics)))
+    others = [AnswerRow(("",) * len(query.dimensions), figures)] if query.dimensions else []
+    return Answer([AnswerRow(row, figures) for row in rows], others, 2)
 
 
 def build_consent_example(query: Query) -> ConsentReport:
@@ -254,6 +293,9 @@ def build_parts(
         drain=drain_seven,
         clock=clock or Clock(),
         live=live,
+        answer=build_answer_example,
+        follow=build_funnel_example,
+        walk=build_flow_example,
     )
 
 

@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 MARKUP = '"\'></title></script><img src=x onerror="window.broken=1"><script>window.broken=1</script>'
 SUGGESTED = {"en-GB": "It is Google Analytics 4", "nl-NL": "Het is Google Analytics 4"}
+FUNNEL = "/funnels?steps=page+is+/%0Apage+contains+/diensten%0Aevent+is+form_submit%0Agoal+is+Contact"
 LOOKS = [(1280, "light", "en-GB"), (768, "dark", "nl-NL"), (390, "light", "nl-NL"), (360, "dark", "en-GB")]
 
 
@@ -117,7 +118,15 @@ def test_everybody_can_use_it_at_every_width(
 ) -> None:
     """Full and empty: no fault of WCAG 2.2 AA that axe can see, nothing wider than the screen, no complaint."""
     with signed_in(chromium, address, width, scheme, locale) as (page, complaints):
-        for path in ("/?period=30d", "/?limit=11", "/?period=7d&chart=visits", "/consent?period=30d"):
+        for path in (
+            "/?period=30d",
+            "/?limit=11",
+            "/?period=91d&interval=week&where=page+is+/",
+            "/consent?period=30d",
+            FUNNEL,
+            "/flows?pages=/%0A/diensten",
+            "/segments",
+        ):
             page.goto(address + path)
             page.evaluate(
                 "document.querySelectorAll('details').forEach((one) => { one.open = !('menu' in one.dataset) })"
@@ -196,6 +205,51 @@ def test_without_scripts_the_chart_is_drawn_and_menus_open(chromium: Browser, ad
         page.fill("#to", "2026-11-02")
         page.click(".custom button")
         assert "1 – 2 Nov 2026" in page.locator(".heading").inner_text()
+
+
+def test_funnels_flows_and_tabs_need_no_script(chromium: Browser, address: str) -> None:
+    """Steps are typed and shown, a page is walked on to, another breakdown is chosen with the arrow keys."""
+    with signed_in(chromium, address, scripts=False) as (page, _):
+        page.goto(f"{address}/funnels")
+        page.locator("[name=value]").nth(0).fill("/")
+        page.locator("[name=value]").nth(1).fill("/contact")
+        page.locator(".steps").get_by_role("button", name="Show").click()
+        assert page.locator(".funnel li").count() == 2
+        assert page.locator(".funnel .came").nth(1).get_attribute("width") == "50.00%"
+        page.goto(f"{address}/flows")
+        page.get_by_role("link", name="/contact").click()
+        assert page.locator(".flow-node li").all_inner_texts()[1].startswith("/contact")
+        page.goto(f"{address}/?period=30d")
+        page.locator("#tab-page").focus()
+        page.keyboard.press("ArrowRight")
+        assert page.locator("[data-live=card-entry_page]").is_visible()
+        assert not page.locator("[data-live=card-page]").is_visible()
+        page.locator("[data-live=card-entry_page] .what").click()
+        assert "The first page of a visit." in page.locator("#what-entry_page").inner_text()
+
+
+def test_a_note_is_written_a_segment_is_kept_and_a_tab_is_remembered(chromium: Browser, address: str) -> None:
+    """As an operator does it, with scripts: menus, forms, links; the chart says the note, the address holds the segment."""
+    with signed_in(chromium, address) as (page, complaints):
+        page.goto(f"{address}/?period=7d")
+        page.locator("label[for=tab-os]").click()
+        page.get_by_text("Add a note").click()
+        page.get_by_label("Note", exact=True).fill("Storing")
+        page.locator(".notes-head").get_by_role("button", name="Keep").click()
+        page.wait_for_load_state()
+        assert page.locator("[data-live=card-os]").is_visible()
+        page.locator("[data-live=card-os]").get_by_role("link", name="Android").click()
+        page.get_by_text("Segments", exact=True).click()
+        page.get_by_label("Keep these filters as").fill("Groene telefoons")
+        page.locator("form[action='/segments'] button").click()
+        page.wait_for_url("**segment**")
+        assert page.locator(".chips").inner_text().startswith("Segment is Groene telefoons")
+        plot = page.locator(".u-over")
+        box = plot.bounding_box()
+        assert box
+        plot.hover(position={"x": box["width"] * 11 / 14, "y": 90})
+        assert "Nieuwsbrief verstuurd" in page.locator(".tip").inner_text()
+        assert complaints == []
 
 
 def test_the_keyboard_opens_and_closes_menus(chromium: Browser, address: str) -> None:

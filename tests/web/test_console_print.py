@@ -32,7 +32,10 @@ def chromium() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.mark.parametrize("path", ["/?period=30d", "/consent?period=30d", "/live", "/rules"])
+@pytest.mark.parametrize(
+    "path",
+    ["/?period=30d", "/consent?period=30d", "/live", "/rules", "/funnels?steps=page+is+/%0Aevent+is+a", "/flows"],
+)
 def test_a_dark_screen_prints_dark_ink_on_white(chromium: Browser, address: str, path: str, tmp_path: Path) -> None:
     """Words are dark, nothing is wider than A4, buttons and ways elsewhere are gone; a PDF of it can be made."""
     with signed_in(chromium, address, 720, "dark") as (page, complaints):

@@ -72,12 +72,12 @@ def test_a_filter_is_added_by_its_row_and_taken_away_by_its_chip() -> None:
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (NL, "Countries is Netherlands"),
-        (Condition("is_not", "page", ("/a", "/b")), "Pages is not /a or /b"),
+        (NL, "Country is Netherlands"),
+        (Condition("is_not", "page", ("/a", "/b")), "Page is not /a or /b"),
         (Condition("contains", "prop:plan", ("goud",)), "plan contains goud"),
-        (Join("or", (NL, DIRECT)), "(Countries is Netherlands or Sources is Direct)"),
-        (Join("not", (DIRECT,)), "not (Sources is Direct)"),
-        (Join("has_not_done", (Condition("matches", "page", ("^/a",)),)), "the visit has not (Pages matches ^/a)"),
+        (Join("or", (NL, DIRECT)), "(Country is Netherlands or Source is Direct)"),
+        (Join("not", (DIRECT,)), "not (Source is Direct)"),
+        (Join("has_not_done", (Condition("matches", "page", ("^/a",)),)), "the visit has not (Page matches ^/a)"),
     ],
 )
 def test_filters_are_said_in_words(found: Filter, words: str) -> None:
@@ -93,6 +93,6 @@ def test_the_page_filters_without_a_script(parts: ConsoleParts) -> None:
     assert "filters=%5B%22is%22%2C%22page%22%2C%5B%22%2Fcontact%22%5D%5D" in plain
     assert "Not filtered" not in plain and 'class="chips"' not in plain
     page = browser.get("/", params={"where": "page is /contact", "compare": "year"}).text
-    assert 'aria-label="Remove filter: Pages is /contact"' in page
+    assert 'aria-label="Remove filter: Page is /contact"' in page
     assert page.count("Not filtered: this is about the whole site.") == 5
     assert 'aria-current="true">A year before</a>' in page

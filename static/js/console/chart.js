@@ -56,13 +56,13 @@ function resize(plot, chart) {
   if (chart.canvas && width && width !== chart.canvas.width) chart.canvas.setSize({ width, height: HEIGHT });
 }
 
-/** x, the finished values, and the one whose day or hour is still running. */
-function buildSeries({ values, unfinished }) {
+/** x, the finished values, the one whose day or hour is still running, and those of the period compared with. */
+function buildSeries({ values, unfinished, earlier }) {
   const xs = values.map((_, index) => index);
   const bars = values.length <= AREA_FROM;
   const running = values.map((value, index) => (bars && index === unfinished ? value : null));
   const finished = values.map((value, index) => (bars && index === unfinished ? null : value));
-  return [xs, finished, running];
+  return [xs, finished, running, earlier.length ? earlier : values.map(() => null)];
 }
 
 function buildOptions(plot, data) {
@@ -87,9 +87,31 @@ function buildOptions(plot, data) {
       {},
       { ...series, fill: bars ? colour.accent : colour.soft, stroke: colour.accent },
       { ...series, fill: colour.running, stroke: colour.running },
+      { paths: uPlot.paths.linear(), points: { show: false }, width: 1.75, dash: [4, 4], stroke: colour.muted },
     ],
-    hooks: { init: [(u) => listen(u, data)], setCursor: [(u) => showTip(u, data)] },
+    hooks: { init: [(u) => listen(u, data)], draw: [(u) => drawNotes(u, data, colour)], setCursor: [(u) => showTip(u, data)] },
   };
+}
+
+/** A flag at each day beside which an operator wrote something. */
+function drawNotes(u, { notes }, colour) {
+  const dpr = window.devicePixelRatio || 1;
+  const { ctx } = u;
+  ctx.save();
+  ctx.strokeStyle = ctx.fillStyle = colour.warn;
+  ctx.lineWidth = dpr;
+  ctx.setLineDash([2 * dpr, 3 * dpr]);
+  for (const [index] of notes) {
+    const at = Math.round(u.valToPos(index, "x", true));
+    ctx.beginPath();
+    ctx.moveTo(at, u.bbox.top);
+    ctx.lineTo(at, u.bbox.top + u.bbox.height);
+    ctx.stroke();
+    ctx.beginPath();
+    ctx.arc(at, u.bbox.top, 4 * dpr, 0, 2 * Math.PI);
+    ctx.fill();
+  }
+  ctx.restore();
 }
 
 /** As many labels as have room, evenly spaced. */
@@ -122,7 +144,10 @@ function showTip(u, data) {
   const running = idx === data.unfinished ? ` (${data.unfinishedWord})` : "";
   const amount = document.createElement("b");
   amount.textContent = format(data, value);
-  u.tip.replaceChildren(amount, data.long[idx] + running);
+  const lines = [data.long[idx] + running];
+  if (data.earlier[idx] != null) lines.push(`${data.earlierWord}: ${format(data, data.earlier[idx])}`);
+  for (const [index, text] of data.notes) if (index === idx) lines.push(`● ${text}`);
+  u.tip.replaceChildren(amount, ...lines.flatMap((line, number) => (number ? [document.createElement("br"), line] : [line])));
   const dpr = window.devicePixelRatio || 1;
   const middle = u.valToPos(idx, "x") + u.bbox.left / dpr;
   const from = Math.min(Math.max(0, middle - u.tip.offsetWidth / 2), u.width - u.tip.offsetWidth);
@@ -143,6 +168,7 @@ function readColours(plot) {
     running: read("running"),
     line: read("line"),
     muted: read("muted"),
+    warn: read("warn"),
     font: `12px ${style.fontFamily}`,
   };
 }

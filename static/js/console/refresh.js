@@ -25,7 +25,7 @@ export function keepFresh(afterwards) {
 function replaceParts(fresh) {
   for (const part of document.querySelectorAll("[data-live]")) {
     const next = fresh.querySelector(`[data-live="${part.dataset.live}"]`);
-    if (!next || part.contains(document.activeElement) || part.querySelector("details[open]")) continue;
+    if (!next || part.contains(document.activeElement) || part.querySelector("details[open], :popover-open")) continue;
     if (source(part) !== source(next)) part.replaceChildren(...next.childNodes);
   }
 }

@@ -1,0 +1,51 @@
+"""The console's first page: all figures of a site and period."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from anyio.to_thread import run_sync
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from gateway.web.asking import Asking, is_form
+from gateway.web.console_inventory import Inventory
+from gateway.web.frame import Frame
+from gateway.web.overview import build_keeper, build_overview
+
+
+class Overview:
+    """The page /. `status` is the keeper's (see `ConsoleParts`), `visit_minutes` the silence that ends a visit."""
+
+    def __init__(
+        self,
+        asking: Asking,
+        frame: Frame,
+        inventory: Inventory,
+        status: Callable[[], Mapping[str, Any]],
+        visit_minutes: int,
+    ) -> None:
+        self._asking, self._frame, self._inventory = asking, frame, inventory
+        self._status, self._visit_minutes = status, visit_minutes
+
+    async def show(self, request: Request) -> Response:
+        """GET /?site=&period=&from=&to=&interval=&limit=&chart=&compare=&filters=&note=&lang=."""
+        question = self._asking.read(request)
+        if is_form(request):
+            return RedirectResponse(question.url(), 303)
+        query = question.query
+        report = await self._asking.api.ask(query)
+        status = await run_sync(self._status)
+        labels, now = self._frame.labels(request), self._asking.clock()
+        site, fault = self._inventory.state(query.site)
+        shown = build_overview(report, question, labels, now, self._visit_minutes, status.get("disabled", {}))
+        return self._frame.page(
+            request,
+            "overview.html",
+            observing=not site.enforce,
+            fault=fault,
+            undeclared=await run_sync(self._inventory.count_undeclared, query.site),
+            keeper=build_keeper(status, labels, now),
+            page_counter=site.policy.page_counter,
+            changing=request.query_params.get("note", ""),
+            **await self._asking.head(question, labels) | shown,
+        )

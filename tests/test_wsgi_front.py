@@ -1,5 +1,6 @@
 """The life of a WSGI worker: opened after the fork, closed at the end, and there for pages when its parts fail."""
 
+import json
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from gateway import WSGIConsentMiddleware
 from gateway.analytics.journal import JOURNAL_FOLDER, find_segments, writers_alive
 from gateway.errors import ConfigError
 from tests.flows.worker_parts import read_counts, read_recorded
-from tests.web.gated_site import build_config, ready_config
+from tests.web.gated_site import SAME_SITE, build_config, ready_config
 from tests.web.wsgi_caller import WSGIBrowser, WSGIPages
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,6 +45,19 @@ def test_a_worker_can_end_and_start_again(tmp_path: Path) -> None:
     assert visitor.choose("accept_all").code == 303
     assert 'id="gw-banner"' not in visitor.get().text
     gate.close()
+
+
+def test_bodies_of_other_clients_are_read_whole(tmp_path: Path) -> None:
+    """Many events at once are more than a report of our own may be."""
+    line = {"idsite": 1, "rec": 1, "url": "/a", "link": "https://x.example.net/" + "x" * 200}
+    body = json.dumps({"requests": [line] * 100}).encode()
+    gate = WSGIConsentMiddleware(WSGIPages(), ready_config(tmp_path, {"analytics": {"clients": {"matomo": True}}}))
+    visitor = WSGIBrowser(gate)
+    visitor.choose("accept_all")
+    got = visitor.get("/matomo.php", method="POST", body=body, headers=SAME_SITE)
+    assert json.loads(got.body) == {"status": "success", "tracked": 100, "invalid": 0}
+    gate.close()
+    assert len(read_recorded(tmp_path / "data")) == 100
 
 
 def test_a_fault_of_the_configuration_is_said_with_each_request(tmp_path: Path) -> None:

@@ -86,16 +86,21 @@ def place_of(url: str, own_host: str = "") -> str:
         parts = urlsplit(url)
     except ValueError:
         return ""
-    path = parts.path or "/"
-    return path if parts.netloc in ("", own_host) else parts.netloc + path
+    host, path = _host(parts.netloc), parts.path or "/"
+    return path if host in ("", own_host) else host + path
 
 
 def host_of(url: str) -> str:
     """The host that an address names, as a Host header would; empty when there is none."""
     try:
-        return urlsplit(url).netloc
+        return _host(urlsplit(url).netloc)
     except ValueError:
         return ""
+
+
+def _host(netloc: str) -> str:
+    """Without a user's name and password."""
+    return netloc.rpartition("@")[2].lower()
 
 
 def malformed(why: str) -> BadRequest:

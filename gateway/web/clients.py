@@ -91,7 +91,7 @@ class Clients:
                 await self._answer_bulk(decode_bulk(body), asking, send)
                 return
             fields |= read_fields(body.decode("utf-8", "replace"))
-        told = decode_matomo(fields)
+        told = decode_matomo(fields) if request.method != "HEAD" else None
         headers = await self._tell(told, fields.get("token_auth", ""), asking, DROPPED)
         if fields.get("send_image") == "0":
             await reply(send, 204, headers=headers)

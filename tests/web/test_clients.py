@@ -48,6 +48,7 @@ def test_events_count_and_views_are_the_gateway_s_own(visitor: Browser, tmp_path
     assert send_umami(visitor).json() == send_umami(visitor, "identify", id="jan").json() == {"beep": "boop"}
     assert ask_matomo(visitor, e_c="Video", e_a="Afspelen").content.startswith(b"GIF89a")
     assert ask_matomo(visitor, send_image="0").status_code == 204
+    assert visitor.head("/matomo.php?rec=1&url=/&e_c=x", headers=SAME_SITE).status_code == 200
     bulk = {"requests": [f"?idsite=1&rec=1&url=/a&link=https://x.example.net/{n}" for n in range(3)] + ["?rec=1"]}
     counted = visitor.post("/matomo.php", content=json.dumps(bulk), headers=SAME_SITE).json()
     assert counted == {"status": "success", "tracked": 3, "invalid": 1}

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from gateway.analytics.journal import JOURNAL_FOLDER
 from gateway.api_keys import add_key, describe_key
@@ -239,7 +241,11 @@ def test_a_matomo_client_counts_by_picture_by_post_and_in_bulk(server: Browser, 
     form = {"content-type": "application/x-www-form-urlencoded"}
     event = {**MATOMO, "e_c": "Video", "e_a": "Afspelen", "e_n": "Uitleg", "send_image": "0", "token_auth": key}
     assert server.post("/piwik.php", data=event, headers={**LIBRARY, **form}).status_code == 204
-    link, file, find = {"link": "https://x.example.net/p?q"}, {"download": f"{ORIGIN}/wik.pdf"}, {"search": "De WIK"}
+    link, file, find = (
+        {"link": "https://jan:geheim@X.example.net/p?q"},
+        {"download": f"{ORIGIN}/wik.pdf"},
+        {"search": "De WIK"},
+    )
     goal, ping, none = {"idgoal": "3", "revenue": "20"}, {"ping": "1"}, {"gw_consent": "no"}
     lines = [{**MATOMO, **one} for one in (link, file, find, goal, ping, none, {"cdt": "yesterday"})]
     bulk = {"requests": ["?" + "&".join(f"{n}={v}" for n, v in lines[0].items()), *lines[1:]], "token_auth": key}
@@ -257,6 +263,46 @@ def test_a_matomo_client_counts_by_picture_by_post_and_in_bulk(server: Browser, 
         ("goal", {"goal": "3", "value": "20"}),
     ]
     assert len({one.visit_id for one in recorded_after(folder, before)}) == 1
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+PLAIN = {"name": "x", "url": "/a", **SHARED, "ip": "192.0.2.1", "uid": "u", "rec": "1", "gw_consent": "analytics"}
+FIELDS = (
+    *PLAIN,
+    "k",
+    "at",
+    "agent",
+    "props",
+    "p",
+    "data",
+    "id",
+    "timestamp",
+    "screen",
+    "cdt",
+    "link",
+    "res",
+    "revenue",
+    "$",
+)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["/_gw/collect", "/api/event", "/api/send", "/matomo.php"]),
+    st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=4),
+)
+@example("/api/send", {"data": {"revenue": [], "currency": {}}, "url": "http://["})
+@example("/matomo.php", {"cdt": "9" * 400, "link": "http://[", "res": "²x", "url": "\x00"})
+def test_random_events_never_fail_us(server: Browser, key: str, path: str, fields: dict[str, Any]) -> None:
+    """Whatever an event holds, it is stored or refused; it is never our fault."""
+    event = {**PLAIN, "v": 1, "k": "event", "props": {"gw_consent": "analytics", "gw_visitor": "u"}, **fields}
+    shapes = {"/api/send": {"payload": event}, "/matomo.php": {"requests": [event]}}
+    got = post(server, path, shapes.get(path, event), authorization=f"Bearer {key}")
+    assert got.status_code in (200, 202, 400, 403), got.text
 
 
 def test_no_key_and_no_page_of_ours_is_nobody(server: Browser, folder: Path) -> None:

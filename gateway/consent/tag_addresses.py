@@ -63,7 +63,6 @@ QUIET_RELATIONS = frozenset(
         "publisher",
         "schema.dc",
         "schema.dcterms",
-        "search",
         "section",
         "self",
         "service",

@@ -15,7 +15,7 @@ from gateway.consent.tag_gate import Held
 from gateway.flows.count_held import count_held
 from gateway.flows.decide import Decider
 from gateway.web.carried import Carried, CookieReader
-from gateway.web.cookie_gate import gate_handshake
+from gateway.web.head_gate import gate_handshake
 from gateway.web.identity import find_clean_query
 from gateway.web.onward import pass_on
 from gateway.web.public import Public, outside_paths

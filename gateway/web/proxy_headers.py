@@ -24,6 +24,8 @@ HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer"
     b" transfer-encoding upgrade".split()
 )
+# Of the upstream's answers: where else it can be reached is past us.
+PAST_US = frozenset((b"alt-svc",))
 # Claims about who asks, which anybody can write. The upstream gets ours instead; every name that begins
 # with "x-forwarded" belongs here too.
 CLAIMED_ORIGIN = frozenset(
@@ -133,7 +135,7 @@ def _judge_request_name(name: bytes) -> istr | None:
 
 def _judge_answer_name(name: bytes) -> bytes | None:
     plain = name.lower()
-    return None if plain in HOP_BY_HOP or not plain or plain.translate(None, _TOKEN) else plain
+    return None if plain in HOP_BY_HOP or plain in PAST_US or not plain or plain.translate(None, _TOKEN) else plain
 
 
 _request_name = lru_cache(maxsize=2048)(_judge_request_name)

@@ -25,8 +25,8 @@ from gateway.flows.view import PageView, find_view, open_view
 from gateway.web.caching import keep_from_others, make_private
 from gateway.web.carried import VisitReader
 from gateway.web.content_policy import WORKERS, ContentPolicies, add_nonce, add_nonce_to_head, enforces
-from gateway.web.cookie_gate import judge_cookies
 from gateway.web.encoding import UNTOUCHED, open_packer, open_undo
+from gateway.web.head_gate import judge_cookies, stop_ahead
 from gateway.web.kinds import CLOSED, Kind, find_kind, hides_tags, name_html, peek, read_head, sniff
 from gateway.web.page_cache import PageCache
 from gateway.web.reply import send_nothing
@@ -131,9 +131,10 @@ class GatedResponse:
         headers = [(name.lower(), value) for name, value in message.get("headers", ())]
         message = {**message, "headers": headers}
         values = read_head(headers)
-        granted = b"set-cookie" in values
-        if granted:
+        if granted := b"set-cookie" in values:
             self._judge_cookies(message)
+        if b"location" in values and self._request.prefetch:
+            self._count_held(stop_ahead(message, self._tag_gate(), enforce=self._site.enforce))
         if not LEADING.isdisjoint(values):
             granted |= self._judge_links(message)
         kind = find_kind(values)

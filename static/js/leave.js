@@ -44,6 +44,18 @@ function dropCookies() {
   }
 }
 
+/** Pages that the site's service worker has kept from when more was granted: with tags that act. */
+async function dropPages() {
+  for (const name of await caches.keys()) {
+    const cache = await caches.open(name);
+    for (const request of await cache.keys()) {
+      const page = await cache.match(request);
+      const html = /html/.test(page.headers.get("content-type")) && await page.text();
+      if (/(granted|services)&quot;:\[&/.test(html)) await cache.delete(request);
+    }
+  }
+}
+
 const tasks = left.map(({ revoke }) => revoke).filter(Boolean);
 // Each by itself: a tool that is not on the page, or storage that may not be used, keeps nothing else from being done.
 for (const task of [...tasks, dropCookies, () => empty(localStorage), () => empty(sessionStorage)]) {
@@ -51,3 +63,7 @@ for (const task of [...tasks, dropCookies, () => empty(localStorage), () => empt
     task();
   } catch { /* it is not there */ }
 }
+// Whoever waits for this script waits for that too, for a while.
+const { onload } = document.currentScript;
+document.currentScript.onload = null;
+dropPages().catch(() => {}).then(onload);

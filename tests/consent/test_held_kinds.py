@@ -89,6 +89,7 @@ LEAKS = [
     ("<meta http-equiv=refresh content='0 EVIL'>", "content"),
     ("<meta http-equiv='&#114;efresh' content='0;url=//evil.example'>", "content"),
     ("<base href=EVIL>", "href"),
+    ("<link rel=search type=application/opensearchdescription+xml href=EVIL>", "href"),
     ("<img srcset='https://www.example.org,x@evil.example/a 2x'>", "srcset"),
     ("<img srcset=',,EVIL'>", "srcset"),
     ("<img srcset='/a 1x,EVIL'>", "srcset"),
@@ -152,7 +153,7 @@ def test_what_is_granted_acts(leak: str, attribute: str) -> None:
 QUIET = [
     *(
         f'<link rel="{rel}" href="{EVIL}">'
-        for rel in ("canonical", "alternate", "author", "license", "prev", "search", "me", "help", "EditURI", "profile")
+        for rel in ("canonical", "alternate", "author", "license", "prev", "me", "help", "EditURI", "profile")
     ),
     f'<link href="{EVIL}">',
     '<link rel=stylesheet href="/a.css">',

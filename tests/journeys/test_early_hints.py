@@ -1,5 +1,6 @@
 """A site behind `gateway serve --upstream` that sends 103 Early Hints: no hint reaches a browser before the page was judged."""
 
+import socket
 import subprocess
 import sys
 import time
@@ -7,17 +8,20 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from playwright.sync_api import Browser
 
 from gateway.demo.loopback import LoopbackServer
-from tests.journeys.browsing import open_browser, open_context
+from tests.caddy_server import run_caddy
+from tests.journeys.browsing import choose, open_browser, open_context
 from tests.journeys.fronts import end
 from tests.journeys.hostile_page import ForeignHosts
 from tests.journeys.test_hostile_page import POLICY
 from tests.ports import free_port
-from tests.web.proxy_servers import Upstream, ask, connect, read_head
+from tests.tls_servers import make_certificate
+from tests.web.proxy_servers import Script, Upstream, ask, connect, read_head
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
@@ -25,13 +29,14 @@ GET = b"GET / HTTP/1.1\r\nHost: www.example.org\r\nAccept: text/html\r\n\r\n"
 PAGE = b"<!doctype html><html lang=nl><title>x</title><body><h1>x</h1></body></html>"
 
 
-def hinting(port: int) -> bytes:
-    """Two hints and the page, which repeats them in its head as servers do."""
+def hinting(port: int, *, repeated: bool = True) -> bytes:
+    """Two hints and the page, which repeats them in its head as servers do, or does not."""
     hosts = [f"http://{name}.localhost:{port}" for name in ("teller", "film", "vreemd")]
     first = ", ".join(f"<{host}/early.css>; rel=preload; as=style" for host in hosts)
     second = ", ".join(f"<{host}>; rel=preconnect" for host in hosts)
     hints = [f"HTTP/1.1 103 Early Hints\r\nLink: {link}\r\n\r\n" for link in (first, second)]
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nLink: {first}\r\nContent-Length: {len(PAGE)}\r\n\r\n"
+    link = f"Link: {first}\r\n" if repeated else ""
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n{link}Content-Length: {len(PAGE)}\r\n\r\n"
     return "".join([*hints, head]).encode() + PAGE
 
 
@@ -65,6 +70,31 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     raise TimeoutError(log.read_text("utf-8", "replace")[-2000:])
 
 
+@contextmanager
+def behind_tls(folder: Path, port: int) -> Iterator[str]:
+    """What answers on a port, by HTTP/2: without it browsers take no hints. Caddy hands them on."""
+    folder.mkdir()
+    front, made = free_port(), make_certificate(folder)
+    rules = f"https://localhost:{front} {{\n tls {made.file} {made.key}\n reverse_proxy 127.0.0.1:{port}\n}}"
+    with run_caddy(folder / "caddy", rules, front):
+        yield f"https://localhost:{front}/"
+
+
+def slowly(answer: bytes) -> Script:
+    """The hints at once, the page a while later: that is what they are for."""
+    hints, _, page = answer.rpartition(b"HTTP/1.1 200")
+
+    def send(connection: socket.socket, request: bytes) -> None:
+        if not request.startswith(b"GET / "):
+            connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+            return
+        connection.sendall(hints)
+        time.sleep(0.5)
+        connection.sendall(b"HTTP/1.1 200" + page)
+
+    return send
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests of this file."""
@@ -72,31 +102,61 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
-def test_no_hint_of_a_site_goes_before_the_page(browser: Browser, tmp_path: Path) -> None:
-    """The site's own answer begins with two hints to three foreign hosts. Through the proxy nothing comes before the head, and
-    the head leads to nobody; with consent to one purpose it leads to that host alone. A browser contacts exactly those."""
+class World(NamedTuple):
+    """The site, its gateway's port, and the foreign hosts with theirs."""
+
+    site: Upstream
+    port: int
+    hosts: ForeignHosts
+    foreign: int
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One gateway for all tests of this file; what the site answers is theirs to say."""
     hosts = ForeignHosts()
     foreign = LoopbackServer(hosts)
     foreign.start()
-    with closing(Upstream(hinting(foreign.port))) as site, run_gateway(tmp_path, site.url) as port:
-        with connect(int(site.url.rpartition(":")[2])) as visitor:
-            visitor.sendall(GET)
-            heads = [read_head(visitor) for _ in range(3)]
-        assert [head.split()[1] for head in heads] == [b"103", b"103", b"200"]
-        answer = ask(port, GET)
-        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-        assert answer.count(b"HTTP/1.1") == 1
-        assert b".localhost" not in answer
-        context = open_context(browser)
-        page = context.new_page()
-        page.goto(f"http://127.0.0.1:{port}")
-        page.wait_for_timeout(800)
-        assert hosts.log == []
-        page.goto(f"http://127.0.0.1:{port}/_gw/preferences")
-        page.locator('input[name="purpose"][value="analytics"]').check()
-        page.get_by_role("button", name="Keuze opslaan").click()
-        page.wait_for_timeout(300)
-        page.goto(f"http://127.0.0.1:{port}")
-        page.wait_for_timeout(800)
-        assert hosts.log == [("teller", "early.css")]
+    with closing(Upstream(b"")) as site, run_gateway(tmp_path_factory.mktemp("gateway"), site.url) as port:
+        yield World(site, port, hosts, foreign.port)
     foreign.stop()
+
+
+def test_no_hint_of_a_site_goes_before_the_page(browser: Browser, world: World) -> None:
+    """The site's own answer begins with two hints to three foreign hosts. Through the proxy nothing comes before the head, and
+    the head leads to nobody; with consent to one purpose it leads to that host alone. A browser contacts exactly those."""
+    site, url = world.site, f"http://127.0.0.1:{world.port}"
+    site.script = hinting(world.foreign)
+    with connect(int(site.url.rpartition(":")[2])) as visitor:
+        visitor.sendall(GET)
+        heads = [read_head(visitor) for _ in range(3)]
+    assert [head.split()[1] for head in heads] == [b"103", b"103", b"200"]
+    answer = ask(world.port, GET)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert b".localhost" not in answer
+    context = open_context(browser)
+    page = context.new_page()
+    page.goto(url)
+    page.wait_for_timeout(800)
+    assert world.hosts.log == []
+    choose(context, url, button="Keuze opslaan", purpose="analytics")
+    page.goto(url)
+    page.wait_for_timeout(800)
+    assert world.hosts.log == [("teller", "early.css")]
+
+
+def test_a_browser_that_takes_hints_gets_none(browser: Browser, world: World, tmp_path: Path) -> None:
+    """By HTTP/2 and straight from the site the hints alone lead a browser to every foreign host; through the gateway, behind
+    the same server, they lead to nobody."""
+    world.site.script = slowly(hinting(world.foreign, repeated=False))
+    asked = []
+    for behind in (int(world.site.url.rpartition(":")[2]), world.port):
+        world.hosts.log.clear()
+        with behind_tls(tmp_path / str(behind), behind) as url:
+            page = browser.new_context(ignore_https_errors=True).new_page()
+            page.goto(url)
+            page.wait_for_timeout(800)
+            assert page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol") == "h2"
+        asked.append(set(world.hosts.log))
+    assert asked == [{(name, "early.css") for name in ("teller", "film", "vreemd")}, set()]

@@ -75,7 +75,8 @@ def call(page: Page, code: str) -> None:
 
 def test_scripts_ask_wait_and_withdraw(browser: Browser, site: SignalsSite) -> None:
     """`has` answers, `when` calls once, at once or later, whoever came first; taking back one purpose or all leaves nothing
-    of it: not in storage, not in a folder's cookie, and the tool has been told. Other tabs follow."""
+    of it: not in storage, not in a folder's cookie, not in a page that the site has kept, and the tool has been told.
+    Other tabs follow."""
     address = site.put("/winkel/mand", "<main>Mand</main>", EARLY)
     context = open_context(browser)
     page, other = context.new_page(), context.new_page()
@@ -94,10 +95,20 @@ def test_scripts_ask_wait_and_withdraw(browser: Browser, site: SignalsSite) -> N
       document.cookie = "tool_2=1; path=/winkel/mand";
       document.cookie = "eigen=1; path=/winkel";
     }""")
+    page.evaluate("""async () => {
+      const cache = await caches.open("site");
+      await cache.add(location.pathname);
+      await cache.put("/eigen", new Response("<p>granted", {headers: {"content-type": "text/html"}}));
+    }""")
+    cached = (
+        "caches.open('site').then((cache) => cache.keys()).then((kept) => kept.map(({url}) => new URL(url).pathname))"
+    )
+    assert page.evaluate(cached) == ["/winkel/mand", "/eigen"]
     call(page, "gateway.consent.withdraw('marketing')")
     kept = "[localStorage, sessionStorage].map((storage) => ['tool.a', 'toolx', 'meter'].filter((key) => storage[key]))"
     assert page.evaluate(kept) == [["toolx", "meter"]] * 2
     assert page.evaluate("document.cookie") == "eigen=1"
+    assert page.evaluate(cached) == ["/eigen"]
     assert page.evaluate("localStorage.told") == "revoked"
     assert page.evaluate("JSON.parse(localStorage.last)") == {
         "granted": ["analytics"],

@@ -169,6 +169,20 @@ def test_a_head_answers_as_the_page_would(browser: Browser, pages: Pages) -> Non
     assert (not_modified.status_code, "etag" in not_modified.headers) == (304, False)
 
 
+def test_who_fetches_ahead_is_led_to_nobody(browser: Browser, pages: Pages) -> None:
+    """A redirect to a refused host is one for who goes there; ahead of that it is a failure that nobody keeps. With consent,
+    and within the site, it is one at once."""
+    ahead, kept = {"sec-purpose": "prefetch"}, (b"cache-control", b"public, max-age=600")
+    away = Answer(b"", [(b"location", b"https://teller.example.net/p"), kept], 301)
+    here = Answer(b"", [(b"location", b"/elders")], 302)
+    assert ask(browser, pages, away).headers["location"] == "https://teller.example.net/p"
+    assert ask(browser, pages, here, headers=ahead).headers["location"] == "/elders"
+    got = ask(browser, pages, away, headers=ahead)
+    assert (got.status_code, "location" in got.headers, got.headers["cache-control"]) == (503, False, "no-store")
+    browser.choose("accept_all")
+    assert ask(browser, pages, away, headers=ahead).status_code == 301
+
+
 def test_a_part_of_a_page_is_served_closed(browser: Browser, pages: Pages) -> None:
     """A 206 cannot be judged: its bytes stay, and the browser is told to load nothing foreign."""
     got = ask(browser, pages, Answer(PAGE[:100], [HTML, (b"content-range", b"bytes 0-99/500")], 206))

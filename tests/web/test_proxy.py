@@ -56,10 +56,10 @@ def test_fields_of_the_visitors_connection_stay_here() -> None:
 
 
 def test_answer_fields_pass_but_for_those_of_the_connection() -> None:
-    """Every Set-Cookie arrives in order; hop-by-hop fields and those with control characters do not."""
+    """Every Set-Cookie arrives in order; hop-by-hop fields and those with control characters do not, nor does a way past us."""
     answer = (
         b"HTTP/1.1 200 Fine\r\nSet-Cookie: a=1; Path=/\r\nX-Own: 1\r\nSet-Cookie: b=2\r\n"
-        b"Connection: X-Own\r\nKeep-Alive: 5\r\nUpgrade: h2\r\nX-Bell: a\x07b\r\nX-Latin: \xe9\r\n"
+        b'Connection: X-Own\r\nKeep-Alive: 5\r\nUpgrade: h2\r\nAlt-Svc: h3=":443"\r\nX-Bell: a\x07b\r\nX-Latin: \xe9\r\n'
         b"Content-Length: 0\r\n\r\n"
     )
     with behind_proxy(answer) as (_, port):

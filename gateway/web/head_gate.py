@@ -1,4 +1,5 @@
-"""Set-Cookie on its way to the browser, whatever answer it comes with: a page, an image, the handshake of a WebSocket."""
+"""What heads carry to the browser, whatever answer they begin: cookies of a page, an image, the handshake of a WebSocket, and
+redirects that are followed before anybody goes there."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -6,7 +7,7 @@ from typing import Any
 from gateway.config import Site
 from gateway.consent.cookies import find_refused
 from gateway.consent.decision import Decision
-from gateway.consent.tag_gate import Held
+from gateway.consent.tag_gate import Held, TagGate
 from gateway.flows.count_held import count_held
 from gateway.flows.parts import Parts
 from gateway.web.request import VisitorRequest
@@ -29,6 +30,21 @@ def judge_cookies(
         return headers
     gone = [header for header, _, _ in refused]
     return [header for header in headers if header not in gone]
+
+
+def stop_ahead(message: Any, gate: TagGate, *, enforce: bool) -> list[Held]:
+    """What was held of the head of an answer to a browser that fetches ahead: a redirect to a refused host, which no page's
+    policy stops, becomes a failure that nobody keeps. Whoever goes there really is led on."""
+    headers = message["headers"]
+    places = [value.decode("latin-1") for name, value in headers if name == b"location"]
+    held = [
+        Held("redirect", place, purpose, service=service) for (purpose, service), place in gate.refuse(places).items()
+    ]
+    if held and enforce:
+        message["status"] = 503
+        kept = [(name, value) for name, value in headers if name not in (b"location", b"cache-control", b"expires")]
+        message["headers"] = [*kept, (b"cache-control", b"no-store")]
+    return held
 
 
 def gate_handshake(

@@ -1,10 +1,12 @@
-"""Deliveries against the bare HTTP client, a withdrawal with a full queue, and a slow destination beside a quick one."""
+"""Deliveries against the bare client, a withdrawal with a full queue, memory, and a slow destination beside a quick one."""
 
 import asyncio
 import base64
 import os
 import random
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +17,7 @@ from sqlalchemy import Engine, delete, func, select
 
 from bench.measure import server
 from bench.servers import decided
-from bench.table import Line, at_least, at_most_ratio
+from bench.table import Line, at_least, at_most_megabytes, at_most_ratio
 from gateway.config import Config
 from gateway.database import CONSENTS, OUTBOX, open_database, reading, transaction
 from gateway.destinations.base import Destination, Telling
@@ -28,18 +30,21 @@ from gateway.settings import DestinationConfig
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 ROWS = int(os.environ.get("BENCH_ROWS", "4000"))
-QUICK_ROWS = 300
+QUICK_ROWS, TAIL_ROUNDS = 300, 5
 QUEUED = 1000
+MEMORY_ROWS, ROWS_AT_ONCE, OWNERS = int(os.environ.get("BENCH_QUEUED", "1000000")), 20_000, 1000
 SITE, PURPOSE, SCOPE = "main", "marketing", "s" * 12
 SECRET = "whsec_" + base64.b64encode(bytes(range(40))).decode()
 
 
 def run(folder: Path) -> list[Line]:
-    """All three."""
+    """All of them."""
     with server("hook_sink", folder) as (port, _):
         rates = asyncio.run(_rates(folder, f"http://127.0.0.1:{port}"))
-        quiet, beside = asyncio.run(_tails(folder, f"http://127.0.0.1:{port}"))
+        little, much = _memories(folder, f"http://127.0.0.1:{port}/")
+        tails = asyncio.run(_tails(folder, f"http://127.0.0.1:{port}"))
     empty, full = _withdrawals(folder)
+    quiet, beside = (statistics.median(column) for column in zip(*tails, strict=True))
     delivered, bare = (statistics.median(column) for column in zip(*rates, strict=True))
     return [
         at_least(
@@ -47,11 +52,13 @@ def run(folder: Path) -> list[Line]:
             f"{delivered:,.0f}/s", f"{bare:,.0f}/s, the bare client",
         ),
         at_most_ratio("acknowledging a withdrawal with 1,000 queued", full, empty, 3),
+        at_most_megabytes(f"memory of the deliverer with {MEMORY_ROWS:,} rows queued", much, little, 1.1),
         at_most_ratio("99th percentile beside a destination that takes 10 s", beside, quiet, 1.2),
     ]  # fmt: skip
 
 
-def _hook(name: str, url: str) -> Webhook:
+def hook_to(name: str, url: str) -> Webhook:
+    """A webhook to the bench's receiver."""
     config = DestinationConfig(
         name=name, kind="webhook", url=url, secret="env:X", purposes=(PURPOSE,), allow_private=True, timeout_seconds=15
     )
@@ -64,28 +71,37 @@ def _event(now: float) -> Event:
 
 def _fill(engine: Engine, name: str, count: int, now: float, consents: Sequence[str] = ()) -> None:
     """Queue deliveries, each of a visitor of its own unless told whose."""
-    grants = msgspec.json.encode({PURPOSE: (SCOPE, 1)}).decode()
     owners = consents or [f"{name}-{number}-{now:.6f}"[:32] for number in range(count)]
     rows = [
         Delivery(f"{name}-{number}-{now:.6f}", name, SITE, owners[number % len(owners)], 1,
                  msgspec.json.encode(_event(now)), now, now + 3600)
         for number in range(count)
     ]  # fmt: skip
+    if not consents:
+        _consent(engine, owners, now)
     with transaction(engine) as connection:
-        if not consents:
-            values = {"site": SITE, "revision": 1, "grants": grants, "changed_at": now}
-            connection.execute(CONSENTS.insert(), [{"consent_id": owner, **values} for owner in owners])
         add_deliveries(connection, rows, now)
 
 
-def _deliverer(engine: Engine, *destinations: Destination) -> Deliverer:
+def _consent(engine: Engine, owners: Sequence[str], now: float) -> Sequence[str]:
+    """Visitors who agreed."""
+    grants = msgspec.json.encode({PURPOSE: (SCOPE, 1)}).decode()
+    values = {"site": SITE, "revision": 1, "grants": grants, "changed_at": now}
+    with transaction(engine) as connection:
+        connection.execute(CONSENTS.insert(), [{"consent_id": owner, **values} for owner in owners])
+    return owners
+
+
+def make_deliverer(engine: Engine, *destinations: Destination) -> Deliverer:
+    """For the bench's one site, with the product's own concurrency."""
     return Deliverer(
         engine, destinations, {SITE: {PURPOSE: SCOPE}}, owner="bench", clock=time.time, chance=random.random,
         subject_key=b"k" * 32,
     )  # fmt: skip
 
 
-def _left(engine: Engine, name: str) -> int:
+def left(engine: Engine, name: str) -> int:
+    """How many of a destination's rows have not ended."""
     with reading(engine) as connection:
         open_rows = OUTBOX.c.destination == name, OUTBOX.c.state.in_(OPEN)  # by its index: looking must not cost much
         return connection.execute(select(func.count()).select_from(OUTBOX).where(*open_rows)).scalar_one()
@@ -97,11 +113,11 @@ async def _rates(folder: Path, url: str) -> list[tuple[float, float]]:
     found = []
     for _ in range(ROUNDS):
         _fill(engine, "hook", ROWS, time.time())
-        hook = _hook("hook", f"{url}/")
-        deliverer = _deliverer(engine, hook)
+        hook = hook_to("hook", f"{url}/")
+        deliverer = make_deliverer(engine, hook)
         began = time.perf_counter()
         await deliverer.start()
-        while await asyncio.to_thread(_left, engine, "hook"):
+        while await asyncio.to_thread(left, engine, "hook"):
             await asyncio.sleep(0.05)
         rate = ROWS / (time.perf_counter() - began)
         await deliverer.stop()
@@ -125,35 +141,53 @@ async def _bare(hook: Webhook) -> float:
         return ROWS / (time.perf_counter() - began)
 
 
-async def _tails(folder: Path, url: str) -> tuple[float, float]:
-    """The quick destination's 99th percentile from queued to settled, alone and beside a slow one."""
+async def _tails(folder: Path, url: str) -> list[tuple[float, float]]:
+    """The quick destination's 99th percentile from queued to settled, alone and beside a slow one, in turns."""
     engine = open_database(f"sqlite:///{folder}/tails.db")
-    tails = []
-    for slow in (False, True):
-        with transaction(engine) as connection:
-            connection.execute(delete(OUTBOX))
-        if slow:
-            _fill(engine, "slow", 200, time.time())
-        deliverer = _deliverer(engine, _hook("quick", f"{url}/"), *([_hook("slow", f"{url}/slow")] if slow else []))
-        await deliverer.start()
-        await asyncio.sleep(1)  # the slow one's places are taken
-        for _ in range(QUICK_ROWS):
-            await asyncio.to_thread(_fill, engine, "quick", 1, time.time())
-            deliverer.wake()
-            await asyncio.sleep(0.01)
-        while await asyncio.to_thread(_left, engine, "quick"):
-            await asyncio.sleep(0.02)
-        await deliverer.stop(0)
-        with reading(engine) as connection:
-            times = select(OUTBOX.c.settled_at - OUTBOX.c.recorded_at).where(OUTBOX.c.destination == "quick")
-            tails.append(sorted(connection.execute(times).scalars())[int(QUICK_ROWS * 0.99)])
-    return tails[0], tails[1]
+    return [(await _tail(engine, url, slow=False), await _tail(engine, url, slow=True)) for _ in range(TAIL_ROUNDS)]
+
+
+async def _tail(engine: Engine, url: str, *, slow: bool) -> float:
+    with transaction(engine) as connection:
+        connection.execute(delete(OUTBOX))
+    if slow:
+        _fill(engine, "slow", 200, time.time())
+    deliverer = make_deliverer(engine, hook_to("quick", f"{url}/"), *([hook_to("slow", f"{url}/slow")] if slow else []))
+    await deliverer.start()
+    await asyncio.sleep(1)  # the slow one's places are taken
+    for _ in range(QUICK_ROWS):
+        await asyncio.to_thread(_fill, engine, "quick", 1, time.time())
+        deliverer.wake()
+        await asyncio.sleep(0.01)
+    while await asyncio.to_thread(left, engine, "quick"):
+        await asyncio.sleep(0.02)
+    await deliverer.stop(0)
+    with reading(engine) as connection:
+        times = select(OUTBOX.c.settled_at - OUTBOX.c.recorded_at).where(OUTBOX.c.destination == "quick")
+        return float(sorted(connection.execute(times).scalars())[int(QUICK_ROWS * 0.99)])
+
+
+def _memories(folder: Path, url: str) -> tuple[float, float]:
+    """Megabytes of a deliverer with few rows queued, and with a million."""
+    found = []
+    for rows in (ROWS_AT_ONCE, MEMORY_ROWS):
+        database = f"sqlite:///{folder}/queued-{rows}.db"
+        engine = open_database(database)
+        owners = _consent(engine, [f"owner-{number}" for number in range(OWNERS)], time.time())
+        for _ in range(0, rows, ROWS_AT_ONCE):
+            _fill(engine, "hook", ROWS_AT_ONCE, time.time(), owners)
+        engine.dispose()
+        ran = subprocess.run(
+            [sys.executable, "-m", "bench.queued", database, url], capture_output=True, text=True, check=True
+        )
+        found.append(float(ran.stdout))
+    return found[0], found[1]
 
 
 def _withdrawals(folder: Path) -> tuple[float, float]:
     """Seconds for a withdrawal to be acknowledged, with nothing queued and with a thousand."""
     config: Config = decided(folder, 1)[0]
-    hook = _hook("hook", "http://127.0.0.1/")
+    hook = hook_to("hook", "http://127.0.0.1/")
     config = msgspec.structs.replace(config, destinations=(hook.config,))
     engine = open_database(config.database_url)
     found: dict[int, list[float]] = {0: [], QUEUED: []}

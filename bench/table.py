@@ -30,6 +30,12 @@ def at_most_ratio(what: str, value: float, base: float, bound: float) -> Line:
     )
 
 
+def at_most_megabytes(what: str, value: float, base: float, bound: float) -> Line:
+    """A ratio of two sizes in megabytes that must not rise above its bound."""
+    ratio = value / base
+    return Line(what, f"{value:.1f} MB", f"{base:.1f} MB", f"{ratio:.2f}", f"<= {bound:g}", ratio <= bound)
+
+
 def at_most(what: str, value: float, bound: float, text: str, unit: str) -> Line:
     """A figure that must not rise above its bound."""
     return Line(what, text, "", "", f"<= {bound:g} {unit}", value <= bound)

@@ -21,6 +21,7 @@ from gateway.destinations.figures import QueueFigures, get_standing, queue_figur
 from gateway.errors import ConfigError
 from gateway.flows import operate_destination as operate
 from gateway.flows.erase import erase as erase_person
+from gateway.flows.page_numbers import find_wrong_numbers
 
 destinations_app = command_group("Who is told of events: state, pause, resume, dead letters.")
 out = Console(emoji=False, highlight=False, soft_wrap=True)
@@ -56,6 +57,12 @@ def show(config: ConfigOption = None) -> None:
     for name, *cells in zip(FIGURES, *map(_cells, found), strict=True):
         table.add_row(name, *cells)
     out.print(table)
+    for wrong in find_wrong_numbers(engine, loaded.destinations):
+        out.print(
+            f"{wrong.destination}: the snippet on {wrong.path} names {wrong.found} as account and campaign; "
+            f"wanted {wrong.wanted}, 1000 more than in Account Engagement",
+            markup=False,
+        )
     for letters in count_dead(engine):
         again = f"{letters.again} can be sent again" if letters.again else "none can be sent again"
         out.print(f"{letters.destination}: {letters.count} dead: {letters.reason}; {again}", markup=False)

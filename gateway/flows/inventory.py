@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, case, delete, distinct, func, select
 from gateway.database import SIGHTINGS, insert_into, reading, transaction
 from gateway.event import Counted, Entry, Sight, Sighted
 from gateway.flows.counters import OTHER
+from gateway.flows.page_numbers import NUMBERS
 from gateway.flows.sightings import HOST, NO_HOSTS, SENT, VIOLATION, Rows, add_sight
 
 MAX_NAMES = 2_000  # of one kind on one site
@@ -138,7 +139,8 @@ def _upsert(connection: Connection) -> Any:
 def read_inventory(engine: Engine, site: str, kind: str = "", name: str = "", *, pages: bool = True) -> list[Item]:
     """Everything that was seen on a site (of one kind; of one name), the newest first; without `pages` it takes less."""
     table = SIGHTINGS.c
-    wanted = [table.site == site, *([table.kind == kind] if kind else []), *([table.name == name] if name else [])]
+    of_kind = table.kind == kind if kind else table.kind != NUMBERS  # those are looked at elsewhere
+    wanted = [table.site == site, of_kind, *([table.name == name] if name else [])]
     times = (func.min(table.first_at), func.max(table.last_at))
     sums = (func.sum(table["count"]), func.sum(table.held), func.sum(table.would))
     query = select(table.kind, table.name, func.max(table.detail), *times, *sums)

@@ -15,6 +15,7 @@ from gateway.consent.cookies import Header, cookie_of
 from gateway.consent.script_rules import make_signature, read_kind
 from gateway.consent.tag_gate import Held, TagGate
 from gateway.event import Sight, Sighted
+from gateway.flows.page_numbers import NUMBERS, find_numbers
 from gateway.flows.second_banner import SecondBanners
 from gateway.policy import NECESSARY
 
@@ -165,6 +166,8 @@ class Sightings:
             for text in find_scripts(body):
                 became = _fate(site) if is_refused(text, site) else PASSED
                 self.note(at, site.id, SCRIPT, name_script(text), path, became, detail=self._first_words(text))
+                if numbers := find_numbers(text):
+                    self.note(at, site.id, NUMBERS, numbers, path)
 
     def _first_words(self, text: str) -> str:
         return self._masker.text(" ".join(text[:400].split()))[:MAX_WORDS]

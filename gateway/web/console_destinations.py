@@ -19,6 +19,7 @@ from gateway.destinations.figures import count_delivered, get_standing, queue_fi
 from gateway.errors import BadRequest
 from gateway.flows.erase import count_known, erase
 from gateway.flows.operate_destination import ACCEPTED, pause, resume, send_again, try_out
+from gateway.flows.page_numbers import find_wrong_numbers
 from gateway.web.console_guard import check_same_site
 from gateway.web.frame import Frame
 from gateway.web.signin import SignIn, read_form
@@ -88,6 +89,7 @@ class DestinationsPage:
         found = queue_figures(self._engine, self._config.destinations)
         letters, stopped = count_dead(self._engine), self._status().get("disabled", {})
         rates = count_delivered(self._engine, self._clock() - HOUR)
+        numbers = find_wrong_numbers(self._engine, self._config.destinations)
         with reading(self._engine) as connection:
             paused = {name for name in self._names if get_standing(connection, name).paused}
         return [
@@ -97,6 +99,7 @@ class DestinationsPage:
                 "stopped": stopped.get(one.destination, ""),
                 "letters": [letter for letter in letters if letter.destination == one.destination],
                 "hour": rates.get(one.destination, 0),
+                "numbers": [wrong for wrong in numbers if wrong.destination == one.destination],
             }
             for one in found
         ]

@@ -27,6 +27,7 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 MARKUP = '"\'></title></script><img src=x onerror="window.broken=1"><script>window.broken=1</script>'
 SUGGESTED = {"en-GB": "It is Google Analytics 4", "nl-NL": "Het is Google Analytics 4"}
 FUNNEL = "/funnels?steps=page+is+/%0Apage+contains+/diensten%0Aevent+is+form_submit%0Agoal+is+Contact"
+SHARED = "stapel kaas met bieslook"
 LOOKS = [(1280, "light", "en-GB"), (768, "dark", "nl-NL"), (390, "light", "nl-NL"), (360, "dark", "en-GB")]
 
 
@@ -155,6 +156,44 @@ def test_everybody_can_use_the_inventory(chromium: Browser, address: str, width:
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.textContent") == f"{SUGGESTED[locale]}: {KNOWN}"
         assert complaints == []
+
+
+@pytest.mark.parametrize(("width", "scheme", "locale"), [(1280, "light", "en-GB"), (320, "dark", "nl-NL")])
+def test_a_report_is_shared_and_read_by_everybody(
+    chromium: Browser, address: str, width: int, scheme: str, locale: str
+) -> None:
+    """A link is made with the keyboard; a stranger gives the password and reads the report, with and without scripts; on each
+    page no fault that axe can see, nothing too wide, no complaint."""
+
+    def is_good(page: Page) -> None:
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    with signed_in(chromium, address, width, scheme, locale) as (page, complaints):
+        page.goto(f"{address}/sharing")
+        page.locator("#name").press_sequentially(f"Board {width}")
+        page.keyboard.press("Tab")
+        page.keyboard.type(SHARED)
+        page.keyboard.press("Enter")
+        link = page.input_value("#made")
+        is_good(page)
+        assert complaints == []
+    look = {"width": width, "height": 800}
+    for scripts in (True, False):
+        context = chromium.new_context(viewport=look, locale=locale, java_script_enabled=scripts)  # type: ignore[arg-type]
+        page = context.new_page()
+        page.goto(link)
+        assert "Voorbeeld Incasso" not in page.content()
+        if scripts:
+            is_good(page)
+        page.fill("#password", SHARED)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#figures")
+        page.locator(".card .name").first.click()
+        assert page.url.startswith(f"{link}?") and "filters=" in page.url and page.locator(".chips li").count() == 1
+        if scripts:
+            is_good(page)
+        context.close()
 
 
 def test_the_form_and_its_refusal_can_be_used_by_everybody(chromium: Browser, address: str) -> None:

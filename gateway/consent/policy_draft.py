@@ -159,6 +159,11 @@ def _remarks(found: Found, hosts: tuple[str, ...]) -> Iterator[str]:
     yield f"Seen: {', '.join(signs)} on {_say_pages(found.pages)}."
     if note := found.service.note.get("en"):
         yield f"Note: {note}"
+    if found.service.kind == "maps" and found.inline:
+        yield (
+            'CHECK: where its script draws a map into an element of the page, name that one, such as mount = ["#map"]: a '
+            "placeholder stands there until the script may run."
+        )
     if found.service.kind == "tag_manager":
         yield (
             'CHECK: release = "any" lets it go with whichever purpose is granted; what it loads then is held by itself, for '

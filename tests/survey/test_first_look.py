@@ -24,6 +24,7 @@ from gateway.survey.crawl import Limits, Walk
 from gateway.survey.first_look import FirstLook, check_url, draft_files, look_at
 from gateway.survey.plain import MAX_BYTES
 from tests.survey.survey_sites import LATER, SECRET, SHOP, shop_server
+from tests.web.modelled_sites import draft_policy, model_service
 from tests.web.proxy_servers import run_server
 
 FILES = {"gateway.toml", "policy.toml", "destinations.toml"}
@@ -141,6 +142,14 @@ def test_a_draft_says_where_each_thing_was_seen(plain: Walk) -> None:
     ids = [service["id"] for service in tomllib.loads(text)["services"]]
     assert ids[:3] == ["consent_gateway", "own_statistics", "site"]
     assert "cookiebot" not in ids
+
+
+def test_a_map_that_a_script_draws_is_pointed_out() -> None:
+    """Which element it is drawn into nobody can tell but the operator, who is told where to say so."""
+    catalogue = load_catalogue(config_file("catalogue"))
+    drawn = model_service(catalogue.services["google_maps"])
+    assert 'mount = ["#map"]' in draft_policy("www.example.org", [drawn], catalogue)
+    assert 'mount = ["#map"]' not in draft_policy("www.example.org", [drawn._replace(scripts=())], catalogue)
 
 
 def test_what_a_tag_manager_loads_is_guarded(plain: Walk, tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_r5_nothing_is_switched_on_beforehand(browser: Browser, url: str) -> Non
     with opened(browser, url) as page:
         for _ in range(2):
             page.goto(url + "/_gw/preferences")
-            for switches, number in (("[name=purpose]", 3), ("[name=service]", 5)):
+            for switches, number in (("[name=purpose]", 3), ("[name=service]", 6)):
                 assert [switch.is_checked() for switch in page.locator(switches).all()] == [False] * number
             page.get_by_role("button", name=REFUSE).click()
             expect(page.locator("#gw-status")).not_to_be_empty()

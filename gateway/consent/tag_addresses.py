@@ -16,6 +16,13 @@ _CANDIDATE = re.compile(r"[ \t\n\f\r,]*([^ \t\n\f\r]+)")
 _DESCRIPTORS = re.compile(r"(?:[^,(]|\([^)]*\)?)*")
 _REFRESH = re.compile(r"^[\s\d.]*[;,\s]*(?:url\s*=\s*)?(?:'([^']*)|\"([^\"]*)|(.*))", re.IGNORECASE | re.DOTALL)
 _DATA = re.compile(r"data:([^,]*),(.*)", re.IGNORECASE | re.DOTALL)
+_HIDING = re.compile(r"charset\s*=\s*[\"']?\s*(?:utf-?16|ucs-2|unicode|csunicode|iso-10646-ucs-2|(?:cs)?iso-?2022-?jp)")
+_BY_XML = re.compile(
+    rb"<[\w.-]+:\w|<!\[?(?:entity|cdata)|<\?xml-|&(?!#|(?:amp|lt|gt|quot|apos);)"
+    rb"|<(?:script|style|title|textarea|xmp|iframe|noembed|noframes|noscript|plaintext)\b[^>]*/>",
+    re.IGNORECASE,
+)
+_NOBODY_KNOWS = b"<img src=//>"
 _PARSED_AS_MARKUP = re.compile(r"^\s*(?:$|;|text/|application/|image/svg|[^/]*/[^;]*xml)", re.IGNORECASE)
 
 # Kinds of `link` that only say something. Of every other kind, unknown ones too, we take it that the browser goes there.
@@ -153,11 +160,18 @@ def read_data(url: str) -> bytes | None:
     found = _DATA.match(unescape(url).strip(_CONTROLS).translate(_IGNORED))
     if not found or not _PARSED_AS_MARKUP.match(found.group(1)):
         return None
-    content = unquote_to_bytes(found.group(2))
-    if not found.group(1).rstrip().lower().endswith("base64"):
-        return content
-    letters = re.sub(rb"[^A-Za-z0-9+/]", b"", content)
-    return b64decode(letters[: len(letters) - (len(letters) % 4 == 1)] + b"==")
+    kind, content = found.group(1).lower(), unquote_to_bytes(found.group(2))
+    if kind.rstrip().endswith("base64"):
+        letters = re.sub(rb"[^A-Za-z0-9+/]", b"", content)
+        content = b64decode(letters[: len(letters) - (len(letters) % 4 == 1)] + b"==")
+    return _NOBODY_KNOWS if _hides(kind, content) else content
+
+
+def _hides(kind: str, content: bytes) -> bool:
+    """Whether a document names hosts in a way that no reader of HTML sees: in another encoding, by the means of XML."""
+    if _HIDING.search(kind) or content.startswith((b"\xfe\xff", b"\xff\xfe")):
+        return True
+    return "xml" in kind and _BY_XML.search(content) is not None
 
 
 def _one(text: str) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 import random
 import re
+from base64 import b64encode
 from html import escape
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -226,6 +227,30 @@ def test_a_frame_s_own_page_is_judged() -> None:
     held = rewrite_page(html.encode(), gate(), enforce=True).held
     assert [(one.tag, one.host) for one in held] == [("img", "evil.example")] * 2
     assert hold('<iframe srcdoc="<base href=//evil.example/><script src=a></script>"></iframe>').count("data-gw") == 5
+
+
+DRAWING = "<svg xmlns='http://www.w3.org/2000/svg'"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "text/html;charset=utf-16le;base64," + b64encode("<img src=//evil.example>".encode("utf-16-le")).decode(),
+        "text/html;base64," + b64encode("<img src=//evil.example>".encode("utf-16")).decode(),
+        "text/html;charset=ISO-2022-JP,<p>x",
+        "application/xhtml+xml,<x:img xmlns:x='http://www.w3.org/1999/xhtml' src='//evil.example'/>",
+        f"image/svg+xml,{DRAWING}><style/><image href='//evil.example'/></svg>",
+        f"image/svg+xml,{DRAWING}><![CDATA[<script>]]><image href='//evil.example'/></svg>",
+        f"text/xml,<!DOCTYPE x [<!ENTITY e 'http://evil.example'>]>{DRAWING}><image href='%26e;'/></svg>",
+        "text/xml,<?xml-stylesheet href='//evil.example'?><x/>",
+    ],
+)
+def test_a_frame_s_page_hides_no_host(data: str) -> None:
+    """What another encoding or the means of XML hide from a reader of HTML is held, whatever is granted; a drawing
+    without any of that stays."""
+    assert hold(f'<iframe src="data:{data}"></iframe>', "analytics").startswith("<iframe data-gw-src=")
+    drawn = f"<object data=\"data:image/svg+xml,{DRAWING}><path d='M0 0'/><title>a &amp;lt; b</title></svg>\"></object>"
+    assert hold(drawn) == drawn
 
 
 def test_frames_in_frames_without_end_are_emptied() -> None:

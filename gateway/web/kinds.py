@@ -66,7 +66,7 @@ def read_head(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     read is joined, as browsers do."""
     values = dict(headers)
     if len(values) < len(headers):
-        for name in _READ_BY & values.keys():
+        for name in _READ_BY.intersection(values):
             values[name] = b", ".join([value for key, value in headers if key == name])
     return values
 

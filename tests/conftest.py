@@ -53,8 +53,8 @@ def empty_tables(engine: Engine) -> None:
             connection.execute(table.delete())
 
 
-# Quick tests are for working: what starts servers, hashes passwords, asks thousands of questions or runs on PostgreSQL is left to
-# `make test`.
+# Quick tests are for working: what starts servers, hashes passwords, asks thousands of questions or runs on PostgreSQL is left
+# to `make test`.
 SLOW = (
     "tests/demo/",
     "tests/journeys/",
@@ -77,7 +77,10 @@ SLOW = (
     "tests/web/test_catalogue_proof.py",
     "tests/web/test_console.py",
     "tests/web/test_console_consent.py",
+    "tests/web/test_console_flows.py",
+    "tests/web/test_console_funnels.py",
     "tests/web/test_console_inventory.py",
+    "tests/web/test_console_segments.py",
     "tests/web/test_live_policy.py",
     "tests/web/test_proxy",
     "tests/web/test_query_body.py",

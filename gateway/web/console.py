@@ -99,7 +99,7 @@ def build_console(parts: ConsoleParts) -> Starlette:
     asking = Asking(parts.config, parts.engine, api, parts.clock)
     analytics = parts.config.settings.analytics
     suggest = suggest_from(parts.answer, analytics.goals)
-    overview = Overview(asking, frame, inventory, parts.status, analytics.visit_minutes)
+    overview = Overview(asking, frame, inventory, parts.status, parts.live, analytics.visit_minutes)
     routes = [
         Route("/", signin.page(overview.show), methods=["GET"]),
         Route("/api/report", signin.api(api.json), methods=["GET"]),

@@ -9,12 +9,13 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.web.asking import Asking, is_form
 from gateway.web.console_inventory import Inventory
+from gateway.web.console_live import Look
 from gateway.web.frame import Frame
 from gateway.web.overview import build_keeper, build_overview
 
 
 class Overview:
-    """The page /. `status` is the keeper's (see `ConsoleParts`), `visit_minutes` the silence that ends a visit."""
+    """The page /. `status` and `look` are the keeper's (see `ConsoleParts`), `visit_minutes` the silence that ends a visit."""
 
     def __init__(
         self,
@@ -22,10 +23,11 @@ class Overview:
         frame: Frame,
         inventory: Inventory,
         status: Callable[[], Mapping[str, Any]],
+        look: Look,
         visit_minutes: int,
     ) -> None:
         self._asking, self._frame, self._inventory = asking, frame, inventory
-        self._status, self._visit_minutes = status, visit_minutes
+        self._status, self._look, self._visit_minutes = status, look, visit_minutes
 
     async def show(self, request: Request) -> Response:
         """GET /?site=&period=&from=&to=&interval=&limit=&chart=&compare=&filters=&note=&lang=."""
@@ -46,6 +48,7 @@ class Overview:
             undeclared=await run_sync(self._inventory.count_undeclared, query.site),
             keeper=build_keeper(status, labels, now),
             page_counter=site.policy.page_counter,
+            here_now=(await run_sync(self._look, query.site)).visitors,
             changing=request.query_params.get("note", ""),
             **await self._asking.head(question, labels) | shown,
         )

@@ -9,6 +9,7 @@ from msgspec import Meta
 from gateway.analytics.device import screen_class
 from gateway.errors import BadRequest
 from gateway.event import ENGAGEMENT, MAX_PROPS, NOTHING, PAGE_VIEW, SIGNAL, Told
+from gateway.flows.counters import ASSERTED
 from gateway.settings import PROP_NAME
 
 # Matched below: as `pattern` of the types they would take a third of the whole decoding.
@@ -80,6 +81,8 @@ def decode_report(body: bytes) -> Report:
         raise _malformed("wanted an e-mail address, of an event - at `$.email`")
     if report.k == "event" and report.name in RESERVED:
         raise BadRequest(400, "malformed", f"{report.name!r} is a name of the gateway's own")
+    if ASSERTED in report.props:
+        raise BadRequest(400, "malformed", f"{ASSERTED!r} is a name of the gateway's own - at `$.props`")
     return report
 
 

@@ -58,6 +58,15 @@ def test_events_count_and_views_are_the_gateway_s_own(visitor: Browser, tmp_path
     assert len({event.visit_id for event in events}) == 1
 
 
+def test_a_site_s_own_password_is_no_key(visitor: Browser, tmp_path: Path) -> None:
+    """Browsers send Basic credentials of a site under test with everything: that is a visitor, for our own script too."""
+    visitor.headers["authorization"] = "Basic amFuOmdlaGVpbQ=="
+    visitor.choose("accept_all")
+    assert visitor.report().status_code == 202
+    assert send_umami(visitor, name="x").json() == {}
+    assert len(read_recorded(tmp_path / "data")) == 2
+
+
 def test_a_bulk_without_a_visit_begins_one(visitor: Browser, tmp_path: Path) -> None:
     """Several events of somebody who has none yet are one visit, and the browser is given it."""
     visitor.choose("accept_all")

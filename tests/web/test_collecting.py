@@ -195,6 +195,7 @@ WRONG: list[dict[str, Any]] = [
     {"revenue": {"amount": 5}},
     {"revenue": {"amount": 5, "currency": "eur"}},
     {"revenue": {"amount": 1e12, "currency": "EUR"}},
+    {"props": {"asserted": "3f5a43b0c1d2"}},
     {"props": []},
     {"props": None},
     {"props": {"a": None}},

@@ -7,7 +7,7 @@ Three kinds of rows are asked: `events` (in the period by their own time), `visi
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from gateway.analytics.dialect import Dialect, prop_path
+from gateway.analytics.dialect import Dialect
 from gateway.analytics.dimensions import PROP, Dimension, get_dimension
 from gateway.analytics.filters import Condition, Filter, Join, replace_conditions
 from gateway.analytics.goals import find_goals, goal_condition
@@ -47,7 +47,7 @@ class Writer:
         """A placeholder for the value."""
         name = name or f"v{len(self.values)}"
         self.values[name] = value
-        return self._dialect.parameter.format(name=name)
+        return f"${name}"
 
     def figure(self, metric: Metric) -> str:
         """A metric's expression."""
@@ -181,7 +181,7 @@ class Writer:
 
     def _text(self, dimension: Dimension) -> str:
         if dimension.name.startswith(PROP):
-            name = self.bind(prop_path(dimension.name.removeprefix(PROP)))
+            name = self.bind(self._dialect.prop_name(dimension.name.removeprefix(PROP)))
             return self._dialect.prop.format(props=dimension.column, name=name)
         return dimension.column
 

@@ -1,9 +1,11 @@
 """Where the SQL of one engine differs from another's: everything else in a question is the same text for all.
 
-An engine is a value of Dialect. Templates take what their names say; parameters are bound by name.
+An engine is a value of Dialect. Templates take what their names say. Values are `$name` in every text: each store binds them
+in its engine's way, and runs its engine so that NULL, joins and sums over nothing mean the same.
 """
 
 import json
+from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -12,11 +14,10 @@ class Dialect(NamedTuple):
 
     `shifted` and `unshifted` add and take away seconds, `matches` finds a regular expression (RE2) anywhere,
     `median` is the middle value, or the mean of the two in the middle; `most` what three quarters of the values do not exceed,
-    between two values in proportion. `prop` is a property of
-    a JSON text, empty when it is missing.
+    between two values in proportion. `prop` is a property of a JSON text, empty when it is missing, by a name as
+    `prop_name` makes it.
     """
 
-    parameter: str
     shifted: str
     unshifted: str
     matches: str
@@ -25,11 +26,15 @@ class Dialect(NamedTuple):
     median: str
     most: str
     prop: str
+    prop_name: Callable[[str], str]
     local_hour: str
 
 
+def _json_path(name: str) -> str:
+    return f"$.{json.dumps(name)}"
+
+
 DUCKDB = Dialect(
-    parameter="${name}",
     shifted="{moment} + to_seconds({seconds})",
     unshifted="{moment} - to_seconds({seconds})",
     matches="regexp_matches({text}, {pattern})",
@@ -38,10 +43,19 @@ DUCKDB = Dialect(
     median="median({value})",
     most="quantile_cont({value}, 0.75)",
     prop="coalesce(json_extract_string({props}, {name}), '')",
+    prop_name=_json_path,
     local_hour="strftime({moment}, '%Y-%m-%dT%H:00')",
 )
-
-
-def prop_path(name: str) -> str:
-    """A property's name as `prop` takes it."""
-    return f"$.{json.dumps(name)}"
+# A dot fits the end of a line here, unless it is told not to; `median` and `quantile` are estimates.
+CLICKHOUSE = Dialect(
+    shifted="{moment} + toIntervalSecond({seconds})",
+    unshifted="{moment} - toIntervalSecond({seconds})",
+    matches="match({text}, concat('(?-s)', {pattern}))",
+    contains="position({text}, {part}) > 0",
+    lower="lowerUTF8({text})",
+    median="quantileExactInclusive(0.5)({value})",
+    most="quantileExactInclusive(0.75)({value})",
+    prop="JSONExtractString({props}, {name})",
+    prop_name=str,
+    local_hour="formatDateTime({moment}, '%Y-%m-%dT%H:00')",
+)

@@ -8,8 +8,7 @@ an offset already reached is never stored again: exactly once, whatever is kille
 """
 
 import threading
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -18,10 +17,11 @@ from typing import NamedTuple
 import duckdb
 import msgspec
 
-from gateway.analytics.duckdb_store_file import Gate, Tell, compact_file, copy_database, is_wasteful
-from gateway.analytics.store import Batch, naive_utc
+from gateway.analytics.dialect import DUCKDB
+from gateway.analytics.duckdb_store_file import Gate, compact_file, copy_database, is_wasteful
+from gateway.analytics.store import CUMULATIVE, ENTRY_TEXTS, Batch, Count, Tell, naive_utc, sum_counts
 from gateway.errors import StoreError
-from gateway.event import ENGAGEMENT, Counted, Entry, Event, Recorded, Told
+from gateway.event import ENGAGEMENT, Event, Recorded, Told
 
 # Without the two `auto` settings DuckDB would fetch extensions from the internet.
 SETTINGS: dict[str, str | bool | int | float | list[str]] = {
@@ -36,14 +36,7 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 # before the visit's start are not looked for: it bounds what an update has to read.
 SLACK = timedelta(hours=2)
 
-# The text columns that a visit takes from its entry; events have them too.
-ENTRY_TEXTS = (
-    "host", "source", "medium", "campaign", "term", "content", "channel", "referrer", "country",
-    "language", "browser", "browser_version", "os", "os_version", "device",
-)  # fmt: skip
-# What is told of a view again and again: the largest counts. And what came later than the first stores: where a store is
-# older, its events say nothing of it.
-CUMULATIVE = ("engaged_ms", "scroll", "screen", "lcp", "inp", "cls")
+# What came later than the first stores: where a store is older, its events say nothing of it.
 LATER = {
     "scroll": "SMALLINT DEFAULT -1", "screen": "VARCHAR DEFAULT ''", "lcp": "INTEGER DEFAULT -1",
     "inp": "INTEGER DEFAULT -1", "cls": "INTEGER DEFAULT -1", "revenue": "BIGINT DEFAULT 0",
@@ -183,6 +176,9 @@ ON counts.hour >= $since AND counts.hour = c.hour AND counts.site = c.site AND c
 WHEN MATCHED THEN UPDATE SET n = counts.n + c.n
 WHEN NOT MATCHED THEN INSERT VALUES (c.site, c.hour, c.kind, c.name, c.detail, c.n)"""
 
+COLUMNS = """
+SELECT column_name, data_type FROM duckdb_columns()
+WHERE table_name = $name AND database_name = current_database() AND NOT internal ORDER BY column_index"""
 OFFSETS = "SELECT segment, drained FROM journal_offsets"
 OFFSET = "SELECT drained FROM journal_offsets WHERE segment = $segment"
 ADVANCE = """
@@ -199,17 +195,6 @@ WAITING_KEPT = timedelta(days=2)
 FORGET_WAITING = "DELETE FROM waiting WHERE last_at < (SELECT max(last_at) FROM waiting) - $kept"
 
 
-class Count(NamedTuple):
-    """One counter's number for one UTC hour (epoch seconds)."""
-
-    site: str
-    hour: int
-    kind: str
-    name: str
-    detail: str
-    n: int
-
-
 class Connections(NamedTuple):
     """Cursors for reading are made from a connection that never runs anything, so that none waits for a write."""
 
@@ -219,6 +204,8 @@ class Connections(NamedTuple):
 
 class DuckDBStore:
     """The Store in a DuckDB file. One process may have it open; any of its threads may call any method."""
+
+    dialect = DUCKDB
 
     def __init__(self, path: Path, *, at_once: bool = True) -> None:
         """Open or make the file. Raises StoreError when it is damaged or another process has it.
@@ -241,7 +228,7 @@ class DuckDBStore:
             new = [batch for batch in batches if not _is_stored(connection, batch)]
             entries = [entry for batch in new for entry in batch.entries]
             events = [entry.event for entry in entries if isinstance(entry, Recorded)]
-            counts = _sum_counts(entries)
+            counts = sum_counts(entries)
             if events:
                 _add_events(connection, events)
             if counts:
@@ -262,6 +249,10 @@ class DuckDBStore:
         """Run one reading query with values bound by name (`$name`); runs beside writes. Raises StoreError."""
         with self._errors(), self._gate.shared(), self._open().reading.cursor() as cursor:
             return cursor.execute(sql, values).fetchall()
+
+    def columns(self, table: str) -> list[tuple[str, str]]:
+        """The columns of a table, in order, each with its type."""
+        return [(str(name), str(kind)) for name, kind in self.fetch(COLUMNS, {"name": table})]
 
     def prune(self, before: float, visits_before: float | None = None) -> int:
         """Delete what happened before (events), and the visits that began and counters that ended before a moment of their
@@ -368,15 +359,6 @@ def _add_counts(connection: duckdb.DuckDBPyConnection, counts: list[Count]) -> N
     connection.execute(COUNTED, {"counts": msgspec.json.encode(counts).decode()})
     since = {"since": naive_utc(min(count.hour for count in counts))}
     connection.execute(MERGE_COUNTS, since)
-
-
-def _sum_counts(entries: Sequence[Entry]) -> list[Count]:
-    summed: Counter[tuple[str, int, str, str, str]] = Counter()
-    for entry in entries:
-        if isinstance(entry, Counted):
-            for kind, name, detail, count in entry.rows:
-                summed[(entry.site, entry.hour, kind, name, detail)] += count
-    return [Count(*key, n) for key, n in summed.items()]
 
 
 def _changed(result: duckdb.DuckDBPyConnection) -> int:

@@ -5,16 +5,15 @@ DuckDB uses the room of deleted rows again and never gives it back; a file that 
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import duckdb
 
 from gateway.analytics.journal import sync_file
+from gateway.analytics.store import Tell
 from gateway.errors import StoreError
-
-Tell = Callable[[int], None]  # is told how many bytes have been written
 
 COUNTED = ("events", "visits", "counts", "waiting")
 AT_ONCE = 8 << 20

@@ -67,7 +67,9 @@ def build_funnel(
         f"SELECT {number} AS step, {figures} FROM taken_{number} s {writer.join_visits('s')}"
         for number in range(len(steps))
     ]
-    return Question(f"WITH {', '.join(taken)} {' UNION ALL '.join(counts)} ORDER BY step", writer.values)
+    return Question(
+        f"WITH {', '.join(taken)} SELECT * FROM ({' UNION ALL '.join(counts)}) c ORDER BY step", writer.values
+    )
 
 
 def _taken(writer: Writer, query: Query, number: int) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 
-from gateway.analytics.dialect import Dialect, prop_path
+from gateway.analytics.dialect import Dialect
 from gateway.analytics.dimensions import IS_VIEW
 from gateway.settings import GoalConfig
 
@@ -18,7 +18,7 @@ def goal_condition(goal: GoalConfig, dialect: Dialect, bind: Bind) -> str:
         return f"({IS_VIEW} AND {_fits('e.path', goal.page, dialect, bind)})"
     parts = [f"e.kind = {bind(goal.event)}"]
     for name, value in goal.props.items():
-        prop = dialect.prop.format(props="e.props", name=bind(prop_path(name)))
+        prop = dialect.prop.format(props="e.props", name=bind(dialect.prop_name(name)))
         parts.append(_fits(prop, value, dialect, bind))
     return f"({' AND '.join(parts)})"
 

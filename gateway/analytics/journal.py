@@ -19,6 +19,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -276,6 +277,15 @@ def find_segments(folder: Path) -> list[Segment]:
         for path in paths
         for writer in [path.name.rpartition("-")[0]]
     ]
+
+
+def measure_waiting(folder: Path) -> int:
+    """How many bytes of journals there are, stored already or not."""
+    waiting = 0
+    for path in folder.glob(f"*{SUFFIX}"):
+        with suppress(FileNotFoundError):  # stored and removed meanwhile
+            waiting += path.stat().st_size
+    return waiting
 
 
 def read_segment(segment: Segment, after: int, limit: int) -> list[tuple[int, Entry]]:

@@ -60,7 +60,7 @@ def build_visitors(
 
 def build_pattern(pattern: str, dialect: Dialect = DUCKDB) -> Question:
     """A question that can be answered only when the engine understands the regular expression."""
-    sql = dialect.matches.format(text="''", pattern=dialect.parameter.format(name="pattern"))
+    sql = dialect.matches.format(text="''", pattern="$pattern")
     return Question(f"SELECT {sql}", {"pattern": pattern})
 
 

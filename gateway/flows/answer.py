@@ -49,7 +49,7 @@ def check_values(query: Query, store: Store, config: AnalyticsConfig) -> None:
 
 def _pattern_fault(pattern: str, store: Store) -> str:
     try:
-        _ask(store, build_pattern(pattern))
+        _ask(store, build_pattern(pattern, store.dialect))
     except StoreError as error:
         return f"filter pattern {pattern[:80]!r} cannot be used: {error}"
     return ""
@@ -75,7 +75,7 @@ class _Asking:
     def _withheld(self, query: Query) -> str:
         if query.filters is None or self._least <= 1:
             return ""
-        question = build_visitors(query, [query.filters, *_left_out(query.filters)], self._goals)
+        question = build_visitors(query, [query.filters, *_left_out(query.filters)], self._goals, self._store.dialect)
         fitting, *others = (int(count) for count in _ask(self._store, question)[0])
         if 0 < fitting < self._least:
             return FEW
@@ -84,7 +84,8 @@ class _Asking:
     def _rows(self, query: Query, fold: Fold | None, hide: bool) -> tuple[list[AnswerRow], int]:
         """Rows, and how many there are of them in all. `hide`: those with too few visitors tell no figures."""
         width, rows, all_rows = len(query.dimensions), list[AnswerRow](), 0
-        for *values, visitors, counted in _ask(self._store, build_answer(query, self._goals, fold)):
+        question = build_answer(query, self._goals, fold, self._store.dialect)
+        for *values, visitors, counted in _ask(self._store, question):
             all_rows = counted
             keys, figures = values[:width], values[width:]
             few = hide and width > 0 and visitors < self._least and any(figures)

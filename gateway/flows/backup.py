@@ -14,8 +14,9 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from gateway.analytics.duckdb_store_file import Tell, copy_bytes
+from gateway.analytics.duckdb_store_file import copy_bytes
 from gateway.analytics.journal import JOURNAL_FOLDER, find_segments, measure_segment
+from gateway.analytics.store import Tell
 from gateway.errors import ConfigError
 from gateway.heads import KEY_FILE
 from gateway.keys import FILE, SUBJECT_FILE

@@ -63,7 +63,7 @@ def consent_report(query: Query, parts: ReportParts) -> ConsentReport:
     tally = _Tally()
     for at, choice in stream_choices(query, parts.engine):
         tally.add_choice(_day_of(at, query), choice)
-    question = build_daily_counts(query, (SHOWN, CHOSE))
+    question = build_daily_counts(query, (SHOWN, CHOSE), parts.store.dialect)
     for day, kind, name, device, count in parts.store.fetch(question.sql, question.values):
         tally.add_count(str(day)[:10], str(kind), str(name), str(device), int(str(count)))
     total = build_row("", tally.total[SHOWN], tally.total)

@@ -8,13 +8,10 @@ from gateway.analytics.store import Store, naive_utc
 
 # The tables that say something of a site, each with the moment by which its rows belong to a day.
 MOMENTS = {"events": "happened_at", "visits": "started_at", "counts": "hour"}
-COLUMNS = """
-SELECT column_name, data_type FROM duckdb_columns()
-WHERE table_name = $name AND database_name = current_database() AND NOT internal ORDER BY column_index"""
 
 
 class Rows(msgspec.Struct, frozen=True):
-    """Some rows of one table. `columns` are (name, type as the store names it); moments are UTC."""
+    """Some rows of one table. `columns` are (name, type as DuckDB names it); moments are UTC."""
 
     columns: list[tuple[str, str]]
     rows: list[list[str | int | float | bool | None]]
@@ -38,7 +35,7 @@ def find_span(store: Store, site: str) -> Span:
 
 def read_rows(store: Store, table: str, site: str, start: float, end: float) -> Rows:
     """The rows of one of MOMENTS from `start` (epoch seconds) to before `end`. Raises StoreError."""
-    columns = [(str(name), str(kind)) for name, kind in store.fetch(COLUMNS, {"name": table})]
+    columns = store.columns(table)
     names = ", ".join(name for name, _ in columns)
     moment = MOMENTS[table]
     found = store.fetch(

@@ -47,7 +47,7 @@ def follow_pages(query: Query, texts: Sequence[str], parts: ReportParts) -> Page
 
 
 def _ask(store: Store, query: Query, pages: Sequence[str]) -> tuple[int, int, int]:
-    question = build_passes(query, pages)
+    question = build_passes(query, pages, store.dialect)
     [(visitors, visits, passes)] = store.fetch(question.sql, question.values)
     return _int(visitors), _int(visits), _int(passes)
 
@@ -55,7 +55,7 @@ def _ask(store: Store, query: Query, pages: Sequence[str]) -> tuple[int, int, in
 def _side(
     store: Store, query: Query, pages: Sequence[str], side: Side, passes: int, least: int
 ) -> tuple[list[FlowRow], Rest | None]:
-    question = build_side(query, pages, side)
+    question = build_side(query, pages, side, dialect=store.dialect)
     rows = [(str(page), _int(who), _int(often)) for page, who, often in store.fetch(question.sql, question.values)]
     enough = [row for row in rows if row[1] >= least]
     edges = [row for row in enough if row[0] == EDGE]
@@ -71,7 +71,7 @@ def _side(
 
 def _others(store: Store, query: Query, pages: Sequence[str], side: Side, shown: Sequence[str]) -> int:
     """The visitors of all that stands in no row."""
-    question = build_side(query, pages, side, apart=shown)
+    question = build_side(query, pages, side, shown, store.dialect)
     [(_, visitors, _)] = store.fetch(question.sql, question.values)
     return _int(visitors)
 

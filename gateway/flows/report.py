@@ -155,7 +155,7 @@ def find_revenue(query: Query, parts: ReportParts) -> list[Money]:
 
 def find_pages(query: Query, parts: ReportParts) -> PagesCounted | None:
     """What the exempt page counter has counted, whatever the filter; None where it has counted nothing."""
-    question = build_count_sums(query, (PAGE, WITH_CONSENT))
+    question = build_count_sums(query, (PAGE, WITH_CONSENT), parts.store.dialect)
     sums: dict[Any, Any] = dict(parts.store.fetch(question.sql, question.values))  # type: ignore[arg-type]
     total, with_consent = (int(sums.get(kind, 0)) for kind in (PAGE, WITH_CONSENT))
     if not total:
@@ -232,7 +232,7 @@ def stream_choices(query: Query, engine: Engine) -> Iterator[tuple[float, Choice
 
 def find_counts(query: Query, kinds: Sequence[str], store: Store) -> list[CountRow]:
     """The period's counters of these kinds, the largest first."""
-    question = build_counts(query, kinds)
+    question = build_counts(query, kinds, store.dialect)
     rows: list[Any] = store.fetch(question.sql, question.values)
     return [CountRow(*row) for row in rows]
 

@@ -8,7 +8,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.analytics.duckdb_store_file import Tell, copy_bytes
+from gateway.analytics.duckdb_store_file import copy_bytes
+from gateway.analytics.store import Tell
 from gateway.database import open_database, transaction
 from gateway.destinations.figures import set_paused
 from gateway.errors import ConfigError

@@ -17,16 +17,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.duckdb_store_file import write_parquet
 from gateway.analytics.journal import JOURNAL_FOLDER
 from gateway.analytics.period import midnight
+from gateway.analytics.store import Store
 from gateway.config import Config, Site, load_config
 from gateway.database import open_database
 from gateway.errors import ConfigError, KeeperUnreachable
 from gateway.flows.drain import drain_once
 from gateway.flows.export import MOMENTS, Rows, Span, find_span, read_rows
-from gateway.keeper import STORE_FILE
+from gateway.flows.open_store import open_store
 from gateway.keeper_process import LOCK_NAME
 from gateway.process_lock import is_held, try_hold
 from gateway.socket_client import call_keeper
@@ -169,14 +169,14 @@ def _store(config: Config) -> Iterator[Ask]:
     lock = try_hold(config.data_folder / LOCK_NAME)
     if lock is None:
         raise KeeperUnreachable("a keeper is starting; try again")
-    with lock, closing(DuckDBStore(config.data_folder / STORE_FILE)) as store:
+    with lock, closing(open_store(config)) as store:
         engine, journals = open_database(config.database_url), config.data_folder / JOURNAL_FOLDER
         while drain_once(journals, store, engine, config.destinations, time.time(), config.signals).more:
             pass
         yield lambda path, fields: msgspec.json.encode(_answer(store, path, fields))
 
 
-def _answer(store: DuckDBStore, path: str, fields: dict[str, str]) -> Rows | Span:
+def _answer(store: Store, path: str, fields: dict[str, str]) -> Rows | Span:
     if path == "/export/span":
         return find_span(store, fields["site"])
     return read_rows(store, fields["table"], fields["site"], float(fields["start"]), float(fields["end"]))

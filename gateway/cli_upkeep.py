@@ -15,16 +15,15 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from gateway import __version__
-from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.cli_groups import CommandGroup, command_group
 from gateway.config import Config, load_config
 from gateway.database import open_database, sqlite_path
 from gateway.errors import BackupBroken, ConfigError, KeeperUnreachable
 from gateway.flows.backup import KEY_FILES, partial_of
 from gateway.flows.backup_proof import Manifest, read_manifest, seal_backup, verify_backup
+from gateway.flows.open_store import name_store, open_store
 from gateway.flows.restore import check_place, restore_data
 from gateway.flows.retention import Old
-from gateway.keeper import STORE_FILE
 from gateway.keeper_process import LOCK_NAME
 from gateway.keeper_upkeep import Progress as Copied
 from gateway.keeper_upkeep import Upkeep
@@ -94,6 +93,8 @@ def make(
         out.print(line)
     if sqlite_path(loaded.database_url) is None:
         out.print("ledger and deliveries are in a database of their own: dump it now, after this (docs/operating.md)")
+    if loaded.settings.store.url:
+        out.print(f"events and visits are not in it, but in {name_store(loaded.settings.store)}: back them up there")
     if not with_keys:
         out.print(f"keys are not in it: keep {', '.join(KEY_FILES)} apart, or make it with --with-keys")
 
@@ -136,7 +137,8 @@ def describe(manifest: Manifest) -> Iterator[str]:
     yield f"whole: made {datetime.fromtimestamp(manifest.made_at, UTC):%Y-%m-%d %H:%M:%SZ} by version {manifest.version}"
     if manifest.ledger:
         yield f"ledger: {manifest.ledger[0]} entries, each follows from the one before it"
-    yield f"store: {manifest.rows['events']} events, {manifest.rows['visits']} visits"
+    if manifest.rows:
+        yield f"store: {manifest.rows['events']} events, {manifest.rows['visits']} visits"
     yield f"journals: {len(manifest.journals)}; files: {len(manifest.files)}; keys: {', '.join(manifest.keys) or 'none'}"
 
 
@@ -195,7 +197,7 @@ def _own_upkeep(config: Config) -> Iterator[Upkeep]:
     lock = try_hold(config.data_folder / LOCK_NAME)
     if lock is None:
         raise KeeperUnreachable("a keeper is starting; try again")
-    with lock, closing(DuckDBStore(config.data_folder / STORE_FILE)) as store:
+    with lock, closing(open_store(config)) as store:
         yield Upkeep(config, open_database(config.database_url), store)
 
 

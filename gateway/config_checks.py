@@ -9,7 +9,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from gateway.errors import ConfigError
 from gateway.event import SIGNAL
 from gateway.policy import Policy, Service, check_reason
-from gateway.settings import ChannelsFile, DestinationConfig, GoalConfig, Settings, SignalConfig, SiteConfig
+from gateway.settings import (
+    ChannelsFile,
+    DestinationConfig,
+    GoalConfig,
+    Settings,
+    SignalConfig,
+    SiteConfig,
+    StoreConfig,
+)
 from gateway.signing import MIN_KEY_BYTES
 from gateway.theme import check_theme
 
@@ -22,6 +30,9 @@ SOURCE = re.compile(
 TRACKER_COOKIES = ("visitor_id*", "pi_opt_in*", "lpv*")  # what Account Engagement's tracker sets
 SENDER = re.compile(r"(?:[^<>\r\n\"]{1,80}<[^\s@<>,;]+@[^\s@<>,;]+>|[^\s@<>,;]+@[^\s@<>,;]+)\Z")
 OPEN_KINDS = ("pardot_form",)  # of destinations that have no secret
+STORES = ("clickhouse", "clickhouses")
+DATABASE = re.compile(r"(/[A-Za-z0-9_]{1,64})?/?\Z")
+STORE_WANTED = "wanted a URL such as clickhouse://user@127.0.0.1:8123/database, or clickhouses:// for TLS"
 HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\Z|[0-9a-f:]+\Z")
 
 
@@ -34,6 +45,7 @@ def check_settings(settings: Settings, file: str) -> None:
     _check_patterns(settings.analytics.mask_patterns, file)
     _check_goals(settings.analytics.goals, file)
     _check_upstream(settings.proxy.upstream, file)
+    _check_store(settings.store, file)
     if settings.retention.visits_months < settings.retention.events_months:
         wanted = (
             f"wanted at least retention.events_months ({settings.retention.events_months}): events belong to visits"
@@ -110,6 +122,27 @@ def _check_upstream(upstream: str, file: str) -> None:
         wrong = True
     if upstream and wrong:
         raise ConfigError(file, "proxy.upstream", upstream, "wanted a URL such as http://127.0.0.1:8080")
+
+
+def _check_store(store: StoreConfig, file: str) -> None:
+    if not store.url:
+        if store.password or store.cluster:
+            key = "password" if store.password else "cluster"
+            raise ConfigError(file, f"store.{key}", None, "belongs to a server; wanted store.url with it")
+        return
+    try:
+        parts = urlsplit(store.url)
+        wrong = (
+            parts.scheme not in STORES or not parts.hostname or bool(parts.query or parts.fragment) or parts.port == 0
+        )
+        wrong = wrong or not DATABASE.match(parts.path)
+    except ValueError:  # an address or port that cannot be one
+        raise ConfigError(file, "store.url", "…", STORE_WANTED) from None
+    if parts.password is not None:  # so the value is not shown
+        wanted = "holds a password; wanted store.password = 'env:NAME' or 'file:path' instead"
+        raise ConfigError(file, "store.url", "…", wanted)
+    if wrong:
+        raise ConfigError(file, "store.url", store.url, STORE_WANTED)
 
 
 def _check_sites(sites: tuple[SiteConfig, ...], file: str) -> None:

@@ -23,9 +23,8 @@ from starlette.applications import Starlette
 from gateway import __version__
 from gateway.analytics.answers import Answer
 from gateway.analytics.consent_results import ConsentReport
-from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.funnels import Funnel
-from gateway.analytics.journal import JOURNAL_FOLDER, find_segments, writers_alive
+from gateway.analytics.journal import JOURNAL_FOLDER, find_segments, measure_waiting, writers_alive
 from gateway.analytics.live import Live, look
 from gateway.analytics.page_flows import PageFlow
 from gateway.analytics.query import Query
@@ -41,6 +40,7 @@ from gateway.flows.deliver import Deliverer
 from gateway.flows.drain import Drained, drain_once
 from gateway.flows.follow_funnel import follow_funnel
 from gateway.flows.follow_pages import follow_pages
+from gateway.flows.open_store import open_store
 from gateway.flows.report import ReportParts, report
 from gateway.flows.retention import Old
 from gateway.flows.save_question import expand_segments
@@ -62,7 +62,6 @@ from gateway.web.pages import Pages
 
 log = logging.getLogger("gateway.keeper")
 
-STORE_FILE = "events.duckdb"
 LONELY_SECONDS = 10.0
 CHORES_SECONDS = 60.0
 
@@ -96,13 +95,13 @@ class Keeper:
         self._folder.mkdir(exist_ok=True, mode=0o700)
         self._destinations = build_destinations(config.destinations, os.environ, Path(config.folder))
         self._engine = open_database(config.database_url)
-        self._store = DuckDBStore(config.data_folder / STORE_FILE, at_once=False)
+        self._store = open_store(config, at_once=False)
         self._upkeep = Upkeep(config, self._engine, self._store)
         self._report_parts = ReportParts(self._store, self._engine, config.destinations, config.settings.analytics)
         self._desk, self._rules = open_desk(config, self._report), open_rules(config)
         self._started_at = time.time()
         self._drained = 0
-        self._fault = ""
+        self._fault, self._failing_since = "", 0.0
         self._console_url = ""
         self._stopping = asyncio.Event()
         self._draining = asyncio.Lock()
@@ -174,9 +173,10 @@ class Keeper:
         try:
             await self.drain()
         except Exception as error:
+            self._failing_since = self._failing_since or time.time()
             self._fault = str(error)  # journals hold what comes in
             raise
-        self._fault = ""
+        self._fault, self._failing_since = "", 0.0
 
     async def _chores(self) -> None:
         await asyncio.to_thread(self._upkeep.do_chores, time.time())
@@ -301,6 +301,8 @@ class Keeper:
             "journals": len(find_segments(self._folder)),
             "drained": self._drained,
             "store": self._fault or "ok",
+            "store_since": self._failing_since,
+            "waiting_bytes": measure_waiting(self._folder),
             "disabled": self._deliverer.disabled,
             "policy": self._rollout.fault or "ok",
         }

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import Engine
 
-from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.analytics.store import Store
 from gateway.analytics.told_visits import prune_told_visits
 from gateway.analytics.visitor import destroy_salts
 from gateway.config import Config
@@ -39,7 +39,7 @@ class Progress(msgspec.Struct):
 class Upkeep:
     """The chores of one data folder; every method blocks, and may be called from any thread."""
 
-    def __init__(self, config: Config, engine: Engine, store: DuckDBStore) -> None:
+    def __init__(self, config: Config, engine: Engine, store: Store) -> None:
         self._config, self._engine, self._store = config, engine, store
         self._next_prune_at = 0.0
         self._copying = threading.Lock()

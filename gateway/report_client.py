@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.analytics.consent_results import ConsentReport, consent_lines
-from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.funnels import Funnel, funnel_lines
 from gateway.analytics.journal import JOURNAL_FOLDER
 from gateway.analytics.page_flows import PageFlow, flow_lines
@@ -24,8 +23,8 @@ from gateway.flows.consent_report import consent_report
 from gateway.flows.drain import drain_once
 from gateway.flows.follow_funnel import follow_funnel
 from gateway.flows.follow_pages import follow_pages
+from gateway.flows.open_store import open_store
 from gateway.flows.report import ReportParts, report
-from gateway.keeper import STORE_FILE
 from gateway.keeper_process import LOCK_NAME
 from gateway.process_lock import is_held, try_hold
 from gateway.socket_client import call_keeper
@@ -73,7 +72,7 @@ def _fetch(
     config.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with try_hold(config.data_folder / LOCK_NAME) or closing(_Nothing()):
         engine = open_database(config.database_url)
-        with closing(DuckDBStore(config.data_folder / STORE_FILE)) as store:
+        with closing(open_store(config)) as store:
             journals = config.data_folder / JOURNAL_FOLDER
             while drain_once(journals, store, engine, config.destinations, time.time(), config.signals).more:
                 pass

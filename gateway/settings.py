@@ -81,6 +81,16 @@ class DatabaseConfig(Section, frozen=True):
     url: str = ""
 
 
+class StoreConfig(Section, frozen=True):
+    """The event store. Empty: `events.duckdb` in the data folder; or `clickhouse://user@host:8123/database`, with TLS
+    `clickhouses://`. `password` is `env:NAME` or `file:path`, never the password itself; `cluster` puts the tables on all of
+    its replicas."""
+
+    url: str = ""
+    password: str = ""
+    cluster: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{0,64}\Z")] = ""
+
+
 class TopicRule(Section, frozen=True):
     """Pages whose path begins with `path` have this topic, unless the page names its own."""
 
@@ -297,6 +307,7 @@ class Settings(Section, frozen=True):
     proxy: ProxyConfig = ProxyConfig()
     keeper: KeeperConfig = KeeperConfig()
     database: DatabaseConfig = DatabaseConfig()
+    store: StoreConfig = StoreConfig()
     analytics: AnalyticsConfig = AnalyticsConfig()
     retention: RetentionConfig = RetentionConfig()
     geo: GeoConfig = GeoConfig()

@@ -12,7 +12,7 @@ from gateway.analytics.store import Batch
 from gateway.cli import app
 from gateway.config import load_config
 from gateway.errors import QueryError
-from gateway.keeper import STORE_FILE
+from gateway.flows.open_store import STORE_FILE
 from tests.analytics.entries import NOON, view
 from tests.example_site import POLICY_TOML
 

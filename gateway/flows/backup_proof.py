@@ -10,8 +10,9 @@ from pathlib import Path
 import msgspec
 
 from gateway import ledger
-from gateway.analytics.duckdb_store_file import Tell, count_rows
+from gateway.analytics.duckdb_store_file import count_rows
 from gateway.analytics.journal import JOURNAL_FOLDER, SUFFIX, measure_segment
+from gateway.analytics.store import Tell
 from gateway.database import open_copy
 from gateway.errors import BackupBroken, GatewayError, HeadsBroken, LedgerBroken, StoreError
 from gateway.flows.backup import DATABASE_COPY, KEY_FILES, STORE_COPY, UNFINISHED
@@ -31,8 +32,9 @@ class Sum(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a backup holds. `rows` counts each table of the store, `journals` the entries of each segment; `ledger` is the
-    number of entries and the hash of the last; None where the ledger is in another database. `made_at` is epoch seconds."""
+    """What a backup holds. `rows` counts each table of the store, and is empty where that is a server of its own;
+    `journals` the entries of each segment; `ledger` is the number of entries and the hash of the last, None where the ledger
+    is in another database. `made_at` is epoch seconds."""
 
     format: int
     version: str
@@ -47,7 +49,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def seal_backup(folder: Path, version: str, now: float, tell: Tell) -> Manifest:
     """Write the manifest of a fresh copy, once its ledger has been followed. Raises BackupBroken: then it is no backup."""
     try:
-        rows = count_rows(folder / STORE_COPY, settle=True)
+        rows = _count_rows(folder, settle=True)
     except StoreError as error:
         raise BackupBroken([str(error)]) from error
     (folder / UNFINISHED).unlink(missing_ok=True)
@@ -99,7 +101,7 @@ def _compare_files(folder: Path, manifest: Manifest, tell: Tell) -> Iterator[str
 
 def _compare_content(folder: Path, manifest: Manifest) -> Iterator[str]:
     try:
-        if count_rows(folder / STORE_COPY) != manifest.rows:
+        if _count_rows(folder) != manifest.rows:
             yield f"{STORE_COPY} has other rows than were counted"
         if _count_journals(folder) != manifest.journals:
             yield "the journals have other entries than were counted"
@@ -107,6 +109,12 @@ def _compare_content(folder: Path, manifest: Manifest) -> Iterator[str]:
             yield "the ledger is another than was followed"
     except GatewayError as error:
         yield str(error)
+
+
+def _count_rows(folder: Path, *, settle: bool = False) -> dict[str, int]:
+    """Nothing where events are on a server of their own."""
+    path = folder / STORE_COPY
+    return count_rows(path, settle=settle) if path.exists() else {}
 
 
 def _follow_ledger(folder: Path) -> tuple[int, str] | None:

@@ -45,6 +45,7 @@ from gateway.web.console_shares import SharingPage
 from gateway.web.delivery_metrics import answer_metrics
 from gateway.web.follow_api import Follow, FollowApi, Walk
 from gateway.web.frame import Frame
+from gateway.web.overview import tell_waiting
 from gateway.web.pages import Pages
 from gateway.web.query_api import QueryApi
 from gateway.web.report_api import ReportApi, answer_errors, build_flow_csv, build_funnel_csv
@@ -65,7 +66,8 @@ class ConsoleParts:
 
     `report`, `consent` and `status` block and are called in threads. Of `status` the console shows "version", "started_at"
     (epoch seconds), "fronts" (front workers at work), "journals" (files), "drained" (entries stored since the start),
-    "store" ("ok" or the fault) and "disabled" (destination to why it has stopped); what is missing is not shown.
+    "store" ("ok" or the fault), "store_since" and "waiting_bytes" (while it does not answer: since when, and how much waits),
+    and "disabled" (destination to why it has stopped); what is missing is not shown.
     `answer` answers one question, `follow` a funnel, `walk` a page flow, `live` tells of a site's last half hour; they
     block too.
     `drain` stores what waits and answers how many entries that were.
@@ -94,7 +96,7 @@ def build_console(parts: ConsoleParts) -> Starlette:
     frame = Frame(parts.pages, parts.assets)
     api = ReportApi(parts.config, parts.report, parts.consent, parts.status, parts.clock)
     signin = SignIn(parts.engine, frame, parts.clock)
-    faults = Faults(frame)
+    faults = Faults(frame, parts.status, parts.clock)
     inventory = Inventory(parts.config, parts.engine, frame, parts.clock)
     asking = Asking(parts.config, parts.engine, api, parts.clock)
     analytics = parts.config.settings.analytics
@@ -194,8 +196,8 @@ def serve_assets(assets: Mapping[str, Asset]) -> Callable[[Request], Awaitable[R
 class Faults:
     """Turns what goes wrong into a page that says so, under /api/ into JSON; nothing of the inside is shown."""
 
-    def __init__(self, frame: Frame) -> None:
-        self._frame = frame
+    def __init__(self, frame: Frame, status: Callable[[], Mapping[str, Any]], clock: Callable[[], float]) -> None:
+        self._frame, self._status, self._clock = frame, status, clock
 
     def handlers(self) -> dict[Any, Any]:
         """Exception class to handler, as Starlette wants it."""
@@ -215,7 +217,8 @@ class Faults:
     async def store(self, request: Request, error: StoreError) -> Response:
         """503: the event store does not answer."""
         log.warning("the event store does not answer: %s", error)
-        return self._tell(request, 503, "store")
+        waiting = tell_waiting(await run_sync(self._status), self._frame.labels(request), self._clock())
+        return self._tell(request, 503, "store", [waiting] if waiting else None)
 
     async def refused(self, request: Request, error: BadRequest) -> Response:
         """The request's own status and words."""

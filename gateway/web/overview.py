@@ -261,4 +261,15 @@ def build_keeper(status: Mapping[str, Any], labels: Labels, now: float) -> dict[
     counts = [key for key in ("fronts", "journals", "drained") if key in status]
     said += [words[key].format(count=labels.number(status[key])) for key in counts]
     store_ok = status.get("store", "ok") == "ok"
+    if waiting := tell_waiting(status, labels, now):
+        said.insert(0, waiting)
     return {"said": said, "store_ok": store_ok, "store": words["store_ok" if store_ok else "store_bad"]}
+
+
+def tell_waiting(status: Mapping[str, Any], labels: Labels, now: float) -> str:
+    """Since when the store has not answered, and how much waits in the journals; empty while it answers."""
+    if not status.get("store_since"):
+        return ""
+    size = labels.number(-(-int(status.get("waiting_bytes", 0)) // 1024))
+    since: str = labels.texts["keeper"]["waiting"]
+    return since.format(since=labels.since(float(status["store_since"]), now), size=size)

@@ -20,9 +20,9 @@ from gateway.event import PAGE_VIEW, Event, Recorded
 from gateway.flows.backup import UNFINISHED, copy_tables, partial_of
 from gateway.flows.backup_proof import MANIFEST, Manifest, seal_backup, verify_backup
 from gateway.flows.drain import drain_once
+from gateway.flows.open_store import STORE_FILE
 from gateway.flows.restore import restore_data
 from gateway.flows.seal import seal
-from gateway.keeper import STORE_FILE
 from gateway.keeper_upkeep import Upkeep
 from gateway.keys import load_keys, load_subject_key
 from tests.migrated import open_migrated

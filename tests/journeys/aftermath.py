@@ -15,7 +15,7 @@ from gateway.analytics.journal import JOURNAL_FOLDER
 from gateway.database import open_database
 from gateway.errors import KeeperUnreachable
 from gateway.flows.drain import drain_once
-from gateway.keeper import STORE_FILE
+from gateway.flows.open_store import STORE_FILE
 from gateway.keeper_process import LOCK_NAME
 from gateway.process_lock import is_held
 from gateway.socket_client import call_keeper

@@ -17,7 +17,7 @@ from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.journal import JOURNAL_FOLDER
 from gateway.database import OUTBOX, open_database, reading
 from gateway.flows.drain import drain_once
-from gateway.keeper import STORE_FILE
+from gateway.flows.open_store import STORE_FILE
 from gateway.report_client import fetch_report
 from gateway.socket_client import call_keeper
 from tests.journeys.cluster import Cluster, Crowd, run_cluster

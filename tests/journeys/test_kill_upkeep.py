@@ -21,7 +21,7 @@ from gateway.event import PAGE_VIEW, Event, Recorded
 from gateway.flows.backup import partial_of
 from gateway.flows.backup_proof import verify_backup
 from gateway.flows.drain import drain_once
-from gateway.keeper import STORE_FILE
+from gateway.flows.open_store import STORE_FILE
 from gateway.socket_client import call_keeper
 from tests.journeys.cluster import end_keeper
 from tests.keeper_at_work import start_keeper, wait_for_keeper

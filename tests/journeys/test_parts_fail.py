@@ -17,7 +17,7 @@ from gateway.config import load_config
 from gateway.database import open_database
 from gateway.errors import KeeperUnreachable
 from gateway.event import Recorded
-from gateway.keeper import STORE_FILE
+from gateway.flows.open_store import STORE_FILE
 from gateway.report_client import fetch_report
 from gateway.resources import country_database
 from gateway.socket_client import call_keeper

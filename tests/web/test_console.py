@@ -34,7 +34,7 @@ from gateway.event import DropReason
 from gateway.resources import config_file
 from gateway.web.console import ConsoleParts, build_console
 from tests.web.console_browser import open_browser, sign_in
-from tests.web.console_example import BUILT, build_example, build_parts, empty_example, healthy
+from tests.web.console_example import BUILT, NOW, build_example, build_parts, empty_example, healthy
 
 OPEN_TO_ALL = {
     ("GET", "/api/v2/openapi.json"),
@@ -250,10 +250,13 @@ def test_a_question_with_faults_says_all_of_them(operator: TestClient) -> None:
 
 
 def test_a_store_that_is_down_is_said_so(parts: ConsoleParts) -> None:
-    """503 and a page in words; paths and causes stay in the log."""
-    answer = open_operator(parts, report=broken).get("/")
+    """503 and a page in words, since when and how much waits; paths and causes stay in the log."""
+    answer = open_operator(parts, report=broken, status=lambda: {"store_since": NOW - 180, "waiting_bytes": 3000}).get(
+        "/"
+    )
     assert answer.status_code == 503
     assert "does not answer" in answer.text
+    assert "3 minutes; 3 kB wait in the journals" in answer.text
     assert "secret" not in answer.text
 
 
@@ -321,7 +324,8 @@ def test_modes_and_stops_that_an_operator_must_know_are_shown(tmp_path: Path) ->
     """Observe mode, what was let through because of it, a stopped destination and a store that is down."""
 
     def status() -> dict[str, Any]:
-        return {**healthy(), "store": "locked", "disabled": {"crm": "410 Gone"}}
+        down = {"store": "locked", "store_since": NOW - 180, "waiting_bytes": 3000}
+        return {**healthy(), **down, "disabled": {"crm": "410 Gone"}}
 
     def held(query: Query) -> Report:
         row = CountRow("would_hold", "pixel.example.net", "img marketing /contact", 3)
@@ -331,6 +335,7 @@ def test_modes_and_stops_that_an_operator_must_know_are_shown(tmp_path: Path) ->
     text = " ".join(Elements(open_operator(parts).get("/").text).text.split())
     for shown in ("Mode observe", "let through", "on /contact", "stopped: 410 Gone", "event store does not answer"):
         assert shown in text
+    assert "3 minutes; 3 kB wait in the journals" in text
     parts.engine.dispose()
 
 

@@ -115,6 +115,7 @@ class Deliverer:
         for lane in self._lanes:
             await lane.sender.close()
         returned = await self._commits.run(lambda connection: release(connection, self._owner, self._clock()))
+        await self._commits.finish()
         if returned:
             log.info("deliver: %d deliveries given back to the queue", returned)
 

@@ -101,3 +101,20 @@ def test_finish_waits_for_work_whose_caller_was_cancelled(engine: Engine) -> Non
 
     asyncio.run(run())
     assert count(engine) == 5
+
+
+def test_the_connection_that_is_kept_goes_with_a_failure_and_at_the_end(engine: Engine) -> None:
+    """Work goes on after a failure with a connection that knows nothing of it; after `finish` none is held."""
+    before = engine.pool.checkedout()  # type: ignore[attr-defined]
+
+    async def run() -> None:
+        commits = GroupCommit(engine)
+        await commits.run(put(0))
+        with pytest.raises(KeyError):
+            await commits.run(fail)
+        await commits.run(put(1))
+        await commits.finish()
+
+    asyncio.run(run())
+    assert count(engine) == 2
+    assert engine.pool.checkedout() == before  # type: ignore[attr-defined]

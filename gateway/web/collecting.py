@@ -62,8 +62,9 @@ class Collecting:
         key = await self._servers.admit(request, "", now)
         if key is None:
             return False
-        [recorded] = await self._servers.take([self._servers.judge(decode_told(body), key, request, now)], key)
-        await _accept(send, [] if recorded else [(DROPPED, b"1")])
+        told = [self._servers.judge(one, key, request, now) for one in decode_told(body)]
+        dropped = (await self._servers.take(told, key)).count(False)
+        await _accept(send, [(DROPPED, b"%d" % dropped)] if dropped else [])
         return True
 
     def read_visit(self, request: VisitorRequest, site: Site) -> Visit | None:

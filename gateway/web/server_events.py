@@ -102,13 +102,17 @@ class ServerEvents:
         return found
 
 
-def decode_told(body: bytes) -> ClientEvent:
-    """The event in a body of our own form: a report, without a view's id if need be, with the fields of a claim. Raises
-    BadRequest 400."""
+def decode_told(body: bytes) -> list[ClientEvent]:
+    """The event in a body of our own form, or the list of them. Raises BadRequest 400, and then none of them can be taken."""
     try:
-        fields = msgspec.json.decode(body, type=dict[str, object])
+        found = msgspec.json.decode(body, type=dict[str, object] | list[dict[str, object]])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(str(error)) from error
+    return [_decode(fields) for fields in (found if isinstance(found, list) else [found])]
+
+
+def _decode(fields: dict[str, object]) -> ClientEvent:
+    """A report, without a view's id if need be, with the fields of a claim."""
     if fields.get("k") not in (PAGE_VIEW, "event"):
         raise malformed("wanted page_view or event - at `$.k`")
     claim = {name: fields.pop(name) for name in CLAIMED if name in fields}

@@ -99,6 +99,19 @@ def test_nothing_of_whom_it_tells_is_kept(server: Browser, folder: Path, key: st
     assert b"klant-" not in held and b"192.0.2.177" not in held and b"AppleWebKit" not in held
 
 
+def test_several_events_are_taken_at_once_or_not_at_all(server: Browser, folder: Path, key: str) -> None:
+    """A list is recorded whole, but for what is dropped and counted; one event that cannot be read leaves none of them."""
+    before = len(read_recorded(folder / "data"))
+    one = {"v": 1, "k": "page_view", "url": "/a", **SHARED}
+    bearer = {"authorization": f"Bearer {key}"}
+    got = post(server, "/_gw/collect", [one, {**one, "url": "/b"}, {**one, "agent": "Googlebot/2.1"}], **bearer)
+    assert (got.status_code, got.headers["x-gateway-dropped"]) == (202, "1")
+    assert [found.path for found in recorded_after(folder, before)] == ["/a", "/b"]
+    for wrong in ([one, {**one, "consent": ""}], [one, {**one, "k": "x"}], [one, 1]):
+        assert post(server, "/_gw/collect", wrong, **bearer).status_code in (400, 403)
+    assert len(recorded_after(folder, before)) == 2
+
+
 def test_without_a_name_address_and_agent_tell_visitors_apart(server: Browser, folder: Path, key: str) -> None:
     """Two browsers at one address are two visitors, one browser is one."""
     before = len(read_recorded(folder / "data"))

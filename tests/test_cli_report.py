@@ -1,6 +1,7 @@
 """`gateway report` with filters and funnels, as an operator types it, on what stands in the store."""
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,19 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.analytics.filters import parse_filters
+from gateway.analytics.query import Query
 from gateway.analytics.store import Batch
 from gateway.cli import app
 from gateway.config import load_config
+from gateway.database import open_database
 from gateway.errors import QueryError
 from gateway.flows.open_store import STORE_FILE
+from gateway.flows.save_question import save_segment
 from tests.analytics.entries import NOON, view
 from tests.example_site import POLICY_TOML
 
+DAY_QUERY = Query("main", date(2026, 11, 23), date(2026, 11, 23), "Europe/Amsterdam")
 DAY = ("--from", "2026-11-23", "--to", "2026-11-23", "--timezone", "Europe/Amsterdam")
 
 
@@ -66,3 +72,28 @@ def test_a_funnel_has_the_three_faces(folder: Path) -> None:
     assert "50.0 %" in run(folder, *steps)
     with pytest.raises(QueryError, match="2 to 10 steps"):
         run(folder, "--funnel", "page is /")
+
+
+def test_page_flows_have_the_three_faces(folder: Path) -> None:
+    """JSON, CSV and a table of what came before and after; several pages are pages in a row."""
+    found = json.loads(run(folder, "--flow", "/", "--json"))
+    assert (found["passes"], found["visits"]) == (12, 12)
+    assert [(row["page"], row["passes"]) for row in found["after"]] == [("", 6), ("/contact", 6)]
+    assert "after,/contact,,passes,6" in run(folder, "--flow", "/", "--csv").splitlines()
+    assert "(the visit ended here)" in run(folder, "--flow", "/", "--flow", "/contact")
+    with pytest.raises(QueryError, match="1 to 8 pages"):
+        run(folder, *(word for _ in range(9) for word in ("--flow", "/a")))
+
+
+def test_segments_are_asked_by_name(folder: Path) -> None:
+    """A report, a funnel and a flow know what operators keep; a name that nobody kept is a fault."""
+    engine = open_database(load_config(folder).database_url)
+    contact = DAY_QUERY.only(parse_filters(["is", "page", ["/contact"]], []))
+    save_segment(engine, contact, "Contact", "anke", 1.0)
+    engine.dispose()
+    assert json.loads(run(folder, "--json", "--where", "segment is Contact"))["totals"]["visits"] == 6
+    assert json.loads(run(folder, "--json", "--where", "segment is_not Contact", "--flow", "/"))["visits"] == 12
+    steps = ("--funnel", "page is /", "--funnel", "page is /contact")
+    assert json.loads(run(folder, *steps, "--json", "--where", "segment is Contact"))["visits"] == 6
+    with pytest.raises(QueryError, match="'Niemand' is unknown"):
+        run(folder, "--where", "segment is Niemand")

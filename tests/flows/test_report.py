@@ -25,13 +25,16 @@ from gateway.analytics.results import (
     Report,
     Row,
     Totals,
+    report_lines,
 )
 from gateway.analytics.store import Batch
 from gateway.database import OUTBOX, transaction
 from gateway.errors import StoreError
 from gateway.event import Counted, Entry, Told
+from gateway.flows.annotate import add_note
 from gateway.flows.report import ReportParts, report
-from gateway.settings import AnalyticsConfig, DestinationConfig
+from gateway.flows.save_question import save_segment
+from gateway.settings import AnalyticsConfig, DestinationConfig, GoalConfig
 from tests.analytics.entries import ZONE, engaged, local, record, told, view
 from tests.migrated import open_migrated
 
@@ -165,6 +168,31 @@ def test_the_period_compared_with_comes_along(store_parts: ReportParts) -> None:
     assert found.compared is not None and found.compared.totals is not None
     assert (found.compared.first, found.compared.last, found.compared.totals.visits) == ("2026-11-22", "2026-11-22", 5)
     assert [(row.name, row.visitors, row.before) for row in found.breakdowns["country"]] == [("NL", 6, 5), ("MT", 2, 0)]
+    assert len(found.compared.series) == len(found.series)
+    assert sum(point.visits or 0 for point in found.compared.series) == 5
+
+
+def test_goals_entries_and_exits_are_in_the_report(store_parts: ReportParts) -> None:
+    """Each goal with its conversions and its share of visits, none where none is configured; where visits begin and end."""
+    goal = GoalConfig("Contact", page="/contact")
+    rows = [view(AT, f"v{n}", visitor=n, path="/") for n in range(4)]
+    rows += [view(AT + 9, "v0", visitor=0, path="/contact", started=AT)]
+    store_parts.store.add(Batch("segment", 1, [*rows, view(AT + 12, "v0", visitor=0, path="/contact", started=AT)]))
+    assert report(DAY, store_parts).breakdowns["goal"] == []
+    found = report(DAY, replace(store_parts, analytics=AnalyticsConfig(min_visitors=1, goals=(goal,)))).breakdowns
+    assert [(row.name, row.conversions, row.conversion_rate) for row in found["goal"]] == [("Contact", 2, 0.25)]
+    assert [(row.name, row.visits) for row in found["entry_page"]] == [("/", 4)]
+    assert [(row.name, row.visits) for row in found["exit_page"]] == [("/", 3), ("/contact", 1)]
+
+
+def test_notes_and_segments_are_the_sites_own(store_parts: ReportParts) -> None:
+    """A report has the notes of its days, and answers a filter that is known by name."""
+    store_parts.store.add(Batch("segment", 1, [view(AT, "a", country="NL"), view(AT, "b", visitor=2, country="BE")]))
+    add_note(store_parts.engine, "main", "2026-11-23", "Storing", "anke", AT)
+    save_segment(store_parts.engine, DAY.only(Condition("is", "country", ("BE",))), "Zuiden", "anke", AT)
+    found = report(DAY.only(Condition("is", "segment", ("Zuiden",))), store_parts)
+    assert (found.totals.visits, [note.text for note in found.notes]) == (1, ["Storing"])
+    assert any(("2026-11-23", "Storing") in part.rows for part in report_lines(found))
 
 
 def test_empty_site_has_a_whole_report(parts: ReportParts) -> None:

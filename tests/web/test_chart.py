@@ -1,6 +1,6 @@
 """The chart: round lines, bars in their places, hours to come left empty."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import pytest
@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.analytics.query import Query, parse_query
-from gateway.analytics.results import Point
-from gateway.web.chart import LINES, build_chart, build_geometry, choose_top
+from gateway.analytics.results import Compared, Note, Point
+from gateway.web.chart import LINES, build_chart, build_geometry, choose_top, find_unfinished, place_notes
 from gateway.web.labels import Labels
 from gateway.web.question import build_question
 from tests.web.console_example import NOW, build_example
@@ -93,3 +93,50 @@ def test_weeks_and_months_have_a_title_and_lead_to_no_single_day(labels: Labels,
     said = {"en": words, "nl": {"week": "week voor week", "month": "maand voor maand"}[interval]}[labels.language]
     assert view.title.endswith(said)
     assert msgspec.json.decode(view.data)["links"] == []
+
+
+def test_the_week_that_runs_is_marked_and_a_period_of_the_past_has_none() -> None:
+    """A bar of many days is unfinished while today lies in it."""
+    weeks = [Point(day, 5, 5, 5) for day in ("2026-11-09", "2026-11-16", "2026-11-23")]
+    assert find_unfinished(weeks, "2026-11-26T12:00", "2026-11-26") == 2
+    assert find_unfinished(weeks, "2026-12-03T12:00", "2026-11-26") is None
+    assert find_unfinished(weeks[:1], "2026-11-08T12:00", "2026-11-15") is None
+
+
+def test_the_period_compared_with_is_a_line_over_the_same_points() -> None:
+    """On the drawn chart, in its data and its table; the highest line is above both; what is withheld breaks nothing."""
+    query = ask(period="7d", compare="previous_period")
+    report = build_example(query)
+    before = [Point(f"2026-11-{10 + n}", None if n == 3 else 400, 1, 1) for n in range(6)]
+    report = msgspec.structs.replace(report, compared=Compared("2026-11-10", "2026-11-16", None, before))
+    view = build_chart(report, build_question(query, {"period": "7d"}), EN, NOW)
+    data = msgspec.json.decode(view.data)
+    assert data["earlier"] == [400, 400, 400, None, 400, 400, None] and data["top"] == 400
+    assert view.geometry.earlier.split() == [f"{100 / 7 * (n + 0.5):.2f},0.00" for n in (0, 1, 2, 4, 5)]
+    assert view.heads[-1] == "Period compared with"
+    assert [cells[-1] for _, _, cells in view.table] == ["400"] * 3 + ["withheld"] + ["400"] * 2 + ["withheld"]
+    alone = build_chart(build_example(query), build_question(query, {}), EN, NOW)
+    assert (alone.geometry.earlier, alone.earlier, len(alone.table[0][2])) == ("", "", 3)
+
+
+@pytest.mark.parametrize(("interval", "at"), [("day", 3), ("hour", 72), ("week", 0)])
+def test_a_note_stands_at_the_bar_of_its_day(interval: str, at: int) -> None:
+    """At its day, its first hour, its week; one of another period stands nowhere."""
+    query = ask(**{"from": "2026-11-17", "to": "2026-11-23", "interval": interval})
+    points = (
+        [Point("2026-11-16", 1, 1, 1), Point("2026-11-23", 1, 1, 1)]
+        if interval == "week"
+        else build_example(query).series
+    )
+    notes = [Note(1, "2026-11-20", "Nieuwsbrief", "anke"), Note(2, "2026-11-01", "Eerder", "anke")]
+    assert place_notes(notes, points) == [(at, "Nieuwsbrief")]
+
+
+@pytest.mark.parametrize(
+    ("days", "intervals"),
+    [(1, []), (2, ["hour", "day"]), (30, ["hour", "day", "week"]), (91, ["day", "week", "month"])],
+)
+def test_only_intervals_that_make_a_chart_are_offered(days: int, intervals: list[str]) -> None:
+    """Hours of few days, weeks and months of many."""
+    query = ask(**{"from": str(date(2026, 11, 23) - timedelta(days=days - 1)), "to": "2026-11-23"})
+    assert build_question(query, {}).intervals == intervals

@@ -138,6 +138,8 @@ def test_csv_says_what_is_withheld_put_together_and_compared() -> None:
         "compared,period,,first,2026-11-22",
         f"totals,,,visits,{report.totals.visits}",
     } <= lines
+    only = build_csv(shown, section="held").decode().splitlines()[1:]
+    assert len(only) == len(report.held) and all(line.startswith("held,") for line in only)
     hidden = build_csv(replace(report, totals=HIDDEN, withheld="few")).decode().splitlines()
     assert {"report,withheld,,,few", "totals,,,visits,withheld", "totals,,,bounce_rate,withheld"} <= set(hidden)
 

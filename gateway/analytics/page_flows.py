@@ -26,7 +26,7 @@ SIDES: tuple[Side, Side] = ("before", "after")
 MOST_PAGES = 8
 MAX_PAGE = 300
 EDGE = ""  # no page: the visit began, or ended, here
-VISITORS, VISITS = get_metric("daily_visitors"), get_metric("visits")
+VISITORS = get_metric("daily_visitors")
 MATCHED = Place("matched")
 _IN_ORDER = "OVER (PARTITION BY {alias}.visit_id ORDER BY {alias}.happened_at, {alias}.view_id)"
 
@@ -76,26 +76,29 @@ def parse_pages(texts: Sequence[str]) -> list[str]:
     return pages
 
 
-def build_passes(query: Query, pages: Sequence[str], dialect: Dialect = DUCKDB) -> Question:
-    """One row (visitors, visits, passes). The query's filter chooses visits: those that hold what fits."""
+def build_flow(query: Query, pages: Sequence[str], dialect: Dialect = DUCKDB) -> Question:
+    """Rows (side, page, visitors, visits, passes), in no order: one of the side '' for all passes, and one for each page before
+    and after, which have no visits. The query's filter chooses visits: those that hold what fits."""
     writer, with_ = _begin(query, pages, dialect)
-    figures = f"{writer.figure(VISITORS)}, count(distinct s.visit_id), count(*)"
-    return Question(f"{with_} SELECT {figures} FROM passes s {writer.join_visits('s')}", writer.values)
+    visitors, rows = writer.figure(VISITORS), f"FROM passes s {writer.join_visits('s')}"
+    whole = f"SELECT '' AS side, '' AS page, {visitors} AS visitors, count(distinct s.visit_id) AS visits, "
+    whole += f"count(*) AS passes {rows}"
+    sides = [
+        f"SELECT '{side}' AS side, s.{side} AS page, {visitors} AS visitors, 0 AS visits, count(*) AS passes {rows} "
+        f"GROUP BY s.{side}"
+        for side in SIDES
+    ]
+    return Question(f"{with_} {' UNION ALL '.join([whole, *sides])}", writer.values)
 
 
-def build_side(
-    query: Query, pages: Sequence[str], side: Side, apart: Sequence[str] | None = None, dialect: Dialect = DUCKDB
+def build_rest(
+    query: Query, pages: Sequence[str], side: Side, apart: Sequence[str], dialect: Dialect = DUCKDB
 ) -> Question:
-    """Rows (page, visitors, passes) of one side, most passes first; with `apart` one row of all pages but those."""
+    """How many visitors passed with any page on that side but those."""
     writer, with_ = _begin(query, pages, dialect)
-    figures = f"{writer.figure(VISITORS)} AS visitors, count(*) AS passes"
-    rows = f"FROM passes s {writer.join_visits('s')}"
-    if apart is None:
-        sql = f"SELECT s.{side} AS page, {figures} {rows} GROUP BY page ORDER BY passes DESC, page"
-    else:
-        left_out = f" AND s.{side} NOT IN ({', '.join(writer.bind(page) for page in apart)})" if apart else ""
-        sql = f"SELECT '' AS page, {figures} {rows}{left_out}"
-    return Question(f"{with_} {sql}", writer.values)
+    left_out = f" AND s.{side} NOT IN ({', '.join(writer.bind(page) for page in apart)})" if apart else ""
+    rows = f"FROM passes s {writer.join_visits('s')}{left_out}"
+    return Question(f"{with_} SELECT {writer.figure(VISITORS)} {rows}", writer.values)
 
 
 def _begin(query: Query, pages: Sequence[str], dialect: Dialect) -> tuple[Writer, str]:

@@ -1,7 +1,7 @@
 """Follow visits from page to page, and keep what is about too few people to itself."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.analytics.page_flows import (
     EDGE,
@@ -10,12 +10,13 @@ from gateway.analytics.page_flows import (
     PageFlow,
     Rest,
     Side,
-    build_passes,
-    build_side,
+    build_flow,
+    build_rest,
     parse_pages,
 )
 from gateway.analytics.query import Query
 from gateway.analytics.results import Period
+from gateway.analytics.sql import Question
 from gateway.analytics.store import Store
 from gateway.flows.answer import FEW, answer
 from gateway.flows.report import ReportParts
@@ -36,44 +37,59 @@ def follow_pages(query: Query, texts: Sequence[str], parts: ReportParts) -> Page
     found = answer(query, parts.store, parts.analytics) if query.filters else None
     if found and found.withheld:
         return PageFlow(query.site, period, pages, withheld=found.withheld)
-    visitors, visits, passes = _ask(parts.store, query, pages)
+    question = build_flow(query, pages, parts.store.dialect)
+    found_rows = [
+        (str(side), _Row(str(page), *map(_int, counts))) for side, page, *counts in _fetch(parts.store, question)
+    ]
+    (visitors, visits, passes) = next(row for side, row in found_rows if not side)[1:]
     if 0 < visitors < least:
         return PageFlow(query.site, period, pages, withheld=FEW)
     if not passes:
         return PageFlow(query.site, period, pages, 0, 0, 0)
-    (before, came), (after, went) = (_side(parts.store, query, pages, side, passes, least) for side in SIDES)
+    asking = _Asking(parts.store, query, pages, passes, least)
+    (before, came), (after, went) = (
+        asking.side(one, [row for side, row in found_rows if side == one]) for one in SIDES
+    )
     rest: dict[Side, Rest] = {side: one for side, one in zip(SIDES, (came, went), strict=True) if one}
     return PageFlow(query.site, period, pages, visitors, visits, passes, before, after, rest)
 
 
-def _ask(store: Store, query: Query, pages: Sequence[str]) -> tuple[int, int, int]:
-    question = build_passes(query, pages, store.dialect)
-    [(visitors, visits, passes)] = store.fetch(question.sql, question.values)
-    return _int(visitors), _int(visits), _int(passes)
+class _Row(NamedTuple):
+    page: str
+    visitors: int
+    visits: int
+    passes: int
 
 
-def _side(
-    store: Store, query: Query, pages: Sequence[str], side: Side, passes: int, least: int
-) -> tuple[list[FlowRow], Rest | None]:
-    question = build_side(query, pages, side, dialect=store.dialect)
-    rows = [(str(page), _int(who), _int(often)) for page, who, often in store.fetch(question.sql, question.values)]
-    enough = [row for row in rows if row[1] >= least]
-    edges = [row for row in enough if row[0] == EDGE]
-    shown = [*edges, *(row for row in enough if row[0] != EDGE)][: query.limit]
-    shown.sort(key=lambda row: -row[2])
-    rest = len(shown) < len(rows)
-    while rest and shown and 0 < _others(store, query, pages, side, [page for page, *_ in shown]) < least:
-        shown.pop()
-    told = [FlowRow(page, who, often, often / passes) for page, who, often in shown]
-    left = passes - sum(row.passes for row in told)
-    return told, Rest(left, left / passes) if left else None
+class _Asking(NamedTuple):
+    store: Store
+    query: Query
+    pages: Sequence[str]
+    passes: int
+    least: int
+
+    def side(self, side: Side, rows: Sequence[_Row]) -> tuple[list[FlowRow], Rest | None]:
+        """The rows that are told of, most passes first, and what is left."""
+        ordered = sorted(rows, key=lambda row: (-row.passes, row.page))
+        enough = [row for row in ordered if row.visitors >= self.least]
+        edges = [row for row in enough if row.page == EDGE]
+        shown = [*edges, *(row for row in enough if row.page != EDGE)][: self.query.limit]
+        shown.sort(key=lambda row: -row.passes)
+        while len(shown) < len(rows) and shown and 0 < self.others(side, [row.page for row in shown]) < self.least:
+            shown.pop()
+        told = [FlowRow(row.page, row.visitors, row.passes, row.passes / self.passes) for row in shown]
+        left = self.passes - sum(row.passes for row in told)
+        return told, Rest(left, left / self.passes) if left else None
+
+    def others(self, side: Side, shown: Sequence[str]) -> int:
+        """The visitors of all that stands in no row."""
+        question = build_rest(self.query, self.pages, side, shown, self.store.dialect)
+        [(visitors,)] = _fetch(self.store, question)
+        return _int(visitors)
 
 
-def _others(store: Store, query: Query, pages: Sequence[str], side: Side, shown: Sequence[str]) -> int:
-    """The visitors of all that stands in no row."""
-    question = build_side(query, pages, side, shown, store.dialect)
-    [(_, visitors, _)] = store.fetch(question.sql, question.values)
-    return _int(visitors)
+def _fetch(store: Store, question: Question) -> list[tuple[Any, ...]]:
+    return store.fetch(question.sql, question.values)
 
 
 def _int(value: Any) -> int:

@@ -101,7 +101,7 @@ PICTURES = (
     Picture("console-flows.png", 1280, 760, in_console("/flows"), language="en-GB"),
     Picture("console-funnels.png", 1280, 820, show_funnel, language="en-GB"),
     Picture("console-phone.png", 390, 844, in_console("/"), scheme="dark", language="en-GB"),
-    Picture("console-rules.png", 1280, 420, show_rules, language="en-GB"),
+    Picture("console-rules.png", 1280, 460, show_rules, language="en-GB"),
 )
 
 

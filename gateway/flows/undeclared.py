@@ -6,6 +6,7 @@ import msgspec
 from sqlalchemy import Engine, select
 
 from gateway.config import Site
+from gateway.consent.banner import pick
 from gateway.consent.catalogue import Catalogue, CatalogueService, Entry
 from gateway.consent.cookies import OWN
 from gateway.consent.script_rules import make_signature
@@ -15,7 +16,7 @@ from gateway.flows.counters import OTHER
 from gateway.flows.inventory import Item, read_inventory
 from gateway.flows.sightings import COOKIE, HOST, SCRIPT, SENT, VIOLATION
 from gateway.overlay import Kind
-from gateway.policy import NECESSARY, UNKNOWN, Policy, Service, first_said
+from gateway.policy import NECESSARY, UNKNOWN, Policy, Service
 
 LISTED: Mapping[str, Kind] = {HOST: "host", VIOLATION: "host", COOKIE: "cookie", SENT: "cookie", SCRIPT: "inline"}
 NOBODY = ("", "")  # a signature's owner, where that does not matter
@@ -56,23 +57,31 @@ def count_undeclared(engine: Engine, site: Site, catalogue: Catalogue) -> int:
 
 
 def list_inventory(
-    engine: Engine, site: Site, catalogue: Catalogue, kind: str = "", name: str = "", *, pages: bool = True
+    engine: Engine,
+    site: Site,
+    catalogue: Catalogue,
+    kind: str = "",
+    name: str = "",
+    *,
+    pages: bool = True,
+    language: str = "",
 ) -> list[Listed]:
-    """What was seen on a site (of one kind; of one name), judged by its policy now, the newest first."""
+    """What was seen on a site (of one kind; of one name), judged by its policy now, the newest first; services by their names
+    in a language."""
     kept = _read_kept(engine, site.id)
     own = {name.decode() for name in OWN}
     items = read_inventory(engine, site.id, kind, name, pages=pages)
     return [
-        judge_item(item, site.policy, catalogue, kept.get((item.kind, item.name), ""))
+        judge_item(item, site.policy, catalogue, kept.get((item.kind, item.name), ""), language)
         for item in items
         if item.name not in own and item.name not in site.config.hosts
     ]
 
 
-def judge_item(item: Item, policy: Policy, catalogue: Catalogue, kept: str = "") -> Listed:
+def judge_item(item: Item, policy: Policy, catalogue: Catalogue, kept: str = "", language: str = "") -> Listed:
     """One thing by the policy and the catalogue. Pure."""
     purpose = find_purpose(item, policy)
-    services = tuple(first_said(service.name) for service in policy.file.services if _names(service, item))
+    services = tuple(str(pick(service.name, language)) for service in policy.file.services if _names(service, item))
     suggestion = find_suggestion(item, catalogue) if purpose == UNKNOWN else None
     return Listed(item, purpose, services, suggestion, kept, item.name != OTHER and _is_nameable(item))
 

@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway.config import Config, Site
+from gateway.consent.banner import pick
 from gateway.consent.catalogue import Catalogue, load_catalogue
 from gateway.consent.wording import check_languages
 from gateway.errors import BadRequest
@@ -80,7 +81,7 @@ class Inventory:
     async def show(self, request: Request) -> Response:
         """GET /inventory?site=&kind=&show=&q=&sort=."""
         asked, site = self._ask(request)
-        listed = await run_sync(list_inventory, self._engine, site, self.catalogue)
+        listed = await self._list(request, site)
         history = await run_sync(read_history, self._engine, site.id)
         overlay = read_overlay(overlay_path(self._written.config.data_folder, site.id))
         return self._page(
@@ -96,8 +97,8 @@ class Inventory:
         """GET /inventory/item?site=&kind=&name=: all that is known of one thing, and the ways to decide about it."""
         site = self._ask(request)[1]
         fields = request.query_params
-        listed = await self._find(site, fields.get("kind", ""), fields.get("name", ""))
-        policy = site.policy
+        listed = await self._find(request, site, fields.get("kind", ""), fields.get("name", ""))
+        policy, language = site.policy, self._frame.labels(request).language
         return self._page(
             request,
             "inventory_item.html",
@@ -106,7 +107,7 @@ class Inventory:
             as_named=name_for_policy(listed.item)[1] if listed.may_be_named else "",
             suggested_purpose=usual_purpose(listed.suggestion, policy) if listed.suggestion else "",
             titles=self._titles(policy, request),
-            services=policy.file.services,
+            services=[(one.id, pick(one.name, language), one.purpose) for one in policy.file.services],
         )
 
     async def decide(self, request: Request) -> Response:
@@ -114,7 +115,7 @@ class Inventory:
         check_same_site(request)
         fields = await read_form(request)
         site, operator, now = self.state(fields.get("site", ""))[0], request.state.operator, self._clock()
-        listed = await self._find(site, fields.get("kind", ""), fields.get("name", ""))
+        listed = await self._find(request, site, fields.get("kind", ""), fields.get("name", ""))
         choice, item = fields.get("choice", ""), listed.item
         if choice in ("keep", "ask"):
             act = keep_held if choice == "keep" else ask_again
@@ -193,10 +194,15 @@ class Inventory:
         asked = read_asked(request.query_params, self._written.config.sites[0].id)
         return asked, self.state(asked.site)[0]
 
-    async def _find(self, site: Site, kind: str, name: str) -> Listed:
+    async def _list(self, request: Request, site: Site, kind: str = "", name: str = "") -> list[Listed]:
+        language = self._frame.labels(request).language
+        ask = partial(list_inventory, self._engine, site, self.catalogue, kind, name, language=language)
+        return await run_sync(ask)
+
+    async def _find(self, request: Request, site: Site, kind: str, name: str) -> Listed:
         found = []
         if kind in LISTED and name:
-            found = await run_sync(list_inventory, self._engine, site, self.catalogue, kind, name)
+            found = await self._list(request, site, kind, name)
         if not found:
             raise BadRequest(404, "name", "Nothing of that name was seen here.")
         return found[0]

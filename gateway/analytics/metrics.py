@@ -1,8 +1,8 @@
 """Metrics: each defined once, with its name, its SQL, its unit, and what it means in words.
 
 A metric is a figure of visits (`v.`), of events (`e.`), or of conversions; docs/analytics.md says how filters choose among
-them. Expressions are made of what DuckDB and ClickHouse answer alike; `{day}` stands for the local day on which a visit
-began. They are constants: values are always bound.
+them. Expressions are made of what DuckDB and ClickHouse answer alike; `{visitor}` stands for who a visit's visitor was on
+the local day on which it began. They are constants: values are always bound.
 
 A visit is a run of events at most half an hour apart; its id comes with each event. It belongs to the local day on
 which it began; views and events belong to their own time.
@@ -21,7 +21,8 @@ LANGUAGES = ("en", "nl")
 class Metric(Defined, frozen=True):
     """A figure; `median`: the middle one of the expression's values; `most`: what three quarters of them do not exceed.
 
-    `outside` is what Plausible's API calls it.
+    `outside` is what Plausible's API calls it. `whole` is a figure of events as the visits that hold them tell it, where all
+    of a visit counts. `total` is the figure over sums of whole days (`d.`, day_sums.py), where it can be had of them.
     """
 
     of: Of
@@ -30,6 +31,8 @@ class Metric(Defined, frozen=True):
     median: bool = False
     most: bool = False
     outside: str = ""
+    whole: str = ""
+    total: str = ""
 
 
 def _define(
@@ -42,9 +45,15 @@ def _define(
     median: bool = False,
     most: bool = False,
     outside: str = "",
+    whole: str = "",
+    total: str = "",
 ) -> Metric:
     label, help_text = {"en": en[0], "nl": nl[0]}, {"en": en[1], "nl": nl[1]}
-    return Metric(name, label, help_text, of, sql, unit, median, most, outside or name)
+    return Metric(name, label, help_text, of, sql, unit, median, most, outside or name, whole, total)
+
+
+def _summed(name: str, of: Of, sql: str) -> Metric:
+    return Metric(name, {}, {}, of, sql, "count")
 
 
 def _vital(column: str) -> str:
@@ -55,6 +64,10 @@ def _share(condition: str) -> str:
     return f"1.0 * sum(CASE WHEN {condition} THEN 1 ELSE 0 END) / nullif(count(*), 0)"
 
 
+def _by_visit(total: str) -> str:
+    return f"1.0 * {total} / nullif(sum(d.visits), 0)"
+
+
 def _worth(amount: str) -> str:
     """An amount of money, where all of it is of one currency."""
     return f"CASE WHEN count(distinct CASE WHEN e.currency <> '' THEN e.currency END) <= 1 THEN {amount} END"
@@ -62,40 +75,44 @@ def _worth(amount: str) -> str:
 
 METRICS = (
     _define(
-        "daily_visitors", "visits", "count(distinct ({day}, v.visitor))", "count",
+        "daily_visitors", "visits", "count(distinct {visitor})", "count",
         ("Daily visitors", "Visitors counted afresh each day and added up: who comes on three days counts three times. "
          "Nobody can be followed from one day to the next."),
         ("Bezoekers per dag", "Bezoekers, elke dag opnieuw geteld en opgeteld: wie op drie dagen komt, telt drie keer. "
          "Niemand is van de ene op de andere dag te volgen."),
-        outside="visitors",
+        outside="visitors", total="sum(d.daily_visitors)",
     ),
     _define(
         "visits", "visits", "count(*)", "count",
         ("Visits", "Runs of views and events at most half an hour apart. A visit belongs to the day on which it began."),
         ("Bezoeken", "Reeksen weergaven en gebeurtenissen met hoogstens een half uur ertussen. "
          "Een bezoek hoort bij de dag waarop het begon."),
+        total="sum(d.visits)",
     ),
     _define(
         "page_views", "events", f"sum(CASE WHEN {IS_VIEW} THEN 1 ELSE 0 END)", "count",
         ("Page views", "Pages opened or reopened, in-page navigation included."),
         ("Paginaweergaven", "Geopende of heropende pagina's, ook bij navigatie binnen een pagina."),
-        outside="pageviews",
+        outside="pageviews", whole="sum(v.views)", total="sum(d.page_views)",
     ),
     _define(
         "events", "events", f"sum(CASE WHEN {IS_VIEW} THEN 0 ELSE 1 END)", "count",
         ("Events", "What happened on pages besides their being viewed, such as a download."),
         ("Gebeurtenissen", "Wat er op pagina's gebeurde buiten het bekijken zelf, zoals een download."),
+        whole="sum(v.events)", total="sum(d.events)",
     ),
     _define(
         "views_per_visit", "visits", "1.0 * sum(v.views) / nullif(count(*), 0)", "number",
         ("Views per visit", "Page views of the visits that began in the period, divided by those visits."),
         ("Weergaven per bezoek",
          "Paginaweergaven van de bezoeken die in de periode begonnen, gedeeld door die bezoeken."),
+        total=_by_visit("sum(d.visit_views)"),
     ),
     _define(
         "bounce_rate", "visits", _share("v.views = 1 AND v.events = 0"), "rate",
         ("Bounce rate", "Share of visits with one page view and no event."),
         ("Bouncepercentage", "Deel van de bezoeken met één paginaweergave en geen gebeurtenis."),
+        total=_by_visit("sum(d.bounces)"),
     ),
     _define(
         "visit_duration", "visits", "avg(v.engaged_ms) / 1000.0", "seconds",
@@ -103,6 +120,7 @@ METRICS = (
          "Mean time that the site was visible and in use, over all visits, those of no time included."),
         ("Bezoekduur", "Gemiddelde tijd dat de site zichtbaar en in gebruik was, over alle bezoeken, "
          "ook die van nul seconden."),
+        total=f"{_by_visit('sum(d.engaged_ms)')} / 1000.0",
     ),
     _define(
         "median_visit_duration", "visits", "v.engaged_ms / 1000.0", "seconds",
@@ -115,6 +133,7 @@ METRICS = (
         ("Wall duration", "Mean time between a visit's beginning and its last sign of life, in use or not."),
         ("Verstreken duur", "Gemiddelde tijd tussen het begin van een bezoek en het laatste levensteken, "
          "in gebruik of niet."),
+        total=f"{_by_visit('sum(d.wall_ms)')} / 1000.0",
     ),
     _define(
         "entry_rate", "visits", _share("m.entered = 1"), "rate",
@@ -130,6 +149,7 @@ METRICS = (
         "time_on_page", "events", f"avg(CASE WHEN {IS_VIEW} THEN e.engaged_ms END) / 1000.0", "seconds",
         ("Time on page", "Mean time for which a page was visible and in use, for each view."),
         ("Tijd op pagina", "Gemiddelde tijd dat een pagina zichtbaar en in gebruik was, per weergave."),
+        total="1.0 * sum(d.page_ms) / nullif(sum(d.page_views), 0) / 1000.0",
     ),
     _define(
         "scroll_depth", "events", f"avg(CASE WHEN {IS_VIEW} AND e.scroll >= 0 THEN e.scroll END) / 100.0", "rate",
@@ -198,6 +218,15 @@ METRICS = (
 
 _BY_NAME = {metric.outside: metric for metric in METRICS} | {metric.name: metric for metric in METRICS}
 
+# What is summed up of a whole day, and for each value of a dimension on it: figures of whichever days are sums of these.
+SUMMED = (
+    *(_BY_NAME[name] for name in ("daily_visitors", "visits", "page_views", "events")),
+    _summed("visit_views", "visits", "sum(v.views)"),
+    _summed("bounces", "visits", "sum(CASE WHEN v.views = 1 AND v.events = 0 THEN 1 ELSE 0 END)"),
+    _summed("engaged_ms", "visits", "sum(v.engaged_ms)"),
+    _summed("wall_ms", "visits", "sum(date_diff('millisecond', v.started_at, v.last_at))"),
+    _summed("page_ms", "events", f"sum(CASE WHEN {IS_VIEW} THEN e.engaged_ms ELSE 0 END)"),
+)
 # The figures of a report's head, of its chart, and of the rows of its breakdowns.
 TOTALS = (
     "daily_visitors", "visits", "page_views", "events",

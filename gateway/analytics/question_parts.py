@@ -1,9 +1,11 @@
 """The parts of a question: for each kind of row that its metrics are figures of, one SELECT with the query's keys."""
 
+from datetime import date
 from typing import NamedTuple
 
 from gateway.analytics.conditions import Place, Writer
-from gateway.analytics.metrics import Metric, get_metric
+from gateway.analytics.day_sums import can_sum, find_live_days, summed_dimension
+from gateway.analytics.metrics import SUMMED, Metric, get_metric
 from gateway.analytics.query import Query
 
 VISITORS, VISITS = get_metric("daily_visitors"), get_metric("visits")
@@ -24,37 +26,95 @@ class Fold(NamedTuple):
 class Parts:
     """Writes the parts of one query; keys are named k0, k1 ..., metrics as they are."""
 
-    def __init__(self, writer: Writer, query: Query, fold: Fold | None = None, names: tuple[str, ...] = ()) -> None:
-        self._writer, self._query, self._fold = writer, query, fold
+    def __init__(
+        self,
+        writer: Writer,
+        query: Query,
+        fold: Fold | None = None,
+        names: tuple[str, ...] = (),
+        summed: frozenset[date] = frozenset(),
+    ) -> None:
+        """`summed`: the days of which the store keeps sums, in the query's time zone."""
+        self._writer, self._query, self._fold, self._summed = writer, query, fold, summed
         self.names = names or tuple(f"k{number}" for number in range(len(query.dimensions)))
         self._by_goal = writer.by_goal(query)
 
-    def write(self, figures: list[Metric]) -> list[tuple[list[Metric], str]]:
-        """Each part with the metrics that it gives."""
+    def rows(self, figures: list[Metric]) -> str:
+        """One row for each key, with all figures: the parts beneath one another, each with its own, then put together."""
+        parts = self._write(figures)
+        if len(parts) == 1:
+            return parts[0][1]
+        union = []
+        for own, sql in parts:
+            columns = [metric.name if metric in own else f"NULL AS {metric.name}" for metric in figures]
+            union.append(f"SELECT {', '.join([*self.names, *columns])} FROM ({sql}) p")
+        largest = [f"max(u.{metric.name}) AS {metric.name}" for metric in figures]
+        return f"SELECT {', '.join([*self.names, *largest])} FROM ({' UNION ALL '.join(union)}) u{self._group_by()}"
+
+    def _write(self, figures: list[Metric]) -> list[tuple[list[Metric], str]]:
+        """Each part with the metrics that it gives. This is the one place where sums of days are preferred to rows."""
         found = []
+        totals = [metric for metric in figures if metric.total]
+        if totals and self._fold_hides_nothing and can_sum(self._query, self._summed):
+            found.append((totals, self._of_sums(totals)))
+            figures = [metric for metric in figures if metric not in totals]
         for of in ("visits", "events", "conversions", "converted"):
             chosen = [metric for metric in figures if metric.of == of]
             if chosen:
                 found.append((chosen, self._part(of, chosen)))
         return found
 
-    def visits(self, figures: list[Metric]) -> str:
-        """Figures of the visits that began in the period and fit, or hold an event that fits."""
+    def visits(self, figures: list[Metric], most: int = 0) -> str:
+        """Figures of the visits that began in the period and fit, or hold an event that fits; of the first `most` found."""
         columns = [f"{self._writer.figure(metric)} AS {metric.name}" for metric in figures]
         flagged = any(metric.name in FLAGGED for metric in figures)
         if not flagged and not self._writer.needs_events(self._query):
+            if most:
+                source = self._writer.source(self._query, Place("visits"))
+                return f"SELECT {', '.join(columns)} FROM (SELECT v.* {source} LIMIT {most}) v"
             return self._grouped(Place("visits"), columns)
-        return self._of_matched(columns, self._by_goal, flagged)
+        return self._of_matched(columns, self._by_goal, flagged, most)
+
+    @property
+    def _fold_hides_nothing(self) -> bool:
+        return self._fold is None or not self._fold.others
+
+    def _of_sums(self, figures: list[Metric]) -> str:
+        """Figures of whole days: sums that the store keeps, and of the days that it has none of yet, what its rows say."""
+        query, names = self._query, [one.name for one in SUMMED]
+        live = find_live_days(query, self._summed)
+        keys = [
+            f"{_of_day(key.name) if key.scope == 'time' else 'd.name'} AS {name}"
+            for name, key in zip(self.names, query.keys, strict=True)
+        ]
+        kept = ", ".join([*keys, *(f"d.{name} AS {name}" for name in names)])
+        rows = f"SELECT {kept} {self._writer.sums(summed_dimension(query), query.first, query.last, live)}"
+        if live is not None:
+            part = query.asking(first=live.first, last=live.last)
+            fresh = Parts(self._writer.part(part), part, names=self.names).rows(list(SUMMED))
+            rows += f" UNION ALL SELECT {', '.join([*self.names, *names])} FROM ({fresh}) f"
+        columns = [*self.names, *(f"{metric.total} AS {metric.name}" for metric in figures)]
+        return f"SELECT {', '.join(columns)} FROM ({rows}) d{self._group_by()}"
 
     def _part(self, of: str, figures: list[Metric]) -> str:
         if of == "visits":
             return self.visits(figures)
         if of == "events":
-            columns = [f"{self._writer.figure(metric)} AS {metric.name}" for metric in figures]
-            return self._grouped(Place("events", self._by_goal), columns)
+            return self._events(figures)
         if of == "conversions":
             return self._grouped(Place("events", True), [f"{CONVERSIONS} AS conversions"])
         return self._converted()
+
+    def _events(self, figures: list[Metric]) -> str:
+        """Figures of events: where visits know them, only those of visits that reach over an edge are looked at themselves."""
+        columns = [f"{self._writer.figure(metric)} AS {metric.name}" for metric in figures]
+        if not (all(metric.whole for metric in figures) and self._writer.told_by_visits(self._query)):
+            return self._grouped(Place("events", self._by_goal), columns)
+        whole = self._writer.whole(self._query)
+        inside = self._grouped(Place("visits"), [f"{one.whole} AS {one.name}" for one in figures], f" AND {whole}")
+        beyond = self._grouped(Place("events"), columns, f" AND NOT {whole}", joined=True)
+        sums = ", ".join([*self.names, *(f"sum(p.{one.name}) AS {one.name}" for one in figures)])
+        return f"SELECT {sums} FROM ({inside} UNION ALL {beyond}) p{self._group_by()}"
 
     def _converted(self) -> str:
         """Visits with a conversion, divided by the visits of the same question without its goals."""
@@ -71,18 +131,19 @@ class Parts:
         tables = f"({visits}) d LEFT JOIN ({reached}) r" if whole else f"({reached}) r JOIN ({visits}) d"
         return f"SELECT {keys}1.0 * coalesce(r.n, 0) / nullif(d.visits, 0) AS conversion_rate FROM {tables} ON {on}"
 
-    def _of_matched(self, columns: list[str], by_goal: bool, flagged: bool) -> str:
+    def _of_matched(self, columns: list[str], by_goal: bool, flagged: bool, most: int = 0) -> str:
         """Figures of the visits that hold an event which fits; a visit stands once for each key."""
         place = Place("matched", by_goal)
         inner = [*self._keys(place), "e.visit_id AS visit_id", *(self._writer.flags() if flagged else ())]
         source = self._writer.source(self._query, place, joined=flagged) + self._folded(place)
-        matched = f"SELECT {', '.join(inner)} {source} GROUP BY {', '.join([*self.names, 'e.visit_id'])}"
+        once = f"LIMIT {most}" if most else f"GROUP BY {', '.join([*self.names, 'e.visit_id'])}"
+        matched = f"SELECT {', '.join(inner)} {source} {once}"
         keys = [f"m.{name} AS {name}" for name in self.names]
         joined = self._writer.join_visits("m")
         return f"SELECT {', '.join([*keys, *columns])} FROM ({matched}) m {joined}{self._group_by()}"
 
-    def _grouped(self, place: Place, columns: list[str]) -> str:
-        source = self._writer.source(self._query, place) + self._folded(place)
+    def _grouped(self, place: Place, columns: list[str], only: str = "", joined: bool = False) -> str:
+        source = self._writer.source(self._query, place, joined) + only + self._folded(place)
         return f"SELECT {', '.join([*self._keys(place), *columns])} {source}{self._group_by()}"
 
     def _group_by(self) -> str:
@@ -102,7 +163,11 @@ class Parts:
         if self._fold is None or not self._fold.others:
             return ""
         keys = ", ".join(self._writer.key(key, place) for key in self._query.keys)
-        shown = Parts(self._writer, self._query, names=self.names).visits([VISITORS])
+        shown = Parts(self._writer, self._query, names=self.names, summed=self._summed).rows([VISITORS])
         least = self._writer.bind(self._fold.least)
         names = ", ".join(self.names)
         return f" AND ({keys}) NOT IN (SELECT {names} FROM ({shown}) s WHERE s.daily_visitors >= {least})"
+
+
+def _of_day(interval: str) -> str:
+    return f"cast(date_trunc('{interval}', d.day) as date)"

@@ -5,12 +5,13 @@ question is made of parts (question_parts.py), joined by their keys. What the wo
 """
 
 from collections.abc import Sequence
+from datetime import date
 from typing import NamedTuple
 
 from gateway.analytics.conditions import Writer
 from gateway.analytics.dialect import DUCKDB, Dialect
 from gateway.analytics.filters import Filter
-from gateway.analytics.metrics import Metric
+from gateway.analytics.metrics import SUMMED, Metric
 from gateway.analytics.query import Query
 from gateway.analytics.question_parts import VISITORS, Fold, Parts
 from gateway.settings import GoalConfig
@@ -26,36 +27,61 @@ class Question(NamedTuple):
 
 
 def build_answer(
-    query: Query, goals: Sequence[GoalConfig] = (), fold: Fold | None = None, dialect: Dialect = DUCKDB
+    query: Query,
+    goals: Sequence[GoalConfig] = (),
+    fold: Fold | None = None,
+    dialect: Dialect = DUCKDB,
+    summed: frozenset[date] = frozenset(),
 ) -> Question:
-    """Rows (*dimensions, *metrics, daily visitors, number of all rows), in the query's order.
+    """Rows (*dimensions, *metrics, daily visitors, number of all rows, fewest visitors of any row), in the query's order.
+
+    The fewest are those of rows that `fold` leaves out too.
 
     A row is there when something of it is; without dimensions there is always one. `fold.others` asks for the rows that
-    hold what `fold` leaves out: their dimensions but those of time are ''.
+    hold what `fold` leaves out: their dimensions but those of time are ''. `summed` are the days of which the store keeps sums.
     """
     writer = Writer(query, goals, dialect)
-    parts = Parts(writer, query, fold)
+    parts = Parts(writer, query, fold, summed=summed)
     figures = query.figures if VISITORS in query.figures else [*query.figures, VISITORS]
-    rows = _merge(parts.names, figures, parts.write(figures))
+    rows = parts.rows(figures)
     shown = [f"{_count(metric)} AS shown_{metric.name}" for metric in query.figures]
     least = ""
     if fold is not None and not fold.others:
         least = f" WHERE coalesce({VISITORS.name}, 0) >= {writer.bind(fold.least)}"
     sql = (
         f"SELECT {', '.join([*parts.names, *shown])}, coalesce({VISITORS.name}, 0) AS visitors, "
-        f"count(*) OVER () AS all_rows FROM ({rows}) a{least}{_order(query, parts.names, writer)}"
+        "count(*) OVER () AS all_rows, fewest "
+        f"FROM (SELECT r.*, min(coalesce(r.{VISITORS.name}, 0)) OVER () AS fewest FROM ({rows}) r) a"
+        f"{least}{_order(query, parts.names, writer)}"
     )
     return Question(sql, writer.values)
 
 
 def build_visitors(
-    query: Query, filters: Sequence[Filter | None], goals: Sequence[GoalConfig], dialect: Dialect = DUCKDB
+    query: Query,
+    filters: Sequence[Filter | None],
+    goals: Sequence[GoalConfig],
+    dialect: Dialect = DUCKDB,
+    most: int = 0,
 ) -> Question:
-    """One row: how many daily visitors there are with each of the filters, whatever the query's own."""
+    """One row: how many daily visitors there are with each of the filters, whatever the query's own.
+
+    With `most` only so many rows that fit are looked at, which takes no time: there are at least as many visitors.
+    """
     writer = Writer(query, goals, dialect)
     asked = [query.asking(filters=one, dimensions=()) for one in filters]
-    counts = [f"({Parts(writer, one).visits([VISITORS])}) AS n{number}" for number, one in enumerate(asked)]
+    counts = [f"({Parts(writer, one).visits([VISITORS], most)}) AS n{number}" for number, one in enumerate(asked)]
     return Question(f"SELECT {', '.join(counts)}", writer.values)
+
+
+def build_sums(query: Query, dimension: str, dialect: Dialect = DUCKDB) -> Question:
+    """Rows (local day, value, *SUMMED) of each day of the period, by a dimension or ("") as a whole, with the value ''."""
+    asked = query.asking(dimensions=("day", dimension) if dimension else ("day",))
+    writer = Writer(asked, (), dialect)
+    parts = Parts(writer, asked)
+    sums = [f"coalesce({one.name}, 0)" for one in SUMMED]
+    keys = [parts.names[0], parts.names[1] if dimension else "''"]
+    return Question(f"SELECT {', '.join([*keys, *sums])} FROM ({parts.rows(list(SUMMED))}) a", writer.values)
 
 
 def build_pattern(pattern: str, dialect: Dialect = DUCKDB) -> Question:
@@ -91,19 +117,6 @@ def build_daily_counts(query: Query, kinds: Sequence[str], dialect: Dialect = DU
         f"{writer.counts(kinds)} GROUP BY day, c.kind, c.name, c.detail ORDER BY day, c.kind, c.name, c.detail"
     )
     return Question(sql, writer.values)
-
-
-def _merge(names: Sequence[str], figures: list[Metric], parts: list[tuple[list[Metric], str]]) -> str:
-    """The parts' rows beneath one another, each with its own metrics, then one row for each key."""
-    if len(parts) == 1:
-        return parts[0][1]
-    union = []
-    for own, sql in parts:
-        columns = [metric.name if metric in own else f"NULL AS {metric.name}" for metric in figures]
-        union.append(f"SELECT {', '.join([*names, *columns])} FROM ({sql}) p")
-    largest = [f"max(u.{metric.name}) AS {metric.name}" for metric in figures]
-    grouped = f" GROUP BY {', '.join(names)}" if names else ""
-    return f"SELECT {', '.join([*names, *largest])} FROM ({' UNION ALL '.join(union)}) u{grouped}"
 
 
 def _count(metric: Metric) -> str:

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import msgspec
 
+from gateway.analytics.day_sums import DaySums
 from gateway.analytics.dialect import Dialect
 from gateway.event import Counted, Entry
 
@@ -71,6 +72,12 @@ class Store(Protocol):
 
     def copy_to(self, target: Path, tell: Tell) -> None:
         """A copy of all that is stored, for a backup, where that lies in the data folder."""
+
+    def summed_days(self, site: str, timezone: str) -> frozenset[date] | None:
+        """The local days of which the store keeps sums (day_sums.py); None where it never does: then rows answer all."""
+
+    def keep_sums(self, sums: DaySums) -> None:
+        """Keep sums of some days that are over, until an entry comes that belongs to one. Raises StoreError."""
 
     def close(self) -> None:
         """Write everything down and release what is open."""

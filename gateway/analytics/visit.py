@@ -16,6 +16,7 @@ from gateway.signing import TokenSigner
 NAME = "gw_visit"
 LIFETIME_SECONDS = 86_400
 ID_LETTERS, IDS_AT_ONCE = 22, 64
+CLOCKS_APART_SECONDS = 120  # at most: so long before its visit's start an event can seem to lie
 RENEWALS = 30  # of the cookie, within one time-out
 _FORM = re.compile(
     r"1~([a-z0-9_-]{1,32})~([A-Za-z0-9_-]{22})~([0-9]{1,12})~([0-9]{1,12})~([A-Za-z0-9_-]{0,22})"
@@ -61,7 +62,7 @@ new_id = _Ids().take
 
 def continue_visit(visit: Visit | None, site: str, now: float, timeout_seconds: float) -> Visit:
     """The visit that an event at `now` belongs to: the given one, or a new one after the time-out."""
-    if visit is None or visit.site != site or not -120 <= now - visit.last_at <= timeout_seconds:
+    if visit is None or visit.site != site or not -CLOCKS_APART_SECONDS <= now - visit.last_at <= timeout_seconds:
         return Visit(site, new_id(), int(now), int(now))
     return Visit(site, visit.id, visit.started_at, max(int(now), visit.last_at))
 

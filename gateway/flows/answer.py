@@ -25,6 +25,7 @@ from gateway.settings import AnalyticsConfig
 
 FEW, FEW_OTHERS = "few", "few_others"
 MOST_COMPARED = 100_000
+SAMPLED = 1000  # rows: where they tell of visitors enough, nobody need count all
 
 
 def answer(query: Query, store: Store, config: AnalyticsConfig) -> Answer:
@@ -66,8 +67,8 @@ class _Asking:
             return Answer([], withheld=withheld)
         folding = self._least > 1 and any(key.scope != "time" for key in query.keys)
         hide = self._least > 1 and (folding or query.filters is not None)
-        rows, all_rows = self._rows(query, Fold(self._least) if folding else None, hide)
-        others = self._others(query) if folding else []
+        rows, all_rows, folded = self._rows(query, Fold(self._least) if folding else None, hide)
+        others = self._others(query) if folding and folded else []
         if query.compared is not None:
             rows = self._compare(rows, query, query.compared, hide)
         return Answer(rows, others, all_rows)
@@ -75,27 +76,41 @@ class _Asking:
     def _withheld(self, query: Query) -> str:
         if query.filters is None or self._least <= 1:
             return ""
-        question = build_visitors(query, [query.filters, *_left_out(query.filters)], self._goals, self._store.dialect)
-        fitting, *others = (int(count) for count in _ask(self._store, question)[0])
+        asked = [query.filters, *_left_out(query.filters)]
+        counts = self._visitors(query, asked, SAMPLED)
+        if any(count < self._least for count in counts):
+            counts = self._visitors(query, asked)
+        fitting, *others = counts
         if 0 < fitting < self._least:
             return FEW
         return FEW_OTHERS if any(0 < count < self._least for count in others) else ""
 
-    def _rows(self, query: Query, fold: Fold | None, hide: bool) -> tuple[list[AnswerRow], int]:
-        """Rows, and how many there are of them in all. `hide`: those with too few visitors tell no figures."""
-        width, rows, all_rows = len(query.dimensions), list[AnswerRow](), 0
-        question = build_answer(query, self._goals, fold, self._store.dialect)
-        for *values, visitors, counted in _ask(self._store, question):
-            all_rows = counted
+    def _visitors(self, query: Query, filters: Sequence[Filter | None], most: int = 0) -> list[int]:
+        question = build_visitors(query, filters, self._goals, self._store.dialect, most)
+        return [int(count) for count in _ask(self._store, question)[0]]
+
+    def _rows(self, query: Query, fold: Fold | None, hide: bool) -> tuple[list[AnswerRow], int, bool]:
+        """Rows, how many there are of them in all, and whether the fold may have left out any.
+
+        `hide`: those with too few visitors tell no figures.
+        """
+        width, rows, all_rows, least = len(query.dimensions), list[AnswerRow](), 0, 0
+        for *values, visitors, counted, fewest in self._answered(query, fold):
+            all_rows, least = counted, fewest
             keys, figures = values[:width], values[width:]
             few = hide and width > 0 and visitors < self._least and any(figures)
             shown = tuple(None if few else _plain(figure) for figure in figures)
             rows.append(AnswerRow(tuple(_label(key, query) for key in keys), shown, few))
-        return rows, all_rows
+        return rows, all_rows, least < self._least
+
+    def _answered(self, query: Query, fold: Fold | None) -> list[tuple[Any, ...]]:
+        summed = None if query.filters else self._store.summed_days(query.site, query.timezone)
+        question = build_answer(query, self._goals, fold, self._store.dialect, summed or frozenset())
+        return _ask(self._store, question)
 
     def _others(self, query: Query) -> list[AnswerRow]:
         whole = query.asking(limit=MOST_COMPARED, offset=0, order_by=())
-        rows, _ = self._rows(whole, Fold(self._least, others=True), hide=False)
+        rows, _, _ = self._rows(whole, Fold(self._least, others=True), hide=False)
         return [row for row in rows if any(row.figures)]
 
     def _compare(self, rows: Sequence[AnswerRow], query: Query, before: Query, hide: bool) -> list[AnswerRow]:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from gateway.analytics.day_sums import summed_dimension
 from gateway.analytics.dialect import CLICKHOUSE
 from gateway.analytics.dimensions import DIMENSIONS
 from gateway.analytics.duckdb_store import DuckDBStore
@@ -20,6 +21,7 @@ from gateway.analytics.query import Query
 from gateway.analytics.store import Batch, Store
 from gateway.event import ENGAGEMENT, PAGE_VIEW, Event, Recorded, Told
 from gateway.flows.answer import answer
+from gateway.flows.sum_days import build_day_sums
 from gateway.settings import AnalyticsConfig, GoalConfig
 from tests.analytics.entries import local, record
 from tests.analytics.reference import TIMES, Reference, read_visits
@@ -157,27 +159,40 @@ FILTERS = st.none() | st.recursive(conditions(NAMES) | DONE, widen, max_leaves=4
 def compare(
     store: Store, data: st.DataObject, dimensions: tuple[str, ...], where: tuple[str, str] | None = None
 ) -> None:
-    """Draw a site, a period, a zone and a filter; store and reference give the same rows of all metrics."""
+    """Draw a site, a period, a zone and a filter; store and reference give the same rows of all metrics, whatever was summed
+    up before the last entries came."""
     site = f"site-{next(SITES)}"
     zone, moment = where or (data.draw(st.sampled_from(ZONES)), data.draw(st.sampled_from(MOMENTS)))
     start = local(moment, zone)
     visits = [data.draw(entries(start, number)) for number in range(data.draw(st.integers(1, 4)))]
     rows = data.draw(st.permutations([row for visit in visits for row in visit]))
     rows = [Recorded(_on(row, site), row.consent_id, row.revision, row.granted) for row in rows]
-    half = data.draw(st.integers(0, len(rows)))
-    store.add(Batch(site, 1, rows[:half]), Batch(f"{site}.b", 1, rows[half:]))
+    half, kept = data.draw(st.integers(0, len(rows))), data.draw(st.integers(0, len(rows)))
+    store.add(Batch(site, 1, rows[:kept][:half]), Batch(f"{site}.b", 1, rows[:kept][half:]))
     first = date.fromisoformat(moment[:10]) - timedelta(days=data.draw(st.integers(-1, 1)))
     last = first + timedelta(days=data.draw(st.integers(0, 2)))
     metrics = tuple(metric.name for metric in METRICS)
     query = Query(
         site, first, last, zone, limit=1000, metrics=metrics, dimensions=dimensions, filters=data.draw(FILTERS)
     )
+    if query.filters is None and store.summed_days(site, zone) is not None:
+        summed = data.draw(st.sampled_from(((), (0,), (0, 1), (1, 2), (2,))))
+        sum_up(store, query, [first + timedelta(days=number) for number in summed])
+    store.add(Batch(f"{site}.c", 1, rows[kept:]))
     found = {row.keys: list(row.figures) for row in answer(query, store, CONFIG).rows}
     wanted = Reference(read_visits([row.event for row in rows]), query, GOALS).answer()
     assert set(found) == set(wanted)
     for key, figures in wanted.items():
         told = dict(zip(metrics, figures, strict=True))
         assert dict(zip(metrics, found[key], strict=True)) == pytest.approx(told, abs=1e-6)  # times are kept to that
+
+
+def sum_up(store: Store, query: Query, days: list[date]) -> None:
+    """Keep sums of some days, only by the dimension that will be asked for."""
+    if days:
+        sums, dimension = build_day_sums(query.site, query.timezone, days), summed_dimension(query)
+        known = {name: question for name, question in sums.questions.items() if name == dimension}
+        store.keep_sums(sums._replace(questions=known))
 
 
 def _on(row: Recorded, site: str) -> Event:

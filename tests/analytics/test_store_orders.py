@@ -19,7 +19,7 @@ def stored(pieces: list[tuple[str, int, list[Entry]]]) -> tuple[list[Any], dict[
     with tempfile.TemporaryDirectory() as folder, closing(DuckDBStore(Path(folder) / "events.duckdb")) as store:
         for segment, drained, entries in pieces:
             store.add(Batch(segment, drained, entries))
-        columns = "visit_id, views, events, engaged_ms, entry_page, exit_page, source"
+        columns = "told_id, views, events, engaged_ms, entry_page, exit_page, source"
         found = store.fetch(f"SELECT {columns} FROM visits", {})
         kinds = {row[0]: row[1] for row in store.fetch("SELECT kind, count(*) FROM events GROUP BY kind", {})}
         told = store.fetch("SELECT coalesce(sum(engaged_ms), 0) FROM events", {})[0][0]

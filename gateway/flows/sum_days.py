@@ -1,0 +1,53 @@
+"""Days that are over are summed up, each once, and again where an entry came for them later."""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from gateway.analytics.day_sums import SUMMED_DIMENSIONS, DaySums, SummedDay
+from gateway.analytics.period import MAX_DAYS, midnight
+from gateway.analytics.query import Query
+from gateway.analytics.sql import build_sums
+from gateway.analytics.store import Store
+
+SETTLED = timedelta(hours=1)  # after its end most of what belongs to a day has come
+AT_ONCE = 14
+
+
+def sum_days(store: Store, site: str, timezone: str, now: float, seconds: float) -> bool:
+    """Sum up days that have no sums yet, the newest first, for about so many seconds; whether none is left to be summed up.
+
+    Raises StoreError; what was summed up by then is kept.
+    """
+    until = time.monotonic() + seconds
+    summed = store.summed_days(site, timezone)
+    if summed is None:
+        return True
+    for days in find_unsummed(summed, timezone, now):
+        if time.monotonic() >= until:
+            return False
+        store.keep_sums(build_day_sums(site, timezone, days))
+    return True
+
+
+def find_unsummed(summed: frozenset[date], timezone: str, now: float) -> Iterator[list[date]]:
+    """Runs of days that are over and have no sums, each run of at most AT_ONCE, in order, the last run first."""
+    over = (datetime.fromtimestamp(now, UTC) - SETTLED).astimezone(ZoneInfo(timezone)).date()
+    run: list[date] = []
+    for day in (over - timedelta(days=number) for number in range(1, MAX_DAYS + 1)):
+        if day in summed or len(run) == AT_ONCE:
+            yield from [run[::-1]] if run else []
+            run = []
+        if day not in summed:
+            run.append(day)
+    yield from [run[::-1]] if run else []
+
+
+def build_day_sums(site: str, timezone: str, days: Sequence[date]) -> DaySums:
+    """The questions that sum up days that follow one another."""
+    query = Query(site, days[0], days[-1], timezone)
+    edges = [midnight(day, timezone) for day in (*days, days[-1] + timedelta(days=1))]
+    bounds = [SummedDay(day, *edge) for day, edge in zip(days, pairwise(edges), strict=True)]
+    return DaySums(site, timezone, bounds, {one: (*build_sums(query, one),) for one in SUMMED_DIMENSIONS})

@@ -25,10 +25,11 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, case, func, insert, literal, null, select, update
+from sqlalchemy import Connection, bindparam, case, func, insert, literal, null, or_, select, update
 
 from gateway.database import CONSENTS, OUTBOX, OUTBOX_OFFSETS, insert_into
 from gateway.destinations.base import Notice
+from gateway.prepared import Among, Prepared
 
 INSERT_ROWS = 500
 CROWDED_SECONDS = 0.2  # until the earlier row of the same subject is looked at again
@@ -107,6 +108,18 @@ OPEN = (State.QUEUED, State.LEASED, State.STARTED)
 LOST = NotStarted("lease_lost")
 FREE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
 CLOSED: Mapping[str, Any] = {**FREE, "consent_id": None, "payload": None}
+E = OUTBOX.alias("earlier").c
+FIND_BLOCKED = Prepared(
+    select(C.id, func.max(case((E.state == State.QUEUED, E.next_at), else_=literal(0.0))))
+    .where(Among(C.id, "ids"), E.destination == C.destination, E.consent_id == C.consent_id, E.id < C.id)
+    .where(or_(*(E.state == state for state in OPEN)), ~Among(E.id, "ids"))
+    .group_by(C.id)
+)
+TAKE = Prepared(
+    update(OUTBOX)
+    .where(Among(C.id, "ids"))
+    .values(state=State.LEASED, lease_owner=bindparam("owner"), lease_until=bindparam("until"))
+)
 
 
 def add_deliveries(connection: Connection, deliveries: Sequence[Delivery], now: float) -> None:
@@ -136,8 +149,7 @@ def lease(
         connection.execute(update(OUTBOX).where(C.id == row_id).values(next_at=next_at))
         del found[row_id]
     if found:
-        values = {"state": State.LEASED, "lease_owner": owner, "lease_until": now + lease_seconds}
-        connection.execute(update(OUTBOX).where(C.id.in_(list(found))).values(**values))
+        TAKE.run(connection, {"ids": list(found), "owner": owner, "until": now + lease_seconds})
     return sorted(found.values(), key=lambda leased: leased.id)
 
 
@@ -145,12 +157,7 @@ def _find_blocked(connection: Connection, ids: list[int], now: float) -> list[tu
     """Those that an earlier row of the same subject keeps back, with the time at which to look again."""
     if not ids:
         return []
-    earlier = OUTBOX.alias().c
-    again = case((earlier.state == State.QUEUED, earlier.next_at), else_=literal(0.0))
-    same = (earlier.destination == C.destination, earlier.consent_id == C.consent_id, earlier.id < C.id)
-    waits = (earlier.state.in_(OPEN), earlier.id.not_in(ids))
-    query = select(C.id, func.max(again).label("at")).where(C.id.in_(ids), *same, *waits).group_by(C.id)
-    return [(row.id, max(row.at, now + CROWDED_SECONDS)) for row in connection.execute(query)]
+    return [(row_id, max(at, now + CROWDED_SECONDS)) for row_id, at in FIND_BLOCKED.run(connection, {"ids": ids})]
 
 
 def find_next_due(connection: Connection, destination: str) -> float | None:

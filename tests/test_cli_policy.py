@@ -89,7 +89,7 @@ def test_check_says_what_would_be_held(folder: Path) -> None:
     put_inventory(engine)
     engine.dispose()
     said = " ".join(run(folder, "check", "--no-browser").split())
-    for words in (STRANGER, "312", "/zaken/:id", KNOWN, "unknown (Google Analytics 4?)", "seen and undeclared"):
+    for words in (STRANGER, "400", "/zaken/:id", KNOWN, "unknown (Google Analytics 4?)", "seen and undeclared"):
         assert words in said
     (folder / "data" / "gateway.db").unlink()
     assert "nothing was seen yet" in run(folder, "check", "--no-browser")

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import collecting, deliveries, footprint, pages, proxying, reports, rewriting
+from bench import collecting, deliveries, footprint, importing, pages, proxying, reports, rewriting
 from bench.table import Line, show
 
 RUNS: dict[str, Callable[[Path], list[Line]]] = {
@@ -15,6 +15,7 @@ RUNS: dict[str, Callable[[Path], list[Line]]] = {
     "deliveries": deliveries.run,
     "proxy": proxying.run,
     "reports": reports.run,
+    "import": importing.run,
     "size": footprint.run,
     "rewrite": rewriting.run,
 }

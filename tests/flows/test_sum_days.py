@@ -123,9 +123,13 @@ def test_sums_are_of_one_time_zone(store: DuckDBStore) -> None:
 
 
 def test_some_days_are_summed_at_once_the_newest_first() -> None:
-    """What operators look at most comes first; a day that has only just ended, and today, wait."""
-    runs = list(find_unsummed(frozenset({TODAY - timedelta(days=3)}), ZONE, local("2026-11-23 00:30")))
+    """What operators look at most comes first, days before there was anything all at once; a day that has only just ended,
+    and today, wait."""
+    first = TODAY - timedelta(days=40)
+    runs = list(find_unsummed(frozenset({TODAY - timedelta(days=3)}), first, ZONE, local("2026-11-23 00:30")))
     assert [runs[0], len(runs[1]), runs[1][-1]] == [[TODAY - timedelta(days=2)], AT_ONCE, TODAY - timedelta(days=4)]
+    assert [run[0] for run in runs if first in run] == [first]
+    assert max(len(run) for run in runs[:-1]) == AT_ONCE < len(runs[-1])
     assert all(later[0] > earlier[-1] for later, earlier in pairwise(runs))
     assert build_day_sums("main", ZONE, runs[0]).days[0].ends_at == local("2026-11-22 00:00")
 

@@ -88,11 +88,12 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def open_sites(folder: Path, mode: str = "enforce") -> Iterator[CookieSites]:
-    """Both hosts; the gate observes or enforces."""
+def open_sites(folder: Path, mode: str = "enforce", **site: Any) -> Iterator[CookieSites]:
+    """Both hosts; the gate observes or enforces, with settings of its own."""
     sites = CookieSites()
+    config = ready_config(folder, {"mode": mode, "sites": [{"id": "main", **site}]})
     servers = [
-        LoopbackServer(ConsentMiddleware(sites, ready_config(folder, {"mode": mode}))),
+        LoopbackServer(ConsentMiddleware(sites, config)),
         LoopbackServer(toss),
     ]
     sites.port, sites.other = (server.port for server in servers)
@@ -171,3 +172,26 @@ def test_what_a_script_sets_for_the_domain_is_gone_with_the_next_page(browser: B
         visit(context, sites.url + "/diep/pagina")
         assert sites.take() == set()
         assert kept(context) == set()
+
+
+def test_a_choice_holds_on_every_host_of_the_domain(browser: Browser, tmp_path: Path) -> None:
+    """With `cookie_domain` who has answered on one host is asked on none, and what was granted there is passed on here; taken
+    back on the second host it is gone on the first. Without it each host asks for itself."""
+    domain = f".{DOMAIN}"
+    optional = [{"name": "_ads", "value": "1", "domain": domain, "path": "/"}]
+    for settings, shared in (({"cookie_domain": DOMAIN}, True), ({}, False)):
+        with open_sites(tmp_path / str(shared), **settings) as sites:
+            context, other = open_context(browser), f"http://winkel.{DOMAIN}:{sites.port}"
+            choose(context, sites.url, button="Keuze opslaan", purpose="marketing")
+            context.add_cookies(optional)  # type: ignore[arg-type]
+            sites.take()
+            page = context.new_page()
+            page.goto(other)
+            assert (page.locator("#gw-banner").count() == 0) is shared
+            assert ("_ads=1" in sites.take()) is shared
+            choose(context, other, button="Alles weigeren")
+            context.add_cookies(optional)  # type: ignore[arg-type]
+            visit(context, sites.url)
+            sites.take()
+            visit(context, sites.url)
+            assert ("_ads=1" in sites.take()) is not shared

@@ -218,7 +218,7 @@ class Faults:
         """503: the event store does not answer."""
         log.warning("the event store does not answer: %s", error)
         waiting = tell_waiting(await run_sync(self._status), self._frame.labels(request), self._clock())
-        return self._tell(request, 503, "store", [waiting] if waiting else None)
+        return self._tell(request, 503, "store", [f"{waiting[0].upper()}{waiting[1:]}."] if waiting else None)
 
     async def refused(self, request: Request, error: BadRequest) -> Response:
         """The request's own status and words."""

@@ -256,7 +256,7 @@ def test_a_store_that_is_down_is_said_so(parts: ConsoleParts) -> None:
     )
     assert answer.status_code == 503
     assert "does not answer" in answer.text
-    assert "3 minutes; 3 kB wait in the journals" in answer.text
+    assert "No answer for 3 minutes; 3 kB wait in the journals" in answer.text
     assert "secret" not in answer.text
 
 

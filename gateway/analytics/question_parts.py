@@ -111,8 +111,11 @@ class Parts:
         if not (all(metric.whole for metric in figures) and self._writer.told_by_visits(self._query)):
             return self._grouped(Place("events", self._by_goal), columns)
         whole = self._writer.whole(self._query)
-        inside = self._grouped(Place("visits"), [f"{one.whole} AS {one.name}" for one in figures], f" AND {whole}")
-        beyond = self._grouped(Place("events"), columns, f" AND NOT {whole}", joined=True)
+        # Counts of one type, with a sign: an engine may have two, and none that holds both.
+        told = [f"CAST({one.whole} AS BIGINT) AS {one.name}" for one in figures]
+        seen = [f"CAST({self._writer.figure(one)} AS BIGINT) AS {one.name}" for one in figures]
+        inside = self._grouped(Place("visits"), told, f" AND {whole}")
+        beyond = self._grouped(Place("events"), seen, f" AND NOT {whole}", joined=True)
         sums = ", ".join([*self.names, *(f"sum(p.{one.name}) AS {one.name}" for one in figures)])
         return f"SELECT {sums} FROM ({inside} UNION ALL {beyond}) p{self._group_by()}"
 

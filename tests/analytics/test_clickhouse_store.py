@@ -24,7 +24,7 @@ from gateway.errors import StoreError
 from gateway.event import Counted, Entry
 from gateway.flows.consent_report import consent_report
 from gateway.flows.drain import drain_once
-from gateway.flows.export import MOMENTS, find_span, read_rows
+from gateway.flows.export import MOMENTS, Rows, find_span, read_rows
 from gateway.flows.follow_funnel import follow_funnel
 from gateway.flows.follow_pages import follow_pages
 from gateway.flows.report import ReportParts, report
@@ -172,6 +172,12 @@ def test_what_is_told_of_a_view_may_come_first_and_from_elsewhere(tmp_path: Path
             assert found == [(f"{site}.a", 2, 9000, "/a", "/z", HOUR)]
 
 
+def told_in(rows: Rows) -> list[list[str]]:
+    """Each exported row with its columns and their types, in an order of its own; a visit's id is each store's matter."""
+    named = [zip(rows.columns, row, strict=True) for row in rows.rows]
+    return sorted(sorted(f"{one}" for one in row if one[0][0] not in ("visit_id", "told_id")) for row in named)
+
+
 def test_both_stores_answer_alike(tmp_path: Path, server: Server, engine: Engine) -> None:
     """The whole report, that on consent, the last half hour, funnel, page flows and export: the same from the same entries."""
     site, chance = next(SITES), random.Random(7)
@@ -203,11 +209,7 @@ def test_both_stores_answer_alike(tmp_path: Path, server: Server, engine: Engine
                     follow_pages(query, ["/"], parts),
                     follow_pages(query, ["/", "/prijs"], parts),
                     find_span(store, site),
-                    [sorted(rows.columns) for rows in exported],
-                    [
-                        sorted(str(sorted(zip(rows.columns, row, strict=True))) for row in rows.rows)
-                        for rows in exported
-                    ],
+                    [told_in(rows) for rows in exported],
                 )
             )
     for of_duck, of_click in zip(*answered, strict=True):

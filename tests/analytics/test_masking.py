@@ -182,7 +182,7 @@ def test_no_text_ever_raises(text: str) -> None:
     campaign_fields("?" + text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.sampled_from(SECRETS), min_size=1, max_size=4),
     st.sampled_from(["/", "-", ".", "=", ","]),
@@ -212,9 +212,9 @@ def test_secrets_side_by_side_are_all_masked(secrets: list[str], between: str, e
 def test_hostile_texts_cost_no_time(text: str) -> None:
     """A hundred thousand letters take less than 50 ms, whatever they are."""
     for mask in (Masker().text, Masker().path, Masker().referrer):
-        started = time.perf_counter()
+        started = time.thread_time()
         mask("https://h.example/" + text)
-        assert time.perf_counter() - started < 0.05
+        assert time.thread_time() - started < 0.05
 
 
 CAMPAIGNS = [

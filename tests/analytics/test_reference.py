@@ -201,7 +201,7 @@ def _on(row: Recorded, site: str) -> Event:
 
 def ask_often(store: Store, times: int, ask: Callable[[st.DataObject], None]) -> None:
     """Ask so many random questions; a quarter of them where each goes to a server and back."""
-    often = settings(max_examples=times // 4 if store.dialect is CLICKHOUSE else times, deadline=None)
+    often = settings(max_examples=times // 4 if store.dialect is CLICKHOUSE else times)
     often(given(data=st.data())(lambda data: ask(data)))()
 
 

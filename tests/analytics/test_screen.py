@@ -66,9 +66,9 @@ def test_a_bot_has_a_name_of_the_list_and_nothing_of_the_string() -> None:
 def test_hostile_agents_cost_no_time(agent: str) -> None:
     """A hundred thousand letters of agent take less than 50 ms."""
     is_bot("warm")
-    started = time.perf_counter()
+    started = time.thread_time()
     is_bot(agent)
-    assert time.perf_counter() - started < 0.05
+    assert time.thread_time() - started < 0.05
 
 
 def test_plain_checks_say_their_reason() -> None:

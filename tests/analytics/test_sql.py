@@ -100,7 +100,7 @@ def test_every_day_of_the_period_is_a_point() -> None:
 
 
 @pytest.mark.parametrize("interval", ["day", "hour", "week", "month"])
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_points_are_what_the_zone_says(tmp_path: Path, interval: str, data: st.DataObject) -> None:
     """In any zone, through any clock change, a moment is counted in the day or hour that the local clock shows."""

@@ -26,7 +26,7 @@ def stored(pieces: list[tuple[str, int, list[Entry]]]) -> tuple[list[Any], dict[
     return found, kinds, int(str(told))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(drains())
 def test_any_order_gives_what_counting_by_hand_gives(pieces: list[tuple[str, int, list[Entry]]]) -> None:
     """However entries are split over segments, ordered, and read again, the figures are those of the events."""

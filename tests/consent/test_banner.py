@@ -46,9 +46,9 @@ def test_the_language_is_the_page_s_then_the_browser_s(page: str, accept: str, c
 @pytest.mark.parametrize("header", ["a" * 100_000, "," * 100_000, "a;q=" * 50_000, "en;q=0." + "9" * 100_000])
 def test_long_headers_cost_no_time(header: str) -> None:
     """A hundred thousand letters of Accept-Language take less than 50 ms."""
-    started = time.perf_counter()
+    started = time.thread_time()
     choose_language(header, header, OFFERED)
-    assert time.perf_counter() - started < 0.05
+    assert time.thread_time() - started < 0.05
 
 
 def test_a_text_is_there_in_some_language() -> None:

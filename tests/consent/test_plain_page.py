@@ -167,7 +167,7 @@ NASTY = st.sampled_from(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.lists(NASTY, max_size=14), st.sampled_from(GATES))
 @example([b'<img x" =" a', b">", b'" src=', FOREIGN, b">"], GATES[0])
 @example([b'<a href=x="y b=" ', b"<img src=", FOREIGN, b">"], GATES[0])

@@ -369,7 +369,7 @@ def test_invariants_hold_in_any_order(engine: Engine) -> None:
             super().__init__(engine, wire)
 
     quiet = [HealthCheck.too_slow]
-    rounds = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None, suppress_health_check=quiet)
+    rounds = settings(max_examples=EXAMPLES, stateful_step_count=40, suppress_health_check=quiet)
     try:
         run_state_machine_as_test(Machine, settings=rounds)
     finally:

@@ -231,7 +231,7 @@ def test_own_addresses_are_kept(address: str) -> None:
     assert parse_return_to("") == ""
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet="/\\:@?#.%\t\r\n \0aehtpsvil0é", max_size=30))
 def test_random_return_addresses_lead_nowhere_else(text: str) -> None:
     """Of any text only a printable path that begins with one slash comes through."""

@@ -286,7 +286,7 @@ VALUES = st.recursive(
 FIELDS = ("v", "k", "view", "url", "referrer", "topic", "seq", "engaged", "name", "props")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=4))
 @example({"url": "\x00\u202e", "props": {"\x00": "\u2028"}})
 @example({"referrer": "http://[", "url": "http://[", "topic": "%" * 400})
@@ -296,7 +296,7 @@ def test_random_reports_never_fail_us(accepter: Browser, changes: dict[str, Any]
     assert accepter.post("/_gw/collect", content=body, headers=JSON).status_code in (202, 400)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200))
 def test_random_bytes_never_fail_us(accepter: Browser, body: bytes) -> None:
     """Bytes that are no report are refused as such."""

@@ -89,7 +89,7 @@ def test_damaged_bodies_raise(encoding: bytes, sent: bytes) -> None:
 
 @pytest.mark.parametrize("encoding", [b"gzip", b"br", b"zstd"])
 @given(pieces=st.lists(st.binary(max_size=200)), cuts=st.lists(st.integers(1, 60), min_size=1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_packed_as_it_streams_is_read_as_it_streams(
     encoding: bytes, pieces: list[bytes], cuts: list[int]
 ) -> None:

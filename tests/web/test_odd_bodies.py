@@ -210,7 +210,7 @@ PACKERS: dict[bytes, tuple[Any, Any]] = {
     cuts=st.lists(st.integers(0, 400), max_size=6),
     encoding=st.sampled_from(sorted(PACKERS)),
 )
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_page_cut_anywhere_is_the_page(
     shared: tuple[Browser, Pages], scraps: list[str], cuts: list[int], encoding: bytes
 ) -> None:

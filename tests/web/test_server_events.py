@@ -303,7 +303,7 @@ FIELDS = (
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(["/_gw/collect", "/api/event", "/api/send", "/matomo.php"]),
     st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=4),

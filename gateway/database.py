@@ -60,13 +60,22 @@ TOMBSTONES = Table(
     Column("at", Float, nullable=False),
 )
 
-# The salt of a site's day; destroyed soon after the day has ended.
+# The salt of a site's day (`2026-11-23`) or month (`2026-11`); destroyed soon after that has ended.
 SALTS = Table(
     "salts",
     METADATA,
     Column("site", String(32), primary_key=True),
     Column("day", String(10), primary_key=True),
     Column("salt", LargeBinary, nullable=False),
+)
+
+# How many different visitors a site's month (`2026-11`) had, as 4096 registers of a byte (analytics/month_sketch.py).
+MONTH_SKETCHES = Table(
+    "month_sketches",
+    METADATA,
+    Column("site", String(32), primary_key=True),
+    Column("month", String(7), primary_key=True),
+    Column("registers", LargeBinary, nullable=False),
 )
 
 # Visits of those whom a server tells of: they have no cookie of ours. `visitor` is the key of the day, in hexadecimal.

@@ -61,6 +61,7 @@ log = logging.getLogger("gateway.front")
 
 FLUSH_SECONDS = 1.0
 REOPEN_SECONDS = 5.0
+MONTHS_SECONDS = 60.0  # between writings of the sketches of months: so much of them a killed worker loses
 NOWHERE = "sqlite:////dev/null/nowhere"  # a database that takes nothing
 AHEAD_SECONDS = 600.0
 PYTHONS_THRESHOLDS = (700, 2000)  # up to 3.12, and since
@@ -161,6 +162,7 @@ class Front:
         self._rollout = Rollout(config, check_languages)
         self._failing: set[str] = set()
         self._has_reserve = True
+        self._months_at = time.monotonic()
         config.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._do("reserve", self._keep_reserve)
         self.parts = open_parts(config, time.time)
@@ -172,6 +174,7 @@ class Front:
             "withdrawals": self.parts.tombstones.refresh,
             "reserve": self._keep_reserve,
             "salts": self._prepare_salts,
+            "months": self._write_months,
         }
         if config.settings.keeper.autostart:
             self._chores["keeper"] = KeeperProcess(config).ensure
@@ -184,13 +187,14 @@ class Front:
         self._stopping.set()
         self._thread.join(5)
         self._flush()
+        self._do("months", partial(self.parts.visitors.months.write, self.parts.engine))
         self.parts.journal.close()
         self.parts.tombstones.close()
         self.parts.engine.dispose()
 
     def _look_after(self) -> None:
         """Every second: changed policies followed, counters to the journal, withdrawals, reserve and salts looked after, a
-        keeper kept running."""
+        keeper kept running; each minute the sketches of months written down."""
         _warm_up()
         self._do("rules", partial(warn_of_errors, self._config))
         while True:
@@ -245,6 +249,12 @@ class Front:
             log.error("there is no room for the reserve for consent choices; events are refused until there is")
         elif self._has_reserve and not had:
             log.warning("there is room on the disk: the reserve for consent choices is in place")
+
+    def _write_months(self) -> None:
+        """Each minute. Sketches whose month has ended meanwhile still go to that month."""
+        if time.monotonic() - self._months_at >= MONTHS_SECONDS:
+            self.parts.visitors.months.write(self.parts.engine)
+            self._months_at = time.monotonic()
 
     def _prepare_salts(self) -> None:
         """Of today, and of tomorrow shortly before midnight, so that no page has to wait for the database."""

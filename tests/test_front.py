@@ -1,6 +1,7 @@
 """The composition root of a front worker: opened in the worker, closed in order, inside anybody's application."""
 
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse as StarlettePage
 from starlette.routing import Route
 
+from gateway import front
 from gateway.analytics.journal import JOURNAL_FOLDER, writers_alive
+from gateway.analytics.month_sketch import estimate_month
+from gateway.analytics.visitor import local_day
 from gateway.config import Config
 from gateway.errors import ConfigError
 from gateway.flows.choose import RESERVE_FILE
@@ -25,6 +29,7 @@ from gateway.serving import build_app
 from gateway.web import response as response_module
 from tests.example_site import NOW, POLICY_TOML
 from tests.flows.worker_parts import read_counts
+from tests.migrated import open_migrated
 from tests.web.gated_site import Browser, Pages, build_config, has_banner, ready_config, visiting
 
 PAGE = "<html><body><h1>Incasso</h1></body></html>"
@@ -84,6 +89,30 @@ def test_a_worker_leaves_nothing_open_and_nothing_unwritten(tmp_path: Path) -> N
         assert writers_alive(tmp_path / "data" / JOURNAL_FOLDER) == 1
     assert writers_alive(tmp_path / "data" / JOURNAL_FOLDER) == 0
     assert read_counts(tmp_path / "data")["shown", "nl", "desktop"] == 1
+
+
+def test_workers_write_down_how_many_a_month_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that runs writes its sketches each minute, one that ends the rest; whoever comes again to the next worker is
+    counted once."""
+    engine, monthly = open_migrated(tmp_path / "data/gateway.db"), local_day(time.time(), "Europe/Amsterdam")[:7]
+    with visiting(tmp_path) as browser:
+        browser.choose("accept_all", view="V" * 22)
+        held = dict(browser.cookies)
+        assert estimate_month(engine, "main", monthly) is None
+        monkeypatch.setattr(front, "MONTHS_SECONDS", 0.0)
+        until = time.monotonic() + 10
+        while estimate_month(engine, "main", monthly) is None and time.monotonic() < until:
+            time.sleep(0.05)
+        assert estimate_month(engine, "main", monthly) == pytest.approx(1, abs=0.01)
+    monkeypatch.setattr(front, "MONTHS_SECONDS", 600.0)
+    with visiting(tmp_path) as browser:
+        browser.carry(held)
+        browser.get("/")
+    assert estimate_month(engine, "main", monthly) == pytest.approx(1, abs=0.01)
+    with visiting(tmp_path) as browser:
+        browser.choose("accept_all", view="W" * 22)
+    assert estimate_month(engine, "main", monthly) == pytest.approx(2, abs=0.01)
+    engine.dispose()
 
 
 def test_a_worker_can_start_again(tmp_path: Path) -> None:

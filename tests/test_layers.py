@@ -135,6 +135,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "web/query_api",
         "consent/shown_text",
         "consent/tombstones",
+        "analytics/month_sketch",
         "analytics/told_visits",
         "analytics/visitor",
         "destinations",

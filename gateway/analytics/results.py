@@ -7,6 +7,7 @@ import msgspec
 
 from gateway.analytics.dimensions import Words, get_dimension
 from gateway.analytics.metrics import Metric, get_metric
+from gateway.analytics.month_sketch import MonthVisitors
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -177,7 +178,8 @@ class Report(msgspec.Struct, frozen=True):
     campaign, country, language, device, browser, os, screen, event, goal; there are no goals but those of the configuration.
 
     `others` has what a breakdown's rows of too few visitors have in common. `withheld` says why there are no figures: `few`
-    visitors fit the filter, or too few do not (`few_others`). `asserted` are the events of servers by the key that told them.
+    visitors fit the filter, or too few do not (`few_others`). `asserted` are events of servers by the key that told them,
+    `month` is of the month that the whole period lies in.
     """
 
     site: str
@@ -198,6 +200,7 @@ class Report(msgspec.Struct, frozen=True):
     asserted: list[CountRow] = []
     bots: list[BotRow] = []
     notes: list[Note] = []
+    month: MonthVisitors | None = None
 
 
 class Lines(NamedTuple):
@@ -216,6 +219,7 @@ CHOICES = ("shown", "accepted", "partly", "refused", "withdrawn", "elsewhere")
 WORDS: dict[str, Words] = {
     "figure": {"en": "Figure", "nl": "Cijfer"},
     "value": {"en": "Value", "nl": "Waarde"},
+    "in_month": {"en": "Visitors in {month}, about (± {error})", "nl": "Bezoekers in {month}, circa (± {error})"},
     "withheld": {"en": "withheld", "nl": "niet getoond"},
     "others": {"en": "(too few visitors each)", "nl": "(te weinig bezoekers per stuk)"},
     "name": {"en": "Name", "nl": "Naam"},
@@ -287,6 +291,9 @@ def _total_lines(report: Report, language: str) -> Lines:
     metrics = [get_metric(name) for name in TOTAL_NAMES]
     hidden = WORDS["withheld"][language] if report.withheld else ""
     rows = [(m.label[language], hidden or _figure(m, getattr(report.totals, m.name))) for m in metrics]
+    if month := report.month:
+        words = WORDS["in_month"][language].format(month=month.month, error=show_share(month.standard_error))
+        rows.insert(1, (words, _count(month.visitors, language)))
     return Lines(title, _words(language, "figure", "value"), rows)
 
 

@@ -1,9 +1,12 @@
-"""The visitor key: right for one day, and nobody's after it.
+"""The visitor key: right for one day, and nobody's after it. And a key of the month, which only ever touches a sketch.
 
 Key = HMAC-SHA256(salt of the site's day, consent id), cut to 64 bit. It is never made from address or agent, but where a
 server tells of somebody with a key for programs, has no better name for them and asserts their consent (flows/collect_told).
 Salts live in the database, turn at the site's midnight and are destroyed soon after, so that stored keys can no longer be
 linked to a consent id, nor one day's key to the next one's.
+
+The key of the month is made alike, of a salt of the month: it feeds the estimate of the month's different visitors
+(month_sketch.py) whenever a worker makes a key of the day, and is kept nowhere, so no day leads through it to another.
 """
 
 import hmac
@@ -13,15 +16,17 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, func, insert, literal, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from gateway.analytics.month_sketch import MonthSketches
 from gateway.database import SALTS, is_sqlite, reading, transaction
 from gateway.errors import JournalFull
 
 SALT_BYTES = 32
 REMEMBERED = 4096
 GRACE_SECONDS = 30 * 60
+MONTH = len("2026-11")  # so much of a day is its month
 
 
 def local_day(at: float, timezone: str) -> str:
@@ -30,11 +35,12 @@ def local_day(at: float, timezone: str) -> str:
 
 
 class Visitors:
-    """Makes visitor keys; keeps the salts of the present day in memory."""
+    """Makes visitor keys; keeps the salts of the present day and month in memory. `months` has whom they were made for."""
 
     def __init__(self, engine: Engine) -> None:
+        self.months = MonthSketches()
         self._engine = engine
-        self._salts: dict[tuple[str, str], bytes] = {}
+        self._salts: dict[tuple[str, str], tuple[bytes, bytes]] = {}  # of a site's day: the day's own, and its month's
         self._keys: dict[tuple[str, str, str], int] = {}
         self._days: dict[str, tuple[float, str]] = {}
         self._lock = threading.Lock()
@@ -54,12 +60,13 @@ class Visitors:
         return self._make(site, self._day(at, timezone), who)
 
     def _make(self, site: str, day: str, who: str) -> int:
-        digest = hmac.digest(self._salt(site, day), who.encode("utf-8", "replace"), "sha256")
-        return int.from_bytes(digest[:8])
+        of_day, of_month = self._find_salts(site, day)
+        self.months.add(site, day[:MONTH], _cut(of_month, who))
+        return _cut(of_day, who)
 
     def prepare(self, site: str, timezone: str, at: float) -> None:
-        """Have the salt of that moment's day at hand, so that no page has to wait for it. Raises JournalFull."""
-        self._salt(site, self._day(at, timezone))
+        """Have the salts of that moment's day at hand, so that no page has to wait for them. Raises JournalFull."""
+        self._find_salts(site, self._day(at, timezone))
 
     def _remember(self, names: tuple[str, str, str], key: int) -> None:
         if len(self._keys) >= REMEMBERED:
@@ -75,27 +82,32 @@ class Visitors:
             self._days[timezone] = known
         return known[1]
 
-    def _salt(self, site: str, day: str) -> bytes:
-        salt = self._salts.get((site, day))
-        if salt is None:
+    def _find_salts(self, site: str, day: str) -> tuple[bytes, bytes]:
+        salts = self._salts.get((site, day))
+        if salts is None:
             with self._lock:
                 try:
-                    salt = _find_or_make_salt(self._engine, site, day)
+                    of_day, of_month = (_find_or_make_salt(self._engine, site, of) for of in (day, day[:MONTH]))
                 except DBAPIError as error:
                     raise JournalFull("no salt can be had for the day") from error
                 self._salts = {key: kept for key, kept in self._salts.items() if key[1] >= _before(day)}
-                self._salts[(site, day)] = salt
-        return salt
+                salts = self._salts[(site, day)] = of_day, of_month
+        return salts
+
+
+def _cut(salt: bytes, who: str) -> int:
+    return int.from_bytes(hmac.digest(salt, who.encode("utf-8", "replace"), "sha256")[:8])
 
 
 def destroy_salts(engine: Engine, site: str, timezone: str, now: float) -> int:
-    """Delete the salts of days that ended more than half an hour ago; returns how many went.
+    """Delete the salts of days and months that ended more than half an hour ago; returns how many went.
 
     SQLite overwrites deleted rows (secure_delete), and the log that still holds them is emptied.
     """
-    day = local_day(now - GRACE_SECONDS, timezone)
+    today = literal(local_day(now - GRACE_SECONDS, timezone))
+    is_over = SALTS.c.day < func.substr(today, 1, func.length(SALTS.c.day))  # a month is compared with today's
     with transaction(engine) as connection:
-        gone = connection.execute(SALTS.delete().where(SALTS.c.site == site, SALTS.c.day < day)).rowcount
+        gone = connection.execute(SALTS.delete().where(SALTS.c.site == site, is_over)).rowcount
     if gone and is_sqlite(engine):
         with closing(engine.raw_connection()) as connection:  # outside any transaction, where ours would begin one
             connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -16,6 +16,7 @@ from gateway.analytics.answers import Answer, AnswerRow, Figure
 from gateway.analytics.dimensions import get_dimension
 from gateway.analytics.local_time import find_buckets, label_bucket
 from gateway.analytics.metrics import BREAKDOWNS, MEASURES, SERIES, TOTALS
+from gateway.analytics.month_sketch import STANDARD_ERROR, MonthVisitors, estimate_month
 from gateway.analytics.query import Query
 from gateway.analytics.results import (
     HIDDEN,
@@ -36,6 +37,7 @@ from gateway.analytics.results import (
 )
 from gateway.analytics.sql import build_count_sums, build_counts
 from gateway.analytics.store import Store
+from gateway.analytics.visitor import MONTH
 from gateway.database import LEDGER, reading
 from gateway.destinations.figures import queue_figures
 from gateway.flows.annotate import find_notes
@@ -109,6 +111,7 @@ def report(query: Query, parts: ReportParts) -> Report:
         revenue=[] if found.withheld else find_revenue(query, parts),
         pages=find_pages(query, parts),
         notes=find_notes(query, parts.engine),
+        month=find_month(query, parts),
     )
 
 
@@ -164,6 +167,19 @@ def find_pages(query: Query, parts: ReportParts) -> PagesCounted | None:
     found = [(row.name, row.count) for row in find_counts(query, (PAGE,), parts.store) if row.count >= least]
     rows = [PageCount(name, count) for name, count in found[: query.limit]]
     return PagesCounted(total, with_consent, with_consent / total, rows, total - sum(row.count for row in rows))
+
+
+def find_month(query: Query, parts: ReportParts) -> MonthVisitors | None:
+    """The estimate of different visitors in the month that the period lies in; None where it lies in several or is filtered,
+    and where nobody was counted."""
+    month = query.first.isoformat()[:MONTH]
+    if query.filters is not None or month != query.last.isoformat()[:MONTH]:
+        return None
+    about = estimate_month(parts.engine, query.site, month)
+    if about is None:
+        return None
+    few = round(about) < parts.analytics.min_visitors
+    return MonthVisitors(month, None if few else round(about), round(STANDARD_ERROR, 4))
 
 
 class Breakdown(NamedTuple):

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 import msgspec
 from sqlalchemy import Engine, func, select
 
+from gateway.analytics.month_sketch import prune_months
 from gateway.analytics.store import Store, naive_utc
-from gateway.database import SIGHTINGS, reading
+from gateway.analytics.visitor import MONTH, local_day
+from gateway.database import SIGHTINGS, reading, transaction
 from gateway.flows.inventory import prune_sights
 from gateway.settings import RetentionConfig
 
@@ -53,8 +55,11 @@ def find_old(store: Store, engine: Engine, retention: RetentionConfig, now: floa
 
 
 def prune(store: Store, engine: Engine, retention: RetentionConfig, now: float) -> Old:
-    """Delete it, each store in one transaction; returns what went. Interrupted, the next time does the rest."""
+    """Delete it, each store in one transaction; returns what went. Interrupted, the next time does the rest. Sketches of months
+    go with the visits."""
     old = find_old(store, engine, retention, now)
+    with transaction(engine) as connection:
+        prune_months(connection, local_day(old.visits_before, "UTC")[:MONTH])
     prune_sights(engine, old.events_before)
     store.prune(old.events_before, old.visits_before)
     return old

@@ -20,7 +20,7 @@ QUEUE_STATES = ("delivered", "queued", "started", "dead", "cancelled", "expired"
 @dataclass(frozen=True)
 class Tile:
     """One key figure; `url` leads to its chart, if it has one; `change` is since the period compared with, `mood` whether
-    that is more or less."""
+    that is more or less. `beside` is what else there is to say of it."""
 
     label: str
     value: str
@@ -30,6 +30,7 @@ class Tile:
     current: bool
     change: str = ""
     mood: str = ""
+    beside: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ def build_tiles(report: Report, question: Question, labels: Labels, minutes: int
         "bounce_rate": labels.percent(totals.bounce_rate, 1),
         "visit_duration": labels.seconds(totals.visit_duration),
     }
+    beside, explained = _month(report, labels)
     return [
         Tile(
             label=get_metric(key).label[labels.language],
@@ -118,12 +120,23 @@ def build_tiles(report: Report, question: Question, labels: Labels, minutes: int
             change=_change(key, report, labels),
             mood=_mood(key, report),
             hint=duration_hint if key == "visit_duration" else hints[key].format(minutes=minutes),
-            help=get_metric(key).help[labels.language],
+            help=get_metric(key).help[labels.language] + (explained if key == "daily_visitors" else ""),
             url=question.url(chart=key) if key in CHARTED else "",
             current=key == question.chart,
+            beside=beside if key == "daily_visitors" else "",
         )
         for key, value in values.items()
     ]
+
+
+def _month(report: Report, labels: Labels) -> tuple[str, str]:
+    """The estimate of the month's different visitors as words beside the daily ones, and what it means; empty without one."""
+    if report.month is None:
+        return "", ""
+    error, words = labels.percent(report.month.standard_error, 1), labels.texts["hints"]
+    told = words["month_withheld" if report.month.visitors is None else "month"]
+    month, count = labels.month(f"{report.month.month}-01", long=True), labels.number(report.month.visitors)
+    return told.format(month=month, count=count, error=error), " " + words["month_help"].format(error=error)
 
 
 def build_compared(report: Report, labels: Labels) -> str:

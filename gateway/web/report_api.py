@@ -192,6 +192,8 @@ def _csv_lines(report: Report) -> Iterator[CsvLine]:
     if report.withheld:
         yield "report", "withheld", "", "", report.withheld
     yield from _measures("totals", "", "", report.totals, missing=WITHHELD if report.withheld else "")
+    if report.month:
+        yield from _measures("month", report.month.month, "", report.month, "month", missing=WITHHELD)
     if report.compared:
         yield from _measures("compared", "period", "", report.compared, "totals", "series")
         hidden = report.compared.totals is None

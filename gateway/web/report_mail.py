@@ -97,6 +97,7 @@ def _text_lines(shown: dict[str, Any]) -> list[str]:
         lines += [words["compared"].format(period=shown["before"]), ""]
     for tile in shown["tiles"]:
         lines.append(f"{tile.label}: {tile.value}" + (f" ({tile.change})" if tile.change else ""))
+        lines += [f"  {tile.beside}"] if tile.beside else []
     if shown["consent"].rate is not None:
         lines.append(f"{words['consent']}: {labels.percent(shown['consent'].rate)}")
     lines += ["", words["days"]] + [f"  {one.under}: {one.title}" for one in shown["columns"] if one.under]

@@ -1,17 +1,25 @@
 """From hit to event: only with consent, nothing that points at a person, every refusal counted by its reason."""
 
+import hmac
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import select
 
+from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.analytics.journal import JOURNAL_FOLDER
+from gateway.analytics.month_sketch import estimate_month
 from gateway.analytics.visit import Visit
+from gateway.database import SALTS, reading
 from gateway.errors import JournalFull
 from gateway.event import MAX_PROPS, DropReason, Event, Told
 from gateway.flows.collect import SLACK_MS, collect
+from gateway.flows.drain import drain_once
 from gateway.flows.parts import Parts
 from gateway.hit import Hit
 from tests.example_site import AGENT, CONSENT_ID, NOW, make_decision
@@ -262,3 +270,33 @@ def test_what_the_script_tells_goes_along(parts: Parts) -> None:
     told = Told(scroll=50, screen="wide", lcp=900, inp=40, cls=3)
     event = take(parts, make_hit(kind="engagement", told=told))
     assert isinstance(event, Event) and event.told == told
+
+
+def test_nothing_on_disk_connects_two_days(tmp_path: Path) -> None:
+    """Who came on two days is one visitor of the month. The keys of the days are stored, and differ; the key of the month, in
+    whatever form, stands in no file: not in journal, event store or database."""
+    with opened_parts(tmp_path) as parts:
+        site, data = parts.config.sites[0], parts.config.data_folder
+        events = [
+            collect(make_hit(at=at), make_decision(site, "analytics"), VISIT, site, parts) for at in (NOW, NOW + 86_400)
+        ]
+        parts.visitors.months.write(parts.engine)
+        parts.journal.close()
+        journalled = read_all(data)
+        with closing(DuckDBStore(data / "events.duckdb")) as store:
+            drain_once(data / JOURNAL_FOLDER, store, parts.engine, (), NOW)
+        with reading(parts.engine) as connection:
+            salts = {row.day: bytes(row.salt) for row in connection.execute(select(SALTS))}
+        assert estimate_month(parts.engine, "main", "2026-05") == pytest.approx(1, abs=0.01)
+        day, other = (event.visitor for event in events if isinstance(event, Event))
+        month = int.from_bytes(hmac.digest(salts["2026-05"], CONSENT_ID.encode(), "sha256")[:8])
+        stored = read_all(data)
+        assert day != other and all(str(key).encode() in journalled for key in (day, other))
+        assert day.to_bytes(8, "little") in stored
+        for form in (str(month).encode(), f"{month:x}".encode(), month.to_bytes(8, "little"), month.to_bytes(8, "big")):
+            assert form not in journalled + stored
+
+
+def read_all(folder: Path) -> bytes:
+    """Every file of a data folder, one after the other."""
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())

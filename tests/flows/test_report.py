@@ -13,6 +13,7 @@ from gateway import ledger
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.filters import Condition
 from gateway.analytics.metrics import BREAKDOWNS
+from gateway.analytics.month_sketch import MonthVisitors
 from gateway.analytics.query import Query
 from gateway.analytics.results import (
     HIDDEN,
@@ -28,6 +29,7 @@ from gateway.analytics.results import (
     report_lines,
 )
 from gateway.analytics.store import Batch
+from gateway.analytics.visitor import Visitors
 from gateway.database import OUTBOX, transaction
 from gateway.errors import StoreError
 from gateway.event import Counted, Entry, Told
@@ -35,6 +37,7 @@ from gateway.flows.annotate import add_note
 from gateway.flows.report import ReportParts, report
 from gateway.flows.save_question import save_segment
 from gateway.settings import AnalyticsConfig, DestinationConfig, GoalConfig
+from gateway.web.report_api import build_csv
 from tests.analytics.entries import ZONE, engaged, local, record, told, view
 from tests.migrated import open_migrated
 
@@ -193,6 +196,30 @@ def test_notes_and_segments_are_the_sites_own(store_parts: ReportParts) -> None:
     found = report(DAY.only(Condition("is", "segment", ("Zuiden",))), store_parts)
     assert (found.totals.visits, [note.text for note in found.notes]) == (1, ["Storing"])
     assert any(("2026-11-23", "Storing") in part.rows for part in report_lines(found))
+
+
+def test_a_months_visitors_are_estimated_beside_the_daily_ones(parts: ReportParts) -> None:
+    """A report on days of one month has its estimate with its error, apart by site; with a filter, over two months, in a month
+    without visitors there is none; too few are withheld. Words and cells say the same."""
+    visitors = Visitors(parts.engine)
+    for number in range(300):
+        for day in range(3):
+            visitors.key("main", ZONE, f"consent {number}", AT - day * 86_400)
+    visitors.key("shop", ZONE, "another", AT)
+    visitors.months.write(parts.engine)
+    found = report(WEEK, parts)
+    assert found.month == report(DAY, parts).month
+    assert found.month is not None and found.month.month == "2026-11" and found.month.standard_error == 0.0163
+    assert found.month.visitors == pytest.approx(300, rel=0.08)
+    assert ("Visitors in 2026-11, about (± 1.6 %)", str(found.month.visitors)) in report_lines(found)[0].rows
+    assert f"month,2026-11,,visitors,{found.month.visitors}" in build_csv(found).decode().splitlines()
+    assert report(WEEK.only(Condition("is", "country", ("NL",))), parts).month is None
+    assert report(WEEK.asking(last=date(2026, 12, 1)), parts).month is None
+    assert report(WEEK.asking(first=date(2026, 12, 1), last=date(2026, 12, 1)), parts).month is None
+    few = report(WEEK.asking(site="shop"), replace(parts, analytics=AnalyticsConfig()))
+    assert few.month == MonthVisitors("2026-11", None, 0.0163)
+    assert ("Bezoekers in 2026-11, circa (± 1.6 %)", "niet getoond") in report_lines(few, "nl")[0].rows
+    assert "month,2026-11,,visitors,withheld" in build_csv(few).decode().splitlines()
 
 
 def test_empty_site_has_a_whole_report(parts: ReportParts) -> None:

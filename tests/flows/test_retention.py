@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from gateway.analytics import duckdb_store_file
 from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.analytics.month_sketch import MonthSketches, estimate_month
 from gateway.analytics.store import Batch
 from gateway.database import open_database
 from gateway.event import PAGE_VIEW, Counted, Event, Recorded
@@ -59,6 +60,17 @@ def test_events_go_before_their_visits(store: DuckDBStore, engine: Engine) -> No
     assert [count(store, table) for table in ("events", "visits", "counts")] == [2, 4, 4]
     again = prune(store, engine, RetentionConfig(), NOW)
     assert (again.events, again.visits, again.counters) == (0, 0, 0)
+
+
+def test_sketches_of_months_go_with_the_visits(store: DuckDBStore, engine: Engine) -> None:
+    """A month's estimate stays as long as any visit of that month may."""
+    sketches = MonthSketches()
+    for month in ("2024-09", "2024-10", "2026-11"):
+        sketches.add("main", month, 1)
+    sketches.write(engine)
+    prune(store, engine, RetentionConfig(), NOW)
+    left = [estimate_month(engine, "main", month) is not None for month in ("2024-09", "2024-10", "2026-11")]
+    assert left == [False, True, True]
 
 
 def test_a_file_written_anew_holds_the_same(store: DuckDBStore, tmp_path: Path) -> None:

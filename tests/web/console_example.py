@@ -12,6 +12,7 @@ from gateway.analytics.answers import Answer, AnswerRow
 from gateway.analytics.consent_results import ConsentReport, PurposeRow, build_row
 from gateway.analytics.funnels import Funnel, Step, parse_steps
 from gateway.analytics.live import Live, LiveRow
+from gateway.analytics.month_sketch import STANDARD_ERROR, MonthVisitors
 from gateway.analytics.page_flows import FlowRow, PageFlow, Rest, parse_pages
 from gateway.analytics.query import Query
 from gateway.analytics.results import (
@@ -167,6 +168,7 @@ def build_example(query: Query) -> Report:
         measures=Measures(0.643, 0.71, 1834.0, 96.0, 0.043),
         revenue=[Money("EUR", 18_204.5, 97)],
         pages=PagesCounted(6_204, 2_171, 0.35, [PageCount("/", 2_904), PageCount("/contact", 811)], 2_489),
+        month=MonthVisitors(query.last.isoformat()[:7], 2_104, round(STANDARD_ERROR, 4)),
         notes=[Note(1, "2026-11-22", "Nieuwsbrief verstuurd", "anke")],
     )
 

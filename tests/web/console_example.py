@@ -168,7 +168,7 @@ def build_example(query: Query) -> Report:
         measures=Measures(0.643, 0.71, 1834.0, 96.0, 0.043),
         revenue=[Money("EUR", 18_204.5, 97)],
         pages=PagesCounted(6_204, 2_171, 0.35, [PageCount("/", 2_904), PageCount("/contact", 811)], 2_489),
-        month=MonthVisitors(query.last.isoformat()[:7], 2_104, round(STANDARD_ERROR, 4)),
+        month=MonthVisitors(query.last.isoformat()[:7], 1_104, round(STANDARD_ERROR, 4)),
         notes=[Note(1, "2026-11-22", "Nieuwsbrief verstuurd", "anke")],
     )
 

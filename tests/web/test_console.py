@@ -184,7 +184,7 @@ def test_the_overview_shows_the_figures_of_the_question(operator: TestClient) ->
     for shown in ("crawlers, scripts and browsers without a screen", "3,917", "pixel.example.net", "_trk*", "crm"):
         assert shown in text
     assert "44 visitors in the last half hour" in text
-    assert "November 2026: about 2,104 different visitors (± 1.6%)" in text and "Its standard error is 1.6%" in text
+    assert "November 2026: about 1,104 different visitors (± 1.6%)" in text and "Its standard error is 1.6%" in text
     for shown in ("503 Service Unavailable", "25 Oct – 23 Nov 2026", "Europe/Amsterdam", "running for 1 day"):
         assert shown in text
 

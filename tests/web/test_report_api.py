@@ -54,7 +54,7 @@ def test_json_is_the_report_itself(api: tuple[TestClient, str]) -> None:
     report = msgspec.json.decode(answer.content, type=Report)
     period = report.period
     assert (report.site, period.first, period.last) == ("werken", "2026-11-01", "2026-11-20")
-    assert {len(rows) for rows in report.breakdowns.values()} == {3}
+    assert max(len(rows) for rows in report.breakdowns.values()) == 3
     assert sum(point.page_views or 0 for point in report.series) == report.totals.page_views
 
 

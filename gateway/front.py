@@ -187,9 +187,9 @@ class Front:
         self._stopping.set()
         self._thread.join(5)
         self._flush()
-        self._do("months", partial(self.parts.visitors.months.write, self.parts.engine))
         self.parts.journal.close()
         self.parts.tombstones.close()
+        self._do("months", partial(self.parts.visitors.months.write, self.parts.engine))
         self.parts.engine.dispose()
 
     def _look_after(self) -> None:

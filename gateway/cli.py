@@ -1,4 +1,4 @@
-"""The `gateway` command: each command reads its options, calls one thing, prints the answer.
+"""Asks visitors of a website for consent, holds back what has none, and counts what may be counted.
 
 Exit status: 0 done, 1 the answer is bad news (a broken ledger, a failed demo), 2 there is no answer: wrong usage or
 configuration, or a website that cannot be looked at.
@@ -27,7 +27,7 @@ from gateway.cli_check import check, check_config, refuse_to_serve
 from gateway.cli_csp import csp
 from gateway.cli_destinations import destinations_app, erase
 from gateway.cli_export import export
-from gateway.cli_groups import command_group
+from gateway.cli_groups import ACCESS, BEGIN, FIGURES, KEPT, PROOF, RULES, RUN, TOLD, command_group
 from gateway.cli_import import import_logs
 from gateway.cli_init import init
 from gateway.cli_key import key_app
@@ -52,17 +52,6 @@ from gateway.web.report_api import build_consent_csv, build_csv, build_flow_csv,
 app = command_group(add_completion=False, pretty_exceptions_enable=False)
 operator_app = command_group("Who may sign in to the console.")
 keys_app = command_group("The keys that sign cookies.")
-# The groups that the help shows, in its order.
-BEGIN, RUN, RULES, FIGURES, TOLD, PROOF, KEPT, ACCESS = (
-    "Begin",
-    "Run",
-    "Policy and rules",
-    "Figures",
-    "Destinations",
-    "Proof of consent",
-    "What is kept",
-    "Operators and keys",
-)
 app.command(rich_help_panel=BEGIN)(init)
 app.command(rich_help_panel=RULES)(check)
 app.command(rich_help_panel=RULES)(mode)

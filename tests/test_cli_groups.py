@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import app, main
+from gateway.cli_groups import PANELS
 from gateway.errors import ConfigError
 
 GROUPS = [
@@ -36,6 +37,18 @@ def test_a_groups_own_options_are_its_own() -> None:
     for words, said in ((["policy", "--help"], "export"), (["--version"], "gateway "), (["--help"], "policy")):
         done = CliRunner().invoke(app, words)
         assert (done.exit_code, said in done.output) == (0, True)
+
+
+def test_help_shows_its_panels_in_their_order_and_each_word_of_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one begins with comes first; a word in brackets is no markup; a paragraph is as wide as the terminal."""
+    monkeypatch.setenv("COLUMNS", "80")
+    help_text = CliRunner().invoke(app, ["--help"]).output
+    assert [help_text.index(f" {panel} ") for panel in PANELS] == sorted(
+        help_text.index(f" {panel} ") for panel in PANELS
+    )
+    assert "older than [retention] says" in help_text
+    assert "wrong usage or configuration, or a website that" in help_text
+    assert "the extra [browser]" in CliRunner().invoke(app, ["audit", "--help"]).output
 
 
 def status(monkeypatch: pytest.MonkeyPatch, *words: str) -> int | str | None:

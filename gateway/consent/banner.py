@@ -101,6 +101,11 @@ def pick(wording: Spoken, language: str) -> str:
     return ForeignText(found[1], found[0]) if found else ""
 
 
+def purpose_titles(policy: Policy, language: str) -> dict[str, str]:
+    """The optional purposes' titles by id."""
+    return {purpose.id: pick(purpose.title, language) for purpose in policy.optional}
+
+
 def purpose_texts(policy: Policy, decision: Decision, language: str, texts: Mapping[str, str]) -> list[PurposeText]:
     """Every purpose, necessary first, with its services."""
     found = [_purpose_text(policy, NECESSARY, language, texts, decision)]

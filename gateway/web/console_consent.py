@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.config import Config
-from gateway.consent.banner import pick
+from gateway.consent.banner import purpose_titles
 from gateway.web.consent_view import build_consent
 from gateway.web.frame import Frame
 from gateway.web.question import build_question
@@ -26,7 +26,7 @@ class ConsentPage:
         query = self._api.parse(fields)
         report = await self._api.ask_consent(query)
         labels, site = self._frame.labels(request), self._sites[query.site]
-        titles = {purpose.id: pick(purpose.title, labels.language) for purpose in site.policy.optional}
+        titles = purpose_titles(site.policy, labels.language)
         names = {one.id: one.config.name or one.id for one in self._sites.values()}
         return self._frame.page(
             request,

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway.config import Config, Site
-from gateway.consent.banner import pick
+from gateway.consent.banner import pick, purpose_titles
 from gateway.consent.catalogue import Catalogue, load_catalogue
 from gateway.consent.wording import check_languages
 from gateway.errors import BadRequest
@@ -106,7 +106,7 @@ class Inventory:
             one=listed,
             as_named=name_for_policy(listed.item)[1] if listed.may_be_named else "",
             suggested_purpose=usual_purpose(listed.suggestion, policy) if listed.suggestion else "",
-            titles=self._titles(policy, request),
+            titles=purpose_titles(policy, language),
             services=[(one.id, pick(one.name, language), one.purpose) for one in policy.file.services],
         )
 
@@ -206,13 +206,6 @@ class Inventory:
         if not found:
             raise BadRequest(404, "name", "Nothing of that name was seen here.")
         return found[0]
-
-    def _titles(self, policy: Policy, request: Request) -> dict[str, str]:
-        """The optional purposes' titles by id, in the operator's language where there is one."""
-        language = self._frame.labels(request).language
-        return {
-            purpose.id: purpose.title.get(language) or next(iter(purpose.title.values())) for purpose in policy.optional
-        }
 
     def _page(self, request: Request, template: str, site: Site, **context: Any) -> Response:
         config = self._written.config

@@ -7,11 +7,12 @@ from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from gateway.consent.banner import purpose_titles
 from gateway.web.asking import Asking, is_form
 from gateway.web.console_inventory import Inventory
 from gateway.web.console_live import Look
 from gateway.web.frame import Frame
-from gateway.web.overview import build_keeper, build_overview
+from gateway.web.overview import build_held, build_keeper, build_overview, build_queue
 
 
 class Overview:
@@ -39,12 +40,15 @@ class Overview:
         status = await run_sync(self._status)
         labels, now = self._frame.labels(request), self._asking.clock()
         site, fault = self._inventory.state(query.site)
-        shown = build_overview(report, question, labels, now, self._visit_minutes, status.get("disabled", {}))
+        shown = build_overview(report, question, labels, now, self._visit_minutes)
+        titles, stopped = purpose_titles(site.policy, labels.language), status.get("disabled", {})
         return self._frame.page(
             request,
             "overview.html",
             observing=not site.enforce,
             fault=fault,
+            held=build_held(report, labels, titles),
+            queues=[build_queue(queue, labels, report.period.timezone, stopped) for queue in report.destinations],
             undeclared=await run_sync(self._inventory.count_undeclared, query.site),
             keeper=build_keeper(status, labels, now),
             page_counter=site.policy.page_counter,

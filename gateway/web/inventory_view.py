@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from gateway.config import Site
+from gateway.consent.banner import purpose_titles
 from gateway.flows.sightings import COOKIE, HOST, SCRIPT, SENT, VIOLATION
 from gateway.flows.undeclared import Listed, usual_purpose
 from gateway.policy import ANY, NECESSARY, UNKNOWN
@@ -15,7 +16,6 @@ from gateway.web.labels import Labels
 
 KINDS = (HOST, COOKIE, SENT, SCRIPT, VIOLATION)  # as they are offered
 SHOWS = ("all", "undeclared", "would", "held", "kept")
-SORTS = ("first", "last", "count", "name")
 MOST_ROWS = 300
 MOST_PAGES = 3  # of one thing, in the list
 
@@ -139,7 +139,7 @@ def _name_suggestion(one: Listed) -> str:
 
 def _line(one: Listed, site: Site, labels: Labels) -> Line:
     item, words = one.item, labels.texts["inventory"]
-    titles = {purpose.id: purpose.title.get(labels.language) or purpose.id for purpose in site.policy.file.purposes}
+    titles = purpose_titles(site.policy, labels.language)
     own = {UNKNOWN: words["unknown"], NECESSARY: words["necessary"], ANY: words["any"]}
     zone = site.config.timezone
     pages = [(page.path, labels.number(page.would) if page.would else "") for page in item.pages[:MOST_PAGES]]

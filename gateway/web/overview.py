@@ -7,6 +7,7 @@ from typing import Any
 from gateway.analytics.metrics import Metric, get_metric
 from gateway.analytics.results import ConsentFigures, CountRow, Measures, QueueState, Report
 from gateway.flows.counters import SECOND_BANNER
+from gateway.policy import ANY, UNKNOWN
 from gateway.web.cards import build_cards
 from gateway.web.chart import build_chart
 from gateway.web.filter_words import build_chips, build_comparisons
@@ -62,9 +63,8 @@ def build_overview(
     labels: Labels,
     now: float,
     visit_minutes: int,
-    stopped: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The template's values for one report; `now` is epoch seconds, `stopped` why destinations have stopped."""
+    """The template's values for one report; `now` is epoch seconds."""
     return {
         "report": report,
         "question": question,
@@ -84,8 +84,6 @@ def build_overview(
         "asserted": [(plain_name(row.detail, labels), labels.number(row.count)) for row in report.asserted],
         "dropped": build_dropped(report, labels),
         "bots": [(plain_name(row.name, labels), row.pages, labels.number(row.count)) for row in report.bots],
-        "held": build_held(report, labels),
-        "queues": [build_queue(queue, labels, report.period.timezone, stopped) for queue in report.destinations],
         "empty": find_emptiness(report),
     }
 
@@ -217,9 +215,10 @@ def build_dropped(report: Report, labels: Labels) -> list[tuple[str, str, str]]:
     return rows
 
 
-def build_held(report: Report, labels: Labels) -> list[Held]:
-    """What was held back, and in observe mode what would be."""
+def build_held(report: Report, labels: Labels, titles: Mapping[str, str]) -> list[Held]:
+    """What was held back, and in observe mode what would be; `titles` of the purposes by id."""
     words, found = labels.texts["held"], []
+    own = {"": words["unknown"], UNKNOWN: words["unknown"], ANY: labels.texts["inventory"]["any"]}
     for row in report.held:
         if row.kind == SECOND_BANNER:
             found.append(_second_banner(row, labels))
@@ -229,7 +228,7 @@ def build_held(report: Report, labels: Labels) -> list[Held]:
             Held(
                 name=plain_name(row.name, labels),
                 what=str(words[what]) if what in ("script", "iframe", "img", "cookie") else what or words["other"],
-                purpose=words["unknown"] if purpose in ("", "unknown") else purpose,
+                purpose=own.get(purpose) or titles.get(purpose, purpose),
                 count=labels.number(row.count),
                 let_through=row.kind == "would_hold",
                 path=path,

@@ -99,7 +99,7 @@ class SharedReports:
         report = msgspec.structs.replace(await self._api.ask(query), notes=[])
         labels, question = self._frame.labels(request), build_question(query, fields, request.url.path)
         minutes = self._config.settings.analytics.visit_minutes
-        shown: dict[str, Any] = build_overview(report, question, labels, self._clock(), minutes, {})
+        shown: dict[str, Any] = build_overview(report, question, labels, self._clock(), minutes)
         return self._frame.page(request, "share.html", site_name=self._names[share.site], **shown)
 
     def _door(self, request: Request, share: Share, status: int, fault: str = "", wait: str = "") -> Response:

@@ -5,8 +5,6 @@ so that a copy of the database opens nothing; a secret that nobody chose needs n
 in the ledger. Times are epoch seconds and come in as `now`.
 """
 
-import hashlib
-import hmac
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -18,6 +16,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from gateway import ledger
 from gateway.database import API_KEYS, reading, transaction
 from gateway.errors import ConfigError
+from gateway.keys import digest, is_secret, new_key
 
 READ, COLLECT = "read", "collect"
 SCOPES = (READ, COLLECT)
@@ -26,8 +25,6 @@ USED_EVERY_SECONDS = 300
 MAX_PER_MINUTE = 100_000
 TOKEN = re.compile(r"gwk_([0-9a-f]{12})_([A-Za-z0-9_-]{43})\Z")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}\Z")
-# Compared with when the id is unknown, so that an unknown id takes as long as a wrong secret.
-DECOY = "0" * 64
 
 
 class ApiKey(msgspec.Struct, frozen=True):
@@ -53,11 +50,11 @@ def add_key(engine: Engine, key: ApiKey, operator: str, site: str, now: float) -
     `site` is under which the ledger records it. Raises ConfigError for a bad name, scope or rate.
     """
     check_key(key)
-    secret = secrets.token_urlsafe(32)
+    secret = new_key()
     row = msgspec.structs.asdict(key) | {
         "scopes": " ".join(key.scopes),
         "sites": " ".join(key.sites),
-        "secret_hash": _digest(secret),
+        "secret_hash": digest(secret),
     }
     with transaction(engine) as connection:
         connection.execute(insert(API_KEYS).values(row))
@@ -106,7 +103,7 @@ def find_key(engine: Engine, token: str, now: float) -> ApiKey | None:
         return None
     with reading(engine) as connection:
         row = connection.execute(select(API_KEYS).where(API_KEYS.c.id == shown[1])).mappings().first()
-    right = hmac.compare_digest(row["secret_hash"] if row else DECOY, _digest(shown[2]))
+    right = is_secret(shown[2], row["secret_hash"] if row else None)
     if row is None or not right or row["revoked_at"] is not None:
         return None
     if now - (row["used_at"] or 0) > USED_EVERY_SECONDS:
@@ -122,7 +119,3 @@ def _key(row: Mapping[Any, Any]) -> ApiKey:
 
 def _record(connection: Connection, site: str, now: float, body: dict[str, object]) -> None:
     ledger.append(connection, at=now, site=site, kind=RECORD, consent_id=None, body=body)
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,5 +1,8 @@
-"""The signing keys: from the configuration, or made once and kept in the data folder, newest first."""
+"""The signing keys: from the configuration, or made once and kept in the data folder, newest first. And what is kept of
+secrets that are shown once."""
 
+import hashlib
+import hmac
 import os
 import secrets
 from pathlib import Path
@@ -10,11 +13,22 @@ from gateway.signing import MIN_KEY_BYTES
 
 FILE = "keys.txt"
 SUBJECT_FILE = "subjects.key"
+NO_DIGEST = "0" * 64  # of no secret
 
 
 def new_key() -> str:
     """A fresh key: 256 random bits, 43 characters."""
     return secrets.token_urlsafe(32)
+
+
+def digest(secret: str) -> str:
+    """What is kept of a secret that nobody chose: its SHA-256 in hex. 256 random bits need no slow hash."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def is_secret(shown: str, kept: str | None) -> bool:
+    """Whether a secret is the one of which `kept` is the digest; None, for an unknown one, takes as long as a wrong secret."""
+    return hmac.compare_digest(kept or NO_DIGEST, digest(shown))
 
 
 def load_keys(config: Config) -> list[bytes]:

@@ -4,7 +4,6 @@ Passwords are kept as argon2id hashes, session tokens as SHA-256 only, so that a
 Times are epoch seconds and come in as `now`.
 """
 
-import hashlib
 import hmac
 import re
 import secrets
@@ -18,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway.database import OPERATORS, SESSIONS, reading, transaction
 from gateway.errors import ConfigError
+from gateway.keys import digest, new_key
 
 SESSION_SECONDS = 12 * 3600
 SEEN_EVERY_SECONDS = 300
@@ -93,8 +93,8 @@ def verify_password(hashed: str, password: str) -> bool:
 
 def open_session(engine: Engine, name: str, now: float) -> str:
     """Start a session and return its token (43 characters); only its SHA-256 is stored."""
-    token = secrets.token_urlsafe(32)
-    row = {"token_hash": _digest(token), "operator": fold_name(name), "created_at": now, "seen_at": now}
+    token = new_key()
+    row = {"token_hash": digest(token), "operator": fold_name(name), "created_at": now, "seen_at": now}
     with transaction(engine) as connection:
         connection.execute(delete(SESSIONS).where(SESSIONS.c.created_at <= now - SESSION_SECONDS))
         connection.execute(insert(SESSIONS).values(row))
@@ -108,7 +108,7 @@ def find_session(engine: Engine, token: str, now: float) -> str | None:
     query = (
         select(SESSIONS.c.operator, SESSIONS.c.seen_at)
         .join(OPERATORS, OPERATORS.c.name == SESSIONS.c.operator)
-        .where(SESSIONS.c.token_hash == _digest(token), SESSIONS.c.created_at > now - SESSION_SECONDS)
+        .where(SESSIONS.c.token_hash == digest(token), SESSIONS.c.created_at > now - SESSION_SECONDS)
     )
     with reading(engine) as connection:
         row = connection.execute(query).first()
@@ -122,7 +122,7 @@ def find_session(engine: Engine, token: str, now: float) -> str | None:
 def close_session(engine: Engine, token: str) -> None:
     """End a session on our side; its token is worth nothing afterwards."""
     with transaction(engine) as connection:
-        connection.execute(delete(SESSIONS).where(SESSIONS.c.token_hash == _digest(token)))
+        connection.execute(delete(SESSIONS).where(SESSIONS.c.token_hash == digest(token)))
 
 
 def sign_browser(engine: Engine, name: str) -> str:
@@ -164,7 +164,7 @@ def _find_hash(engine: Engine, name: str) -> str | None:
 
 def _mark_seen(engine: Engine, token: str, now: float) -> None:
     with transaction(engine) as connection:
-        row = SESSIONS.c.token_hash == _digest(token)
+        row = SESSIONS.c.token_hash == digest(token)
         connection.execute(update(SESSIONS).where(row).values(seen_at=now))
 
 
@@ -201,7 +201,3 @@ def find_password_fault(name: str, password: str) -> str | None:
 def _folded_password(password: str) -> str:
     """The same password typed on another keyboard: composed and decomposed letters are equal."""
     return unicodedata.normalize("NFKC", password)
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

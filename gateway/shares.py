@@ -4,7 +4,6 @@ A link is shown once, when it is made: its id and a secret of 256 random bits. O
 password the argon2id hash. What is done with links stands in the ledger. Times are epoch seconds and come in as `now`.
 """
 
-import hashlib
 import hmac
 import re
 import secrets
@@ -19,13 +18,13 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from gateway import ledger
 from gateway.database import SHARES, reading, transaction
 from gateway.errors import ConfigError
+from gateway.keys import digest, is_secret, new_key
 from gateway.operators import hash_password, verify_password
 
 RECORD = "share"  # in the ledger
 PATH = "/share/"
 OPEN_SECONDS = 12 * 3600  # for which a right password holds in a browser
 TOKEN = re.compile(r"([0-9a-f]{12})_([A-Za-z0-9_-]{43})\Z")
-DECOY = "0" * 64  # as for keys of programs
 MAX_NAME = 64
 
 
@@ -72,10 +71,10 @@ def add_share(engine: Engine, share: Share, password: str, operator: str, now: f
 
     Raises ConfigError for a weak password.
     """
-    secret = secrets.token_urlsafe(32)
+    secret = new_key()
     row = {name: getattr(share, name) for name in ("id", "name", "site", "created_at", "ends_at", "revoked_at")}
     hashed = hash_password(share.name.lower(), password, RECORD) if password else None
-    row |= {"secret_hash": _digest(secret), "password_hash": hashed}
+    row |= {"secret_hash": digest(secret), "password_hash": hashed}
     with transaction(engine) as connection:
         connection.execute(insert(SHARES).values(row))
         described = {"name": share.name, "protected": bool(password), "ends_at": share.ends_at}
@@ -109,7 +108,7 @@ def find_share(engine: Engine, token: str, now: float) -> Share | None:
     if shown is None:
         return None
     row = _find_row(engine, shown[1])
-    right = hmac.compare_digest(row["secret_hash"] if row else DECOY, _digest(shown[2]))
+    right = is_secret(shown[2], row["secret_hash"] if row else None)
     share = _share(row) if row else None
     return share if right and share and share.is_open(now) else None
 
@@ -160,7 +159,3 @@ def _record(connection: Connection, site: str, now: float, body: dict[str, objec
 
 def _seal(hashed: str, share_id: str, at: int) -> str:
     return hmac.digest(hashed.encode(), f"gateway:share:{share_id}:{at}".encode(), "sha256").hex()
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()

@@ -69,7 +69,7 @@ def test_a_bad_name_is_refused_with_what_is_wanted(engine: Engine, name: str) ->
         ("abababababab", "easy to guess"),
         ("Password1234", "easy to guess"),
         ("wachtwoord-2026", "easy to guess"),
-        ("mijn.beheerder.pas", "operator's name"),
+        ("mijn.beheerder.pas", "name that it is for"),
     ],
 )
 def test_a_weak_password_is_refused_and_never_repeated(engine: Engine, password: str, why: str) -> None:

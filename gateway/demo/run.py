@@ -7,9 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import msgspec
 from rich.console import Console
@@ -23,6 +21,7 @@ from rich.progress import (
 )
 
 from gateway.analytics.results import Report
+from gateway.analytics.visitor import local_day
 from gateway.config import Config
 from gateway.demo.loopback import PortTaken
 from gateway.demo.output import (
@@ -164,11 +163,6 @@ def settle(config: Config, first_day: str) -> Report:
             return report
         before = report
         time.sleep(QUIET_SECONDS)
-
-
-def local_day(at: float, timezone: str) -> str:
-    """The day at a moment (epoch seconds) in a zone, as 2026-11-23."""
-    return datetime.fromtimestamp(at, ZoneInfo(timezone)).date().isoformat()
 
 
 def _stay(stage: Stage, chance: random.Random, out: Console) -> None:

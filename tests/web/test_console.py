@@ -329,11 +329,13 @@ def test_modes_and_stops_that_an_operator_must_know_are_shown(tmp_path: Path) ->
         return {**healthy(), **down, "disabled": {"crm": "410 Gone"}}
 
     def held(query: Query) -> Report:
-        row = CountRow("would_hold", "pixel.example.net", "img marketing /contact", 3)
+        row = CountRow("would_hold", "pixel.example.net", "img analytics /contact", 3)
         return msgspec.structs.replace(build_example(query), held=[row])
 
     parts = build_parts(tmp_path, report=held, status=status, settings={"mode": "observe"})
-    text = " ".join(Elements(open_operator(parts).get("/").text).text.split())
+    page = open_operator(parts).get("/").text
+    assert '<span class="tag">Statistics</span>' in page  # a purpose has its title here too
+    text = " ".join(Elements(page).text.split())
     for shown in ("Mode observe", "let through", "on /contact", "stopped: 410 Gone", "event store does not answer"):
         assert shown in text
     assert "3 minutes; 3 kB wait in the journals" in text

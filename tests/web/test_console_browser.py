@@ -170,6 +170,7 @@ def test_a_report_is_shared_and_read_by_everybody(chromium: Browser, address: st
 
     with signed_in(chromium, address, width, "dark", locale) as (page, complaints):
         page.goto(f"{address}/sharing")
+        assert page.evaluate("document.querySelector('.places [aria-current]').getBoundingClientRect().right") <= width
         page.locator("#name").press_sequentially("Board")
         page.keyboard.press("Tab")
         page.keyboard.type(SHARED)

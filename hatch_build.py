@@ -53,9 +53,10 @@ COMPILED = (
     "flows/collect", "flows/count_consent", "flows/count_held", "flows/counters", "flows/decide", "flows/sightings",
     "flows/view",
     "geo", "hit", "signing",
-    "web/body", "web/caching", "web/carried", "web/collecting", "web/content_policy", "web/kinds", "web/middleware",
+    "web/body", "web/caching", "web/carried", "web/collecting", "web/content_policy", "web/identity", "web/kinds",
+    "web/middleware",
     "web/onward", "web/page_cache", "web/public", "web/rate_limit", "web/reply", "web/request", "web/response",
-    "web/shared_page", "web/snippet",
+    "web/seen_page", "web/shared_page", "web/snippet",
 )  # fmt: skip
 
 Say = Callable[[str], None]

@@ -5,6 +5,7 @@ prefix) are answered by `web/public`; everything else goes to the inner app with
 """
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any
 
 from gateway.config import Config, Site
@@ -30,6 +31,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+REMEMBERED = 1024  # hosts
 # Ways by which an app has the server send what we never see: files, hints before the head, pushed responses.
 SHORT_CUTS = frozenset(f"http.response.{way}" for way in ("pathsend", "zerocopysend", "early_hint", "push"))
 
@@ -41,6 +43,7 @@ class ConsentGate:
         self._app, self._desk = app, desk
         self._reader, self._public = reader, public
         self._config: Config = desk.parts.config
+        self._find_site = lru_cache(maxsize=REMEMBERED)(self._config.find_site)
         self._prefix = self._config.settings.prefix
         self._outside = outside_paths(self._config)
         self._cookies = CookieReader(decider)
@@ -53,14 +56,14 @@ class ConsentGate:
         scope["gateway.scheme"] = request.scheme
         if scope["type"] not in ("http", "websocket"):
             return self._app(scope, receive, send)
-        site = self._config.find_site(request.host) or self._config.sites[0]
+        site = self._find_site(request.host) or self._config.sites[0]
         now = self._desk.parts.clock()
         carried = self._cookies.read(request, site, self._desk.cookie_name(CONSENT, request, site), now)
         decision = carried.decision
         scope["gateway.consent"] = decision
         if (request.path.startswith(self._prefix) or request.path in self._outside) and scope["type"] == "http":
             return self._public.answer(request, site, decision, now, receive, send)
-        if site.enforce and (query := find_clean_query(request)) is not None:
+        if request.query and site.enforce and (query := find_clean_query(request)) is not None:
             return reply(send, 302, headers=[(b"location", request.url_with(query).encode("latin-1"))])
         self._list_refused(carried, request, site, now)
         if site.policy.paths and self._withholds(request, site, decision, now):

@@ -193,7 +193,7 @@ class GatedResponse:
                 message["headers"] = self._cached(message["headers"])
             return self._pass(message)
         encoding = headers.get(b"content-encoding", b"")
-        undo = open_undo(encoding, self._desk.page_bytes * 4)
+        undo = open_undo(encoding, self._desk.page_bytes * 4) if encoding else UNTOUCHED
         if undo is None or status == 206:
             return self._pass(self._closed(message))
         self._start, self._undo = message, undo
@@ -231,7 +231,7 @@ class GatedResponse:
         """A page of which every byte is here. What goes wrong on our side costs what is optional, never the page."""
         head: Message = self._start  # our own copy, see _on_start
         try:
-            page = self._rewrite(self._undo.feed(sent))
+            page = self._rewrite(sent if self._undo is UNTOUCHED else self._undo.feed(sent))
             if page is None:
                 head = self._closed(head)
             elif not self._site.enforce:

@@ -221,14 +221,21 @@ class Template:
         return b"".join(pieces)
 
 
-def _escaped(text: str) -> bytes:
+def _escape(text: str) -> bytes:
     return _ascii(escape(text))
 
 
-def _quoted(url: str) -> bytes:
-    return _remembered(url) if len(url) <= MAX_REMEMBERED else quote(url, safe="").encode()
-
-
-@lru_cache(maxsize=2048)
-def _remembered(url: str) -> bytes:
+def _quote(url: str) -> bytes:
     return quote(url, safe="").encode()
+
+
+# A site has far fewer addresses than views.
+_remembered_escape, _remembered_quote = lru_cache(maxsize=2048)(_escape), lru_cache(maxsize=2048)(_quote)
+
+
+def _escaped(text: str) -> bytes:
+    return _remembered_escape(text) if len(text) <= MAX_REMEMBERED else _escape(text)
+
+
+def _quoted(url: str) -> bytes:
+    return _remembered_quote(url) if len(url) <= MAX_REMEMBERED else _quote(url)

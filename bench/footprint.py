@@ -3,7 +3,6 @@
 import gzip
 import os
 import subprocess
-import sys
 import time
 import venv
 from pathlib import Path
@@ -21,7 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def run(folder: Path) -> list[Line]:
     """Scripts, processes, installation."""
-    return [_scripts(), *_processes(folder), _installed(folder)]
+    packages, python = _install(folder)
+    size = sum(file.stat().st_size for file in packages.rglob("*") if file.is_file()) / 1e6
+    return [_scripts(), *_processes(folder, python), at_most("installed size", size, 300, f"{size:.0f} MB", "MB")]
 
 
 def _scripts() -> Line:
@@ -30,12 +31,12 @@ def _scripts() -> Line:
     return at_most("collect.js and consent.js together, gzip -9", size / 1024, 5, f"{size} bytes", "KB")
 
 
-def _processes(folder: Path) -> list[Line]:
-    """`gateway serve` as it is started by hand, its keeper with it."""
+def _processes(folder: Path, python: Path) -> list[Line]:
+    """`gateway serve` as it is started by hand, its keeper with it, beside nothing but what it needs itself."""
     port, console = free_port(), free_port()
     env = {**os.environ, "GATEWAY_DATA": str(folder / "data"), "GATEWAY_KEEPER_PORT": str(console)}
     begun = time.monotonic()
-    command = [sys.executable, "-m", "gateway", "serve", "--port", str(port), "--upstream", "http://127.0.0.1:9"]
+    command = [str(python), "-m", "gateway", "serve", "--port", str(port), "--upstream", "http://127.0.0.1:9"]
     process = subprocess.Popen(command, env=env, cwd=folder)
     try:
         first = _first_answer(f"http://127.0.0.1:{port}/_gw/state", begun)
@@ -49,7 +50,7 @@ def _processes(folder: Path) -> list[Line]:
         time.sleep(0.2)
     return [
         at_most("first answered request after the start", first, 3, f"{first:.2f} s", "s"),
-        at_most("front worker at rest", front_mb, 90, f"{front_mb:.0f} MB", "MB"),
+        at_most("front worker at rest", front_mb, 90, f"{front_mb:.1f} MB", "MB"),
         at_most("keeper at rest", keeper_mb, 180, f"{keeper_mb:.0f} MB", "MB"),
     ]
 
@@ -75,12 +76,10 @@ def _keeper(data: Path) -> int:
     raise SystemExit("no keeper came up")
 
 
-def _installed(folder: Path) -> Line:
-    """Everything that `pip install consent-gateway` puts on a machine, pip itself left out."""
+def _install(folder: Path) -> tuple[Path, Path]:
+    """Everything that `pip install consent-gateway` puts on a machine, pip itself left out: packages and interpreter."""
     target = folder / "fresh"
     venv.create(target, with_pip=True)
     subprocess.run([target / "bin/pip", "install", "--quiet", str(ROOT)], check=True)
     subprocess.run([target / "bin/pip", "uninstall", "--quiet", "--yes", "setuptools"], check=True)
-    packages = next((target / "lib").glob("python*/site-packages"))
-    size = sum(file.stat().st_size for file in packages.rglob("*") if file.is_file()) / 1e6
-    return at_most("installed size", size, 300, f"{size:.0f} MB", "MB")
+    return next((target / "lib").glob("python*/site-packages")), target / "bin/python"

@@ -62,6 +62,7 @@ log = logging.getLogger("gateway.front")
 FLUSH_SECONDS = 1.0
 REOPEN_SECONDS = 5.0
 MONTHS_SECONDS = 60.0  # between writings of the sketches of months: so much of them a killed worker loses
+KEEPERS = ("console", "uplot")  # scripts and styles of the console, which the keeper serves
 NOWHERE = "sqlite:////dev/null/nowhere"  # a database that takes nothing
 AHEAD_SECONDS = 600.0
 PYTHONS_THRESHOLDS = (700, 2000)  # up to 3.12, and since
@@ -347,7 +348,7 @@ def build_checks(analytics: AnalyticsConfig) -> tuple[Check, ...]:
 
 def build_gate(parts: Parts, app: App) -> ConsentGate:
     """The middleware proper around an inner app."""
-    assets = load_assets()
+    assets = {name: asset for name, asset in load_assets().items() if not name.startswith(KEEPERS)}
     desk = Desk(parts, Snippets(parts.config, Pages(), assets))
     decider = Decider(parts)
     reader = RequestReader(parts.config.settings.trusted_proxies)

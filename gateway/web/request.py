@@ -168,7 +168,8 @@ def find_cookie(header: bytes, name: str) -> str:
 @lru_cache(maxsize=4096)
 def is_loopback(host: str) -> bool:
     """Whether a host name can only be this machine."""
-    return host in LOOPBACK or host.endswith(".localhost") or host.startswith("127.")
+    numbered = host.startswith("127.") and host.replace(".", "").isdigit()  # not 127.example.org
+    return host in LOOPBACK or host.endswith(".localhost") or numbered
 
 
 class RequestReader:

@@ -240,6 +240,8 @@ SECURE = [
     ("http", b"127.0.0.1", False),
     ("http", b"[::1]:8787", False),
     ("http", b"site.localhost", False),
+    ("http", b"127.0.0.2", False),
+    ("http", b"127.example.org", True),
     ("https", b"localhost", True),
     ("wss", b"localhost", True),
 ]

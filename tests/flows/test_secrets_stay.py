@@ -20,13 +20,13 @@ from gateway.flows.deliver import Deliverer
 from gateway.flows.erase import erase
 from gateway.flows.operate_destination import try_out
 from gateway.settings import DestinationConfig
-from gateway.web.console import ConsoleParts, build_console
+from gateway.web.console import ConsoleParts
 from tests.destinations.rows import SITE, look, make_event, put_consent, queue
 from tests.flows.rehearsed import open_rehearsal
 from tests.flows.test_deliver import fresh, short_rests
 from tests.google_account import make_account
 from tests.test_destination_examples import EXAMPLES, move
-from tests.web.console_browser import open_browser, sign_in
+from tests.web.console_browser import open_operator
 from tests.web.console_example import build_parts
 
 __all__ = ["short_rests"]
@@ -61,8 +61,7 @@ def test_canaries_are_found_nowhere(
             said.append(f"{one.name} {verdict}")
         erase(config, parts.engine, "c1", "anke", time.time())
         assert len({arrival.path for arrival in receivers.log}) > len(configs) - 2  # all of them were really asked
-    browser = open_browser(build_console(parts))
-    sign_in(browser)
+    browser = open_operator(parts)
     said += [browser.get(path).text for path in ("/", "/destinations", "/destinations?id=e-crm", "/api/status")]
     said += [entry.body for entry in ledger.entries(parts.engine)]
     said += [str(queue_figures(parts.engine, configs)), caplog.text]

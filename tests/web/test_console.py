@@ -1,5 +1,6 @@
 """The console's pages: for operators only, true to the report, safe with whatever visitors made up."""
 
+import dataclasses
 import re
 import tomllib
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ from gateway.errors import ResourceMissing, StoreError
 from gateway.event import DropReason
 from gateway.resources import config_file
 from gateway.web.console import ConsoleParts, build_console
-from tests.web.console_browser import open_browser, sign_in
+from tests.web.console_browser import open_browser, open_operator
 from tests.web.console_example import BUILT, NOW, build_example, build_parts, empty_example, healthy
 
 OPEN_TO_ALL = {
@@ -89,18 +90,6 @@ def parts(tmp_path: Path) -> Iterator[ConsoleParts]:
 def operator(parts: ConsoleParts) -> TestClient:
     """A browser that is signed in."""
     return open_operator(parts)
-
-
-def open_operator(parts: ConsoleParts, **replaced: Any) -> TestClient:
-    """A signed-in browser on a console over `parts` with some of them replaced."""
-    browser = open_browser(build_console(with_parts(parts, **replaced)))
-    sign_in(browser)
-    return browser
-
-
-def with_parts(parts: ConsoleParts, **replaced: Any) -> ConsoleParts:
-    """The same parts with some replaced."""
-    return ConsoleParts(**{**parts.__dict__, **replaced})
 
 
 def routes_of(app: Starlette) -> list[tuple[str, str]]:
@@ -449,7 +438,7 @@ def test_assets_are_served_for_good_and_compressed(parts: ConsoleParts) -> None:
 def test_a_console_without_its_script_does_not_start(parts: ConsoleParts) -> None:
     """Assets that were not built are told at the start, with what to do."""
     with pytest.raises(ResourceMissing, match="make assets"):
-        build_console(with_parts(parts, assets={}))
+        build_console(dataclasses.replace(parts, assets={}))
 
 
 def flatten(texts: dict[str, Any], before: str = "") -> dict[str, str]:

@@ -3,26 +3,17 @@
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
 
 from gateway.analytics.consent_results import ConsentReport, build_row
 from gateway.analytics.query import Query
 from gateway.analytics.results import Period
 from gateway.errors import StoreError
 from gateway.web.consent_view import place_days, stack_days
-from gateway.web.console import build_console
 from gateway.web.labels import Labels
-from tests.web.console_browser import open_browser, sign_in
-from tests.web.console_example import build_consent_example, build_parts
+from tests.web.console_browser import open_operator
+from tests.web.console_example import build_parts
 
 MARKUP = "<script>alert(1)</script>"
-
-
-def open_operator(folder: Path, consent: object = build_consent_example) -> TestClient:
-    """A signed-in browser."""
-    browser = open_browser(build_console(build_parts(folder, consent=consent)))  # type: ignore[arg-type]
-    sign_in(browser)
-    return browser
 
 
 def nothing(query: Query) -> ConsentReport:
@@ -51,7 +42,7 @@ def hostile(query: Query) -> ConsentReport:
 )
 def test_the_page_says_what_the_report_says(tmp_path: Path, language: str, words: list[str]) -> None:
     """Figures, breakdowns and definitions stand on it; a link leads to the same as CSV, another to the other site."""
-    page = open_operator(tmp_path).get(f"/consent?period=7d&lang={language}").text
+    page = open_operator(build_parts(tmp_path)).get(f"/consent?period=7d&lang={language}").text
     assert [word for word in words if word not in page] == []
     labels = Labels(language)
     assert "/api/consent.csv?site=main&amp;period=7d" in page
@@ -61,14 +52,14 @@ def test_the_page_says_what_the_report_says(tmp_path: Path, language: str, words
 
 def test_nothing_to_show_is_said_so(tmp_path: Path) -> None:
     """Without a choice there are no rates, and no column."""
-    page = open_operator(tmp_path, nothing).get("/consent?lang=en").text
+    page = open_operator(build_parts(tmp_path, consent=nothing)).get("/consent?lang=en").text
     assert "Nobody has chosen in this period." in page
     assert 'class="accepted" x=' not in page
 
 
 def test_what_is_made_up_is_shown_and_never_run(tmp_path: Path) -> None:
     """Names are text."""
-    page = open_operator(tmp_path, hostile).get("/consent?lang=en").text
+    page = open_operator(build_parts(tmp_path, consent=hostile)).get("/consent?lang=en").text
     assert MARKUP not in page
     assert "&lt;script&gt;" in page
 
@@ -79,7 +70,7 @@ def test_a_store_that_is_down_is_said_so(tmp_path: Path) -> None:
     def broken(query: Query) -> ConsentReport:
         raise StoreError("/secret/path")
 
-    answer = open_operator(tmp_path, broken).get("/consent")
+    answer = open_operator(build_parts(tmp_path, consent=broken)).get("/consent")
     assert (answer.status_code, "/secret" in answer.text) == (503, False)
 
 

@@ -16,9 +16,9 @@ from gateway.demo.loopback import LoopbackServer
 from gateway.destinations.figures import get_standing
 from gateway.flows.erase import count_known
 from gateway.receivers.rehearsal import SECRETS, Rehearsal
-from gateway.web.console import ConsoleParts, build_console
+from gateway.web.console import ConsoleParts
 from tests.destinations.rows import OTHER_SECRET, SITE, grant, look, make_config, make_delivery, queue
-from tests.web.console_browser import OWN_PAGE, open_browser, sign_in
+from tests.web.console_browser import OWN_PAGE, open_operator, sign_in
 from tests.web.console_example import NAME, NOW, build_parts
 
 
@@ -61,9 +61,7 @@ def with_hook(parts: ConsoleParts, hook: object) -> ConsoleParts:
 @pytest.fixture
 def operator(parts: ConsoleParts) -> TestClient:
     """A browser that is signed in."""
-    browser = open_browser(build_console(parts))
-    sign_in(browser)
-    return browser
+    return open_operator(parts)
 
 
 def records(parts: ConsoleParts) -> list[dict[str, object]]:

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 import pytest
 from starlette.testclient import TestClient
 
-from gateway.web.console import build_console
 from gateway.web.flow_view import ROW_HEIGHT, draw_bands
-from tests.web.console_browser import open_browser, sign_in
+from tests.web.console_browser import open_operator
 from tests.web.console_example import build_parts
 
 
@@ -15,8 +14,7 @@ from tests.web.console_example import build_parts
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A browser that is signed in to a console over the example's flows."""
     parts = build_parts(tmp_path_factory.mktemp("console"))
-    browser = open_browser(build_console(parts))
-    sign_in(browser)
+    browser = open_operator(parts)
     yield browser
     parts.engine.dispose()
 

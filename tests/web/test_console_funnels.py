@@ -7,8 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from starlette.testclient import TestClient
 
-from gateway.web.console import build_console
-from tests.web.console_browser import OWN_PAGE, open_browser, sign_in
+from tests.web.console_browser import OWN_PAGE, open_operator
 from tests.web.console_example import build_parts
 
 STEPS = "page is /\npage contains /diensten|/artikelen\nevent is form_submit"
@@ -18,8 +17,7 @@ STEPS = "page is /\npage contains /diensten|/artikelen\nevent is form_submit"
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A browser that is signed in to a console over the example's funnels."""
     parts = build_parts(tmp_path_factory.mktemp("console"))
-    browser = open_browser(build_console(parts))
-    sign_in(browser)
+    browser = open_operator(parts)
     yield browser
     parts.engine.dispose()
 

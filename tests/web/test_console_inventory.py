@@ -18,9 +18,9 @@ from gateway.flows.inventory import add_sights
 from gateway.flows.sightings import COOKIE, HOST, KINDS_OF_SIGHT, SCRIPT
 from gateway.overlay import MODES_FILE, overlay_path
 from gateway.policy import ANY
-from gateway.web.console import ConsoleParts, build_console
+from gateway.web.console import ConsoleParts
 from gateway.web.inventory_view import KINDS, make_id
-from tests.web.console_browser import OWN_PAGE, open_browser, sign_in
+from tests.web.console_browser import OWN_PAGE, open_operator
 from tests.web.console_example import NAME, NOW, build_parts
 from tests.web.inventory_example import KNOWN, STRANGER, put_inventory
 
@@ -38,9 +38,7 @@ def parts(tmp_path: Path) -> Iterator[ConsoleParts]:
 @pytest.fixture
 def operator(parts: ConsoleParts) -> TestClient:
     """A browser that is signed in."""
-    browser = open_browser(build_console(parts))
-    sign_in(browser)
-    return browser
+    return open_operator(parts)
 
 
 def site_of(parts: ConsoleParts) -> Site:

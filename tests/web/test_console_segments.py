@@ -13,8 +13,8 @@ from gateway.analytics.results import Report
 from gateway.flows.annotate import find_notes
 from gateway.flows.save_question import expand_segments
 from gateway.ledger import entries
-from gateway.web.console import ConsoleParts, build_console
-from tests.web.console_browser import OWN_PAGE, open_browser, sign_in
+from gateway.web.console import ConsoleParts
+from tests.web.console_browser import OWN_PAGE, open_operator
 from tests.web.console_example import build_example, build_parts
 
 FILTERED = {"period": "30d", "where": "source is nieuwsbrief"}
@@ -36,9 +36,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleParts]:
 @pytest.fixture
 def operator(parts: ConsoleParts) -> TestClient:
     """A browser that is signed in."""
-    browser = open_browser(build_console(parts))
-    sign_in(browser)
-    return browser
+    return open_operator(parts)
 
 
 def post(operator: TestClient, path: str, **fields: str) -> str:

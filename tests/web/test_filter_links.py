@@ -9,11 +9,11 @@ import pytest
 
 from gateway.analytics.filters import Condition, Filter, Join
 from gateway.analytics.query import Query, parse_query
-from gateway.web.console import ConsoleParts, build_console
+from gateway.web.console import ConsoleParts
 from gateway.web.filter_words import build_chips, say_filter
 from gateway.web.labels import Labels
 from gateway.web.question import Question, build_question
-from tests.web.console_browser import open_browser, sign_in
+from tests.web.console_browser import open_operator
 from tests.web.console_example import build_parts
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -87,8 +87,7 @@ def test_filters_are_said_in_words(found: Filter, words: str) -> None:
 
 def test_the_page_filters_without_a_script(parts: ConsoleParts) -> None:
     """Rows are links, filters can be taken away, what is not filtered says so: only where there is a filter."""
-    browser = open_browser(build_console(parts))
-    sign_in(browser)
+    browser = open_operator(parts)
     plain = browser.get("/").text
     assert "filters=%5B%22is%22%2C%22page%22%2C%5B%22%2Fcontact%22%5D%5D" in plain
     assert "Not filtered" not in plain and 'class="chips"' not in plain

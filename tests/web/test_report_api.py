@@ -17,7 +17,7 @@ from gateway.analytics.results import HIDDEN, Compared, CountRow, Point, Report,
 from gateway.errors import StoreError
 from gateway.web.console import ConsoleParts, build_console, build_local_api
 from gateway.web.report_api import build_csv
-from tests.web.console_browser import open_browser, sign_in
+from tests.web.console_browser import open_browser, open_operator
 from tests.web.console_example import build_example, build_parts, healthy
 
 HOSTILE = ["'; DROP TABLE events; --", "main' OR '1'='1", "site)//", "\0", "%", "../..", "x" * 5000, "９", "1e9", "-1"]
@@ -36,8 +36,7 @@ def api(request: pytest.FixtureRequest, parts: ConsoleParts) -> tuple[TestClient
     """Each of the two faces: a client that may ask, and the path before `/report`."""
     if request.param == "socket":
         return open_browser(build_local_api(parts), "http://keeper"), ""
-    browser = open_browser(build_console(parts))
-    sign_in(browser)
+    browser = open_operator(parts)
     return browser, "/api"
 
 
@@ -163,8 +162,7 @@ def test_what_a_question_may_hold_is_asked_whole(api: tuple[TestClient, str]) ->
 def test_a_store_that_is_down_is_said_so(tmp_path: Path) -> None:
     """503 with the reason, on both faces."""
     parts = build_parts(tmp_path, report=broken)
-    browser = open_browser(build_console(parts))
-    sign_in(browser)
+    browser = open_operator(parts)
     for answer in (browser.get("/api/report"), open_browser(build_local_api(parts), "http://keeper").get("/report")):
         assert (answer.status_code, answer.json()["errors"]) == (
             503,
@@ -203,8 +201,7 @@ def test_what_goes_wrong_is_said_to_programs_in_json(tmp_path: Path) -> None:
         raise RuntimeError("secret")
 
     parts = build_parts(tmp_path, report=buggy)
-    browser = open_browser(build_console(parts))
-    sign_in(browser)
+    browser = open_operator(parts)
     found = [browser.get("/api/nothing"), browser.post("/api/report"), browser.get("/api/report")]
     assert [(one.status_code, one.json()) for one in found] == [
         (404, {"errors": ["Not Found"]}),

@@ -8,8 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from gateway.web import shared_report
-from gateway.web.console import ConsoleParts, build_console
-from tests.web.console_browser import OWN_PAGE, open_browser, sign_in
+from gateway.web.console import ConsoleParts
+from tests.web.console_browser import OWN_PAGE, open_browser, open_operator
 from tests.web.console_example import NOW, Clock, build_parts
 
 PASSWORD = "stapel kaas met bieslook"
@@ -32,9 +32,7 @@ def parts(tmp_path: Path, clock: Clock) -> Iterator[ConsoleParts]:
 @pytest.fixture
 def operator(parts: ConsoleParts) -> TestClient:
     """A signed-in browser."""
-    browser = open_browser(build_console(parts))
-    sign_in(browser)
-    return browser
+    return open_operator(parts)
 
 
 def share(operator: TestClient, **fields: str) -> str:
@@ -111,8 +109,7 @@ def test_a_password_is_asked_for_and_guessing_is_slowed(operator: TestClient, cl
 def test_a_report_is_not_asked_for_without_end(parts: ConsoleParts, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond so many in a minute a link is told to wait; others are not."""
     monkeypatch.setattr(shared_report, "PER_MINUTE", 2)
-    operator = open_browser(build_console(parts))
-    sign_in(operator)
+    operator = open_operator(parts)
     path, other = share(operator), share(operator)
     reader = stranger(operator)
     assert [reader.get(path).status_code for _ in range(3)] == [200, 200, 429]

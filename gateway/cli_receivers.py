@@ -21,16 +21,17 @@ def receivers(port: Annotated[int, typer.Option(help="Port to listen on; 0: any 
     rehearsal = Rehearsal(os.environ, print_arrival)
     server = LoopbackServer(rehearsal.app(), port)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    server.start()
+    print_start(f"http://{LOOPBACK}:{server.port}")  # before the server's thread prints too: lines of two get lost
     try:
-        print_start(f"http://{LOOPBACK}:{server.port}")
+        server.start()
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:
-        out.print("\nStopped.")
+        pass
     finally:
         server.stop()
         signal.signal(signal.SIGTERM, before)
+    out.print("\nStopped.")
 
 
 def print_start(address: str) -> None:

@@ -1,20 +1,23 @@
 """Published clients, unmodified, before a gateway at work, in Chromium and in Node: what they told stands in the report."""
 
+import base64
+import hashlib
 import json
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from gateway.analytics.results import Report
 from gateway.api_keys import add_key, describe_key
 from gateway.config import load_config
 from gateway.database import open_database
 from gateway.report_client import fetch_report
-from hatch_build import install_modules, node_binary
+from hatch_build import install_modules, node_binary, npm_script, run_node
 from tests.journeys.browsing import choose, open_browser, open_context
 from tests.journeys.cluster import end_keeper
 from tests.journeys.fronts import Front, Layout, lay_out, run_front, wait_until
@@ -48,16 +51,23 @@ TAG = """<script>window.plausible = window.plausible || function () { (plausible
 plausible("Waited", { props: { where: "tag" } });</script>
 <button class="plausible-event-name=Asked+twice plausible-event-plan=large"><b>Vraag</b></button>
 <script defer data-domain="www.example.org" src="/js/script.js"></script>"""
+UMAMI = """<button data-umami-event="Brochure" data-umami-event-plan=large>Folder</button>
+<script defer src="/umami.js" data-website-id="b59e9c65-ae32-47f1-8400-119fcf4861c4"></script>"""
 
 async def page(request):
-    body = {"/module": MODULE, "/tag": TAG}.get(request.url.path, "")
+    body = {"/module": MODULE, "/tag": TAG, "/umami": UMAMI}.get(request.url.path, "")
     return HTMLResponse(HEAD + body)
 
-async def tracker(request):
-    return FileResponse(TRACKER, media_type="text/javascript")
+async def script(request):
+    return FileResponse(SCRIPTS[request.url.path], media_type="text/javascript")
 
-app = ConsentMiddleware(Starlette(routes=[Route("/tracker.js", tracker), Route("/{path:path}", page)]), FOLDER)
+routes = [*[Route(path, script) for path in SCRIPTS], Route("/{path:path}", page)]
+app = ConsentMiddleware(Starlette(routes=routes), FOLDER)
 '''
+# Umami's script as its own build takes it; the package is the whole of Umami, so only this file of it is unpacked.
+UMAMI = ("umami@2.10.0", "package/src/tracker/index.js")
+UMAMI_SHA512 = "+lmrnV0751R6U2rkIgVAlE1nWI7yZawlMlJDguW9tlFacCKhnGeCyc7tCMIhNNYIiGIQy4DEX5IzJhm4b3+dPA=="
+STAGES = ("", "Alles weigeren", "Alles accepteren")  # the button of the settings that is pressed before; none at first
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +77,24 @@ def modules() -> Path:
 
 
 @pytest.fixture(scope="module")
-def front(tmp_path_factory: pytest.TempPathFactory, modules: Path) -> Iterator[Front]:
+def umami_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Umami's script, from its package on npm, which has to be the very one that is named above."""
+    folder, (package, member) = tmp_path_factory.mktemp("umami"), UMAMI
+    command = [str(npm_script()), "pack", package, "--prefer-offline", "--loglevel=error"]
+    run_node(command, folder=folder, wanted="This test needs the network: npm fetches Umami's package.")
+    (packed,) = folder.glob("*.tgz")
+    assert base64.b64encode(hashlib.sha512(packed.read_bytes()).digest()).decode() == UMAMI_SHA512
+    with tarfile.open(packed) as archive:
+        archive.extract(member, folder, filter="data")
+    return folder / member
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory, modules: Path, umami_script: Path) -> Iterator[Front]:
     """A site behind two workers, and their keeper."""
     folder = tmp_path_factory.mktemp("clients")
     tracker = modules / "@plausible-analytics/tracker/plausible.js"
-    app = SITE.replace("TRACKER", repr(str(tracker)))
+    app = SITE.replace("SCRIPTS", repr({"/tracker.js": str(tracker), "/umami.js": str(umami_script)}))
     lay_out(folder, Layout(limits=CLIENTS, autostart=True, app=app))
     with run_front(folder, workers=2) as running:
         yield running
@@ -134,15 +157,23 @@ def test_servers_tell_with_published_clients(front: Front, modules: Path) -> Non
     assert count_views(told) == {"/prijzen": 1, "/contact": 1, "/a": 1, "/b": 1, "/": 0}
 
 
-def test_plausible_s_tracker_counts_with_the_visitor_s_consent(front: Front, browser: Browser) -> None:
-    """The published tracker sees its success before and after; only what happened after a yes is in the report, each page is
-    one view, and calls of a page that asks its own host for Plausible's script are events too. So is the view of a page that
-    has nothing but the picture, and never passed the gateway."""
-    context, url = open_context(browser), f"http://localhost:{front.port}"
-    for agreed in (False, True):
-        if agreed:
-            choose(context, url, button="Alles accepteren")
+def open_stages(context: BrowserContext, url: str) -> Iterator[Page]:
+    """A page before any choice, one after a refusal, and one after a yes: what is done in each is the same."""
+    for button in STAGES:
+        if button:
+            choose(context, url, button=button)
         page = context.new_page()
+        yield page
+        if button != STAGES[-1]:
+            page.close()
+
+
+def test_plausible_s_tracker_counts_with_the_visitor_s_consent(front: Front, browser: Browser) -> None:
+    """The published tracker sees its success before a choice, after a refusal and after a yes; only what happened after the yes
+    is in the report, each page is one view, and calls of a page that asks its own host for Plausible's script are events too.
+    So is the view of a page that has nothing but the picture, and never passed the gateway."""
+    context, url = open_context(browser), f"http://localhost:{front.port}"
+    for page in open_stages(context, url):
         page.route("**/static", lambda route: route.fulfill(content_type="text/html", body=STATIC))
         with page.expect_response("**/_gw/pixel.gif?*"):
             page.goto(f"{url}/static")
@@ -152,11 +183,26 @@ def test_plausible_s_tracker_counts_with_the_visitor_s_consent(front: Front, bro
         page.goto(f"{url}/tag")
         page.wait_for_function("window.gateway && window.plausible && !window.plausible.q")
         page.get_by_text("Vraag", exact=True).click()
-        if not agreed:
-            page.close()
     counted = wait_for_events(front, "Purchase", "Waited", "Asked twice")
     assert [counted[name] for name in ("Purchase", "Waited", "Asked twice")] == [1, 1, 1]
     views = count_views(ask(front))
     assert (views["/module"], views["/tag"], views["/static"]) == (1, 1, 1)
     assert ask(front, "event is Purchase\nprop:plan is large").totals.events == 1
+    context.close()
+
+
+def test_umami_s_script_counts_with_the_visitor_s_consent(front: Front, browser: Browser) -> None:
+    """The published script, which the page loads from its own host, is answered with a success before a choice, after a refusal
+    and after a yes; only what happened after the yes is in the report: its event once, and the view, of which the script tells
+    too, once."""
+    context, url = open_context(browser), f"http://localhost:{front.port}"
+    for page in open_stages(context, url):
+        with page.expect_response("**/api/send") as viewed:
+            page.goto(f"{url}/umami")
+        with page.expect_response("**/api/send") as clicked:
+            page.get_by_role("button", name="Folder").click()
+        assert (viewed.value.status, clicked.value.status) == (200, 200)
+    assert wait_for_events(front, "Brochure")["Brochure"] == 1
+    assert count_views(ask(front))["/umami"] == 1
+    assert ask(front, "event is Brochure\nprop:plan is large").totals.events == 1
     context.close()

@@ -23,10 +23,11 @@ FLAGS = [
 
 
 @contextmanager
-def open_browser() -> Iterator[Browser]:
-    """A browser; closed at the end."""
+def open_browser(*, back_forward_cache: bool = False) -> Iterator[Browser]:
+    """A browser; closed at the end. Playwright switches off the cache for pages that one comes back to."""
+    without = ["--disable-back-forward-cache"] if back_forward_cache else None
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, ignore_default_args=without)
         try:
             yield browser
         finally:

@@ -256,9 +256,9 @@ def assert_refused(answer: Answer) -> None:
     assert (answer.status, answer.headers.get("retry-after")) == (503, "30")
 
 
-def wait_until(done: Callable[[], bool]) -> None:
+def wait_until(done: Callable[[], bool], seconds: float = RECOVERY_SECONDS) -> None:
     """Ask now and again, for as long as getting well may take."""
-    until = time.monotonic() + RECOVERY_SECONDS
+    until = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < until, "it does not recover"
         time.sleep(0.2)

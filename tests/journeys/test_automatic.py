@@ -1,61 +1,19 @@
 """What is counted without the site's asking, in a real browser: links, files, forms, lost pages, depth, vitals, routes."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
-from playwright.sync_api import Browser, Page, expect
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
+from playwright.sync_api import Browser, Page
 
-from gateway import ConsentMiddleware
-from gateway.demo.loopback import LOOPBACK, LoopbackServer
-from gateway.event import Event
 from tests.flows.worker_parts import read_recorded
 from tests.journeys.browsing import open_browser, open_context
-from tests.web.gated_site import ready_config
+from tests.journeys.counted_site import Journey, accept, open_journey
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
-ACCEPT = "Alles accepteren"
 # Done once the page has been told of it: the script's own listener was there before.
 SCROLL_DOWN = "new Promise((done) => { addEventListener('scroll', () => done(), { once: true }); scrollTo(0, 1000); })"
-PAGE = """<!doctype html><html lang="nl"><head><title>Proef</title><style>
-p {{ margin: 0; height: 60px }} #far {{ height: 3000px }}</style></head><body>
-<p><a id="away" href="http://elders.localhost:{port}/stuk/1234567?naam=jan#x">Elders</a></p>
-<p><a id="file" href="/brieven/voorwaarden.pdf?v=2">Brief</a></p>
-<p><a id="saved" href="/gegevens" download>Gegevens</a></p>
-<p><a id="own" href="/contact">Contact</a></p>
-<p><a id="mail" href="mailto:jan@voorbeeld.nl">Mail</a></p>
-<form id="no-name" name="regeling" action="/aanvraag?stap=2"><input name="naam" value="Jan Geheim">
-<input name="action" value="x"><button id="send">Verstuur</button></form>
-<p><button id="jump">Verspring</button></p>
-<div id="far"></div><script>
-for (const link of document.querySelectorAll("a")) link.addEventListener("click", (event) => event.preventDefault());
-addEventListener("click", (event) => event.stopImmediatePropagation());
-document.forms[0].addEventListener("submit", (event) => event.preventDefault());
-jump.addEventListener("click", () => {{ const end = performance.now() + 120; while (performance.now() < end); }});
-</script></body></html>"""
-
-
-class Journey(msgspec.Struct):
-    """The site's address without a final slash, and where its events are."""
-
-    url: str
-    data: Path
-
-    def events(self, kind: str) -> list[Event]:
-        """What was recorded of one kind, in order."""
-        return [recorded.event for recorded in read_recorded(self.data) if recorded.event.kind == kind]
-
-    def props(self, kind: str) -> list[dict[str, str]]:
-        """The properties of those events."""
-        return [event.props for event in self.events(kind)]
 
 
 @pytest.fixture(scope="module")
@@ -65,35 +23,11 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
-@contextmanager
-def open_journey(folder: Path, *, cache_safe: bool = False, **automatic: Any) -> Iterator[Journey]:
-    """A site behind the gate, its content policy enforced; `/weg` does not exist, nor does anything below it."""
-
-    async def page(request: Request) -> Response:
-        found = not request.url.path.startswith("/weg")
-        return HTMLResponse(PAGE.format(port=server.port), 200 if found else 404)
-
-    analytics = {"automatic": automatic}
-    config = ready_config(
-        folder, {"limits": {"reserve_bytes": 0}, "analytics": analytics, "sites": [{"cache_safe": cache_safe}]}
-    )
-    gate = ConsentMiddleware(Starlette(routes=[Route("/{path:path}", page)]), config)
-    server = LoopbackServer(gate)
-    server.start()
-    try:
-        yield Journey(f"http://{LOOPBACK}:{server.port}", config.data_folder)
-    finally:
-        server.stop()
-        gate._close()
-
-
 def open_accepted(browser: Browser, journey: Journey, path: str = "/") -> Page:
     """A page on which its visitor has accepted and is being counted."""
     page = open_context(browser).new_page()
     page.goto(journey.url + path)
-    page.get_by_role("button", name=ACCEPT).click()
-    expect(page.locator("#gw-banner")).to_have_count(0)
-    page.wait_for_function("window.gateway.collecting && gateway.vitals !== 0")
+    accept(page)
     page.wait_for_timeout(300)
     return page
 

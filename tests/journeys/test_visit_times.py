@@ -132,7 +132,8 @@ def drain(journey: Journey, *, metrics: tuple[str, ...], dimensions: tuple[str, 
 def ask(journey: Journey) -> Visits:
     """The report's figures of all visits."""
     (row,) = drain(journey, metrics=METRICS)
-    return Visits(*(figure or 0 for figure in row.figures))
+    visits, views, bounce_rate, engaged, wall = (figure or 0 for figure in row.figures)
+    return Visits(int(visits), int(views), bounce_rate, engaged, wall)
 
 
 def time_by_page(journey: Journey) -> dict[str, float]:

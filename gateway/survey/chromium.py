@@ -16,8 +16,18 @@ from gateway.survey.crawl import Seen
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+# What stays off: first what Playwright turns off (the last list counts, and this one comes last), then pages of the
+# browser's own that each new profile would load beside the site's, which is more work than the site's.
+OFF = (
+    "AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "PaintHolding", "ThirdPartyStoragePartitioning",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "TcpPortRandomizationWin", "OptimizationHints", "NetworkTimeServiceQuerying", "AimEnabled", "PreconnectToSearch",
+    "msForceBrowserSignIn", "msEdgeUpdateLaunchServicesPreferredVersion",
+    "WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "WebUIOmniboxFullPopup",
+)  # fmt: skip
 FLAGS = (
-    f"--user-agent={AGENT}",
+    f"--user-agent={AGENT}",  # for all requests: those sent while a page goes away know nothing of a context's agent
     "--headless",
     "--disable-gpu",
     "--disable-quic",
@@ -25,6 +35,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--disable-features={','.join(OFF)}",
 )
 LOAD_MS, QUIET_MS, REST_MS, STEP_MS = 20_000, 3_000, 250, 50
 LONGEST_URL = 300

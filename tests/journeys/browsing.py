@@ -7,19 +7,11 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
+from gateway.survey import chromium
+from gateway.survey.chromium import AGENT
+
 CHROMIUM = "/usr/bin/chromium"
-AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
-FLAGS = [
-    f"--user-agent={AGENT}",  # for all requests: those sent while a page goes away know nothing of a context's agent
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+FLAGS = [*chromium.FLAGS, "--no-sandbox"]
 
 
 @contextmanager

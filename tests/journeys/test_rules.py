@@ -8,7 +8,8 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.journeys.browsing import AGENT, open_browser
+from gateway.survey.chromium import AGENT
+from tests.journeys.browsing import open_browser
 from tests.journeys.rules_site import open_rules_site
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]

@@ -235,6 +235,10 @@ def check_destinations(found: tuple[DestinationConfig, ...], policies: Iterable[
             if purpose not in known:
                 wanted = f"is no purpose of the policy; known: {', '.join(sorted(known))}"
                 raise ConfigError(file, f"{destination.name}.purposes", purpose, wanted)
+        for path in destination.never_forward:
+            if not path.startswith("/") or "?" in path or "*" in path.removesuffix("*"):
+                wanted = "wanted the beginning of a path, such as /dossier/ (a * at its end alone)"
+                raise ConfigError(file, f"{destination.name}.never_forward", path, wanted)
         _check_counted_once(destination, policies, file)
         _check_ads(destination, policies, file)
         _check_tracker(destination, policies, file)

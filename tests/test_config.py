@@ -114,6 +114,8 @@ DESTINATION_FAULTS = [
     ('purposes = ["marketing"]', 'purposes = ["sales"]', "crm.purposes"),
     ('purposes = ["marketing"]', "purposes = []", "[0].purposes"),
     ('name = "crm"', 'name = "Crm!"', "[0].name"),
+    ('name = "crm"', 'name = "crm"\nnever_forward = ["dossier/"]', "crm.never_forward"),
+    ('name = "crm"', 'name = "crm"\nnever_forward = ["/a/*/dossier"]', "crm.never_forward"),
     ('secret = "env:CRM"', "", "crm.secret"),
     ('kind = "webhook"', 'kind = "webhook"\nretries = 5', "[0].retries"),
     ("[[destinations]]", "[[destination]]", "destination"),

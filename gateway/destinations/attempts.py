@@ -12,10 +12,10 @@ from math import inf
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, case, literal, or_, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, case, func, literal, or_, select, update
 
 from gateway import ledger
-from gateway.database import CONSENTS, OUTBOX
+from gateway.database import CONSENTS, OUTBOX, reading
 from gateway.destinations.base import Dead, Delivered, Retry
 from gateway.destinations.figures import note_error
 from gateway.destinations.outbox import CLOSED, EVENT, FREE, LOST, NotStarted, Reason, Started, State
@@ -190,6 +190,16 @@ def find_gap(grants: str | None, purposes: Collection[str], scopes: Mapping[str,
     return Reason.GRANTED_LATER if later else None
 
 
+def is_under_way(engine: Engine, ids: Sequence[int], owner: str) -> bool:
+    """Whether all of these rows are still started and ours, and of none was the consent withdrawn since.
+
+    For the second and later requests of one attempt: each begins only after this, as the first one after the start.
+    """
+    mine = (C.id.in_(ids), C.state == State.STARTED, C.lease_owner == owner, ~LATE)
+    with reading(engine) as connection:
+        return connection.execute(select(func.count()).where(*mine)).scalar_one() == len(ids)
+
+
 def settle(connection: Connection, endings: Sequence[Ending], owner: str, now: float) -> int:
     """Write down how attempts ended; returns how many were still ours. Who holds the others will settle them."""
     ids = [ending.row_id for ending in endings]
@@ -216,7 +226,7 @@ def _settle_one(connection: Connection, row: Row[Any], ending: Ending, now: floa
         _hold_back(connection, row, values["next_at"])
     elif row.kind != EVENT:
         write_receipt(connection, row, ending, now)
-    if not isinstance(ending.verdict, Delivered) and ending.verdict.reason != Reason.BEHIND:
+    if not isinstance(ending.verdict, Delivered) and ending.verdict.reason not in (Reason.BEHIND, Reason.WITHDRAWN):
         note_error(connection, row.destination, ending.verdict.reason, now)
 
 

@@ -7,10 +7,11 @@ person, and goes in the transaction in which any of them is taken back. Every fu
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from gateway.database import BEHAVIOUR, SIGNALLED, insert_into
 from gateway.destinations.known_people import hold_grants
+from gateway.destinations.withheld import is_private
 from gateway.event import NOTHING, SIGNAL, Event, Recorded
 from gateway.settings import DestinationConfig, SignalConfig
 
@@ -42,10 +43,14 @@ def matches(rule: SignalConfig, entry: Recorded) -> bool:
 
 
 def find_due(connection: Connection, entry: Recorded, rule: SignalConfig, destination: DestinationConfig) -> int:
-    """On how many pages it has happened, where that is enough and this destination has not heard of it within the days."""
+    """On how many pages it has happened, where that is enough and this destination has not heard of it within the days.
+
+    Pages of which the destination is never told do not count for it.
+    """
     since = entry.event.at - rule.days * DAY
     theirs = (B.consent_id == entry.consent_id, B.rule == rule.name, B.at > since, B.at <= entry.event.at)
-    count = connection.execute(select(func.count(B.path.distinct())).where(*theirs)).scalar_one()
+    paths = connection.execute(select(B.path).where(*theirs).distinct()).scalars()
+    count = sum(not is_private(path, destination.never_forward) for path in paths)
     if count < rule.pages:
         return 0
     heard = (S.consent_id == entry.consent_id, S.rule == rule.name, S.destination == destination.name, S.at > since)

@@ -4,10 +4,8 @@ A destination is told of what it asks for, of visitors who have granted all of i
 leave. Those that tell of people hear only of people, and nobody else hears of an address.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from urllib.parse import unquote
 
 import msgspec
 from sqlalchemy import Connection
@@ -15,11 +13,11 @@ from sqlalchemy import Connection
 from gateway.destinations.base import PersonalEvent
 from gateway.destinations.behaviour import find_due, make_signal, mark_told, note_behaviour
 from gateway.destinations.outbox import Delivery
+from gateway.destinations.withheld import is_withheld, trim
 from gateway.event import Entry, Event, Person, Recorded
 from gateway.settings import DestinationConfig, SignalConfig
 
 HOUR = 3600.0
-SLASHES = re.compile("/+")
 
 Numbered = Sequence[tuple[int, Entry]]
 
@@ -111,14 +109,15 @@ def is_wanted(recorded: Recorded, destination: DestinationConfig) -> bool:
         bool(destination.purposes)
         and set(destination.purposes) <= set(recorded.granted)
         and recorded.event.kind in destination.events
-        and not _never_leaves(recorded.event.path, destination)
+        and not is_withheld(recorded.event, destination)
     )
 
 
-def _never_leaves(path: str, destination: DestinationConfig) -> bool:
-    """Prefixes, in any case and spelling: a path too many kept back is the better mistake."""
-    prefixes = tuple(prefix.rstrip("*").lower() for prefix in destination.never_forward)
-    return SLASHES.sub("/", unquote(path)).lower().startswith(prefixes)
+def forget_private(entry: Recorded, destinations: Sequence[DestinationConfig]) -> Recorded:
+    """Without the address that was given on a path of which one of these is never told: it is not theirs to know."""
+    if entry.person is None or not any(is_withheld(entry.event, one) for one in destinations):
+        return entry
+    return msgspec.structs.replace(entry, person=None)
 
 
 def _delivery(key: str, recorded: Recorded, destination: DestinationConfig, person: Person | None = None) -> Delivery:
@@ -129,7 +128,7 @@ def _delivery(key: str, recorded: Recorded, destination: DestinationConfig, pers
         site=event.site,
         consent_id=recorded.consent_id,
         revision=recorded.revision,
-        payload=_encode(_trim(event, destination), person, destination),
+        payload=_encode(trim(event, destination), person, destination),
         recorded_at=event.at,
         expires_at=event.at + destination.expire_hours * HOUR,
     )
@@ -142,14 +141,3 @@ def _encode(event: Event, person: Person | None, destination: DestinationConfig)
     cookies = {name: value for name, value in person.cookies.items() if name in destination.cookies}
     whole = {**msgspec.structs.asdict(event), "person": Person(person.email, cookies)}
     return msgspec.json.encode(PersonalEvent(**whole))
-
-
-def _trim(event: Event, destination: DestinationConfig) -> Event:
-    """The event without what this destination must not see."""
-    changes: dict[str, str] = {}
-    if not destination.include_network:
-        changes["network"] = ""
-    _, slash, path = event.referrer.partition("/")  # host/path
-    if _never_leaves(slash + path, destination):
-        changes["referrer"] = ""
-    return msgspec.structs.replace(event, **changes)

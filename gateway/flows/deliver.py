@@ -17,11 +17,11 @@ from sqlalchemy import Connection, Engine
 
 from gateway.consent.decision import LIFETIME_SECONDS
 from gateway.database import reading
-from gateway.destinations.attempts import Ending, Rules, settle, start
+from gateway.destinations.attempts import Ending, Rules, is_under_way, settle, start
 from gateway.destinations.base import Delivered, Destination, OutgoingRequest, Retry, Verdict
 from gateway.destinations.figures import Standing, get_standing
 from gateway.destinations.group_commit import GroupCommit
-from gateway.destinations.outbox import Leased, NotStarted, Reason, Started, find_next_due, lease, release
+from gateway.destinations.outbox import EVENT, Leased, NotStarted, Reason, Started, find_next_due, lease, release
 from gateway.destinations.sender import Sender
 from gateway.destinations.upkeep import cancel_uncovered, expire_overdue, strip_dead
 from gateway.flows.lane import (
@@ -216,9 +216,8 @@ class Deliverer:
                     waits = Retry(Reason.BEHIND)
                     await self._commits.join(lane.settle, [Ending(r.id, waits, 0.0, costs=False) for r in parcel.rows])
                 else:
-                    held_back |= await self._attempt(
-                        lane, parcel, ready, issued, leave if number == len(parcels) else None
-                    )
+                    first, answered = number == 1, leave if number == len(parcels) else None
+                    held_back |= await self._attempt(lane, parcel, ready, issued, answered, first=first)
         except Exception as error:  # a door: the rows return to the queue when their lease ends
             self._log_fault(lane, error)
         finally:
@@ -227,19 +226,29 @@ class Deliverer:
             leave()
 
     async def _attempt(
-        self, lane: Lane, parcel: Parcel, ready: Verdict, issued: int, answered: Callable[[], None] | None
+        self,
+        lane: Lane,
+        parcel: Parcel,
+        ready: Verdict,
+        issued: int,
+        answered: Callable[[], None] | None,
+        *,
+        first: bool,
     ) -> set[str]:
         """One request and what came of it; returns the subjects of whom something has to be tried again.
 
-        `answered` is called before the ending is written down, which the next request need not wait for.
+        `answered` is called before the ending is written down, which the next request need not wait for. Where it is not the
+        `first` after the start, a withdrawal may have come since.
         """
         judged: Verdict | Sequence[Verdict]
         if not isinstance(parcel.request, OutgoingRequest):
             judged = parcel.request
         elif not isinstance(ready, Delivered):
             judged = ready
+        elif not (first or await self._is_wanted(parcel)):
+            judged = Retry(Reason.WITHDRAWN)
         else:
-            judged = await self._send(lane, parcel.request)
+            judged = await self._send(lane, parcel, parcel.request)
             note_health(lane, judged, self._clock(), self._chance())
         pairs = spread(parcel, judged)
         now, together = self._clock(), len(pairs)
@@ -255,9 +264,14 @@ class Deliverer:
             log.error("deliver: %s has stopped: %s", lane.name, lane.disabled)
         return again
 
-    async def _send(self, lane: Lane, request: OutgoingRequest) -> Verdict | Sequence[Verdict]:
+    async def _is_wanted(self, parcel: Parcel) -> bool:
+        """Whether nothing of it was taken back since its start. A notice goes on in any case."""
+        ids = [row.id for row in parcel.rows if row.kind == EVENT]
+        return not ids or await asyncio.to_thread(is_under_way, self._engine, ids, self._owner)
+
+    async def _send(self, lane: Lane, parcel: Parcel, request: OutgoingRequest) -> Verdict | Sequence[Verdict]:
         try:
-            return await converse(lane, request, self._clock())
+            return await converse(lane, request, self._clock(), partial(self._is_wanted, parcel))
         except Exception as error:  # a door: an answer nobody foresaw is no success
             self._log_fault(lane, error)
             return Retry(FAULT)

@@ -21,7 +21,13 @@ from gateway.destinations.known_people import find_people, learn
 from gateway.destinations.outbox import forget_offset, get_offset, set_offset
 from gateway.errors import JournalDamaged
 from gateway.event import Recorded
-from gateway.flows.build_deliveries import Numbered, build_deliveries, build_personal, build_signals
+from gateway.flows.build_deliveries import (
+    Numbered,
+    build_deliveries,
+    build_personal,
+    build_signals,
+    forget_private,
+)
 from gateway.flows.inventory import add_sights, read_sights
 from gateway.settings import DestinationConfig, SignalConfig
 
@@ -104,7 +110,10 @@ def _forward(
     """Queue the deliveries of a batch and add to the inventory, unless an earlier attempt at this batch has done so."""
     deliveries = build_deliveries(segment, batch, [one for one in destinations if not one.include_email])
     personal = [one for one in destinations if one.include_email]
-    told = [(number, entry) for number, entry in batch if isinstance(entry, Recorded)] if personal or signals else []
+    told: list[tuple[int, Recorded]] = []
+    if personal or signals:
+        recorded = [(number, entry) for number, entry in batch if isinstance(entry, Recorded)]
+        told = [(number, forget_private(entry, personal)) for number, entry in recorded]
     sights = [(number, site, row) for number, entry in batch for site, row in read_sights(entry, now)]
     if not (deliveries or sights or told):
         return

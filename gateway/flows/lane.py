@@ -6,7 +6,7 @@ request is taken together (a load), as far as the kind of destination allows.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
@@ -34,12 +34,13 @@ from gateway.destinations.base import (
     retry_in,
 )
 from gateway.destinations.health import Health
-from gateway.destinations.outbox import EVENT, Leased, NotStarted, Started
+from gateway.destinations.outbox import EVENT, Leased, NotStarted, Reason, Started
 from gateway.destinations.sender import Sender
+from gateway.destinations.withheld import is_withheld, trim
 from gateway.errors import DestinationError
 
 # Reasons of deliveries that can never be made, beside a destination's own.
-UNREADABLE, UNBUILDABLE, FAULT = "unreadable", "unbuildable", "fault"
+UNREADABLE, UNBUILDABLE, FAULT, WITHHELD = "unreadable", "unbuildable", "fault", "withheld"
 MOST_STEPS = 8  # requests in one conversation
 MOST_RENEWALS = 2  # credentials refused so often in a row: new ones do not help
 NOTHING_TO_ASK = "nothing"
@@ -143,8 +144,11 @@ def build_parcels(
         subject = make_subject(key, destination.config.name, row.consent_id)
         try:
             if row.kind == EVENT:
-                event = msgspec.json.decode(row.payload, type=PersonalEvent)
-                tellings.append((row, Telling(row.event_id, event, subject, event.person)))
+                event = trim(msgspec.json.decode(row.payload, type=PersonalEvent), destination.config)
+                if is_withheld(event, destination.config):  # queued before the configuration said so
+                    parcels.append(Parcel([row], Dead(WITHHELD)))
+                else:
+                    tellings.append((row, Telling(row.event_id, event, subject, event.person)))
             else:
                 notice = msgspec.json.decode(row.payload, type=Notice)
                 notice = msgspec.structs.replace(notice, subject=subject)
@@ -174,10 +178,18 @@ def _build(
         return Split(FAULT)
 
 
-async def converse(lane: Lane, request: OutgoingRequest, now: float) -> Verdict | Sequence[Verdict]:
-    """Send, and whatever the answers ask for next, until there is a verdict."""
+async def _always() -> bool:
+    return True
+
+
+async def converse(
+    lane: Lane, request: OutgoingRequest, now: float, may_go_on: Callable[[], Awaitable[bool]] = _always
+) -> Verdict | Sequence[Verdict]:
+    """Send, and whatever the answers ask for next, until there is a verdict; `may_go_on` is asked before each but the first."""
     timeout = lane.destination.config.timeout_seconds
-    for _ in range(MOST_STEPS):
+    for step in range(MOST_STEPS):
+        if step and not await may_go_on():
+            return Retry(Reason.WITHDRAWN)
         answer = await lane.sender.send(request, timeout)
         if isinstance(answer, Unsent):
             return Retry(answer.reason)
@@ -218,7 +230,7 @@ def note_health(lane: Lane, judged: Verdict | Sequence[Verdict], now: float, cha
         lane.renewals = 0
     if any(isinstance(verdict, Delivered | Dead | Split) for verdict in verdicts):
         lane.health.ended(well=True, now=now, chance=chance)
-    elif all(isinstance(verdict, Retry) for verdict in verdicts):
+    elif all(isinstance(verdict, Retry) and verdict.reason != Reason.WITHDRAWN for verdict in verdicts):
         lane.health.ended(well=False, now=now, chance=chance)
 
 

@@ -17,7 +17,7 @@ from gateway.flows.count_held import count_held
 from gateway.flows.decide import Decider
 from gateway.web.carried import Carried, CookieReader
 from gateway.web.head_gate import gate_handshake
-from gateway.web.identity import find_clean_query
+from gateway.web.identity import find_clean_url
 from gateway.web.onward import pass_on
 from gateway.web.public import Public, outside_paths
 from gateway.web.reply import reply
@@ -63,8 +63,8 @@ class ConsentGate:
         scope["gateway.consent"] = decision
         if (request.path.startswith(self._prefix) or request.path in self._outside) and scope["type"] == "http":
             return self._public.answer(request, site, decision, now, receive, send)
-        if request.query and site.enforce and (query := find_clean_query(request)) is not None:
-            return reply(send, 302, headers=[(b"location", request.url_with(query).encode("latin-1"))])
+        if (request.query or "=" in request.path) and site.enforce and (url := find_clean_url(request)) is not None:
+            return reply(send, 302, headers=[(b"location", url.encode("latin-1"))])
         self._list_refused(carried, request, site, now)
         if site.policy.paths and self._withholds(request, site, decision, now):
             return _refuse(scope, receive, send)

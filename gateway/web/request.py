@@ -70,9 +70,10 @@ class VisitorRequest:
         """
         return self.url_with(self.query)
 
-    def url_with(self, query: str) -> str:
-        """The same with another query."""
-        url = f"{self.raw_path}?{query}" if query else self.raw_path
+    def url_with(self, query: str, path: str = "") -> str:
+        """The same with another query, and another path where one is given."""
+        path = path or self.raw_path
+        url = f"{path}?{query}" if query else path
         if "\\" in url or url[:1] != "/" or url[:2] == "//":
             return "/" + url.lstrip("/").replace("\\", "%5C")
         return url

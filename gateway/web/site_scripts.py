@@ -46,6 +46,8 @@ def build_head(site: Site, assets: dict[str, Asset]) -> Asset | None:
     """The script that runs before every other of the site's pages; None when there is nothing to do so early."""
     policy, parts = site.policy, []
     settings: dict[str, object] = {}
+    if any(_believes_addresses(service) for service in policy.file.services):
+        parts.append("address.js")
     if site.config.guard:
         parts.append("guard.js")
         settings |= {
@@ -64,8 +66,15 @@ def build_head(site: Site, assets: dict[str, Asset]) -> Asset | None:
         settings |= {"purposes": ["necessary", *policy.scopes], "services": list(policy.services)}
     if not parts:
         return None
-    value = in_javascript(settings).removesuffix("}") + f',"granted":{GRANTED}}}'
+    fields = [in_javascript(settings)[1:-1], f'"granted":{GRANTED}']
+    value = f"{{{','.join(filter(None, fields))}}}"
     return wrap("head.js", b"".join(assets[part].body for part in parts), "gwHead", value)
+
+
+def _believes_addresses(service: Service) -> bool:
+    """Whether it is Account Engagement's tracker, by its hosts or cookies."""
+    hosts = any(f".{host}".endswith(".pardot.com") for host in service.hosts)
+    return hosts or any(cookie.name.startswith("pi_opt_in") for cookie in service.cookies)
 
 
 def _waits_for(owner: Owner) -> str:

@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.config import Site
 from gateway.consent.tag_gate import NO_SERVICE
+from gateway.destinations.withheld import read_prefixes
 from gateway.policy import NOBODY, Owner
 from gateway.resources import Asset
 from gateway.settings import DestinationConfig
@@ -39,7 +40,8 @@ def build_tracker(site: Site, destinations: Sequence[DestinationConfig], assets:
         host, options = str(one.options.get("tracker", "")), one.options
         owner = site.policy.owner_of_host(host.partition(":")[0])
         if one.kind == PARDOT and host and owner != NOBODY:
-            told = {"host": host, "account": _paged(options["account"]), "campaign": _paged(options["campaign"])}
+            told: dict[str, object] = {"host": host, "never": read_prefixes(one.never_forward)}
+            told |= {"account": _paged(options["account"]), "campaign": _paged(options["campaign"])}
             asset = wrap("tracker.js", assets["tracker.js"].body, "gwTracker", in_javascript(told))
             return Tracker(asset, (owner, *((other, "") for other in one.purposes if other != owner[0])))
     return None

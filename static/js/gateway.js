@@ -3,6 +3,7 @@
  * same for all. State, banner and style are fetched, marked tags released; the rest is consent.js.
  */
 import { isFirst, letGo, listen, ownUrl, refresh, tellPage } from "./consent.js";
+import { cleanAddress } from "./lib/clean_address.js";
 import { fetchPage } from "./lib/fetch_page.js";
 import { config, shareConfig } from "./lib/page_config.js";
 
@@ -27,4 +28,5 @@ function loadStyle() {
   });
 }
 
+cleanAddress(); // before anything is let go that would read it
 if (isFirst && config.standalone) start().catch(() => {});

@@ -3,12 +3,26 @@
  * needs. The server puts its settings around this script as `gwTracker`:
  *   host      the firm's tracker domain
  *   account, campaign   as pages name them: 1000 more than the real numbers
+ *   never     beginnings of paths of which it is never told: neither of such a page, nor of one that was reached from there
  */
 /* global gwTracker */
 import { cleanAddress } from "./lib/clean_address.js";
 
-if (!window.pdt && !window.piAId) { // a page with a snippet of its own would be counted twice
-  const { host, account, campaign } = gwTracker;
+const { host, account, campaign, never } = gwTracker;
+
+/** As in destinations/withheld: in any case and spelling; what cannot be read is not told either. */
+function isPrivate(path) {
+  try {
+    const read = (decodeURIComponent(path) + "/").replace(/\/+/g, "/").toLowerCase();
+    return never.some((beginning) => read.startsWith(beginning));
+  } catch {
+    return true;
+  }
+}
+
+const cameFrom = document.referrer ? new URL(document.referrer).pathname : "";
+// A page with a snippet of its own would be counted twice.
+if (!window.pdt && !window.piAId && !isPrivate(location.pathname) && !isPrivate(cameFrom)) {
   const pdt = window.pdt = function () {
     pdt.cq.push(arguments);
   };

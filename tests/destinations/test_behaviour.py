@@ -1,5 +1,6 @@
 """Rules turn what a consenting visitor does into one signal, of nothing that the consent did not cover."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from gateway.errors import ConfigError
 from gateway.event import SIGNAL, Person, Recorded
 from gateway.flows.choose import Said, choose
 from gateway.flows.drain import drain_once
-from gateway.settings import SignalConfig
+from gateway.settings import DestinationConfig, SignalConfig
 from tests.destinations.pardot_parts import EMAIL, make_pardot_config
 from tests.destinations.rows import NOW, grant, make_config, make_event
 from tests.example_site import write_site
@@ -37,7 +38,13 @@ def view(path: str, day: float = 0, granted: tuple[str, ...] = BOTH, email: str 
     return Recorded(make_event(NOW + day * DAY, path=path, **changes), "c1", 1, granted, person)
 
 
-def signals(folder: Path, engine: Engine, *entries: Recorded, consent: bool = True) -> list[tuple[str, PersonalEvent]]:
+def signals(
+    folder: Path,
+    engine: Engine,
+    *entries: Recorded,
+    consent: bool = True,
+    destinations: Sequence[DestinationConfig] = (HOOK, PERSONAL),
+) -> list[tuple[str, PersonalEvent]]:
     """Who is told of which signals after these entries, each drained by itself."""
     if consent:
         grant(engine, "c1")
@@ -46,7 +53,7 @@ def signals(folder: Path, engine: Engine, *entries: Recorded, consent: bool = Tr
         journal = Journal(folder / str(number))
         journal.append(entry)
         journal.close()
-        drain_once(folder / str(number), store, engine, [HOOK, PERSONAL], NOW, [READS, LOADS])
+        drain_once(folder / str(number), store, engine, destinations, NOW, [READS, LOADS])
     store.close()
     with reading(engine) as connection:
         rows = connection.execute(select(OUTBOX.c.destination, OUTBOX.c.payload).order_by(OUTBOX.c.id)).all()
@@ -60,6 +67,16 @@ def test_three_pages_make_one_signal(tmp_path: Path, engine: Engine) -> None:
     [(told, signal)] = signals(tmp_path / "2", engine, view("/c", 3), view("/d", 4))
     assert told == "hook"
     assert (signal.kind, signal.props, signal.path) == (SIGNAL, {"rule": "reads", "pages": "3"}, "/c")
+
+
+def test_pages_that_never_leave_do_not_count_for_whom_they_are_kept_from(tmp_path: Path, engine: Engine) -> None:
+    """A destination hears of no signal that such pages make full; another one does."""
+    kept = msgspec.structs.replace(HOOK, name="kept", never_forward=("/dossier/",))
+    pages = (view("/dossier/a"), view("/dossier/b", 1), view("/c", 2))
+    made = signals(tmp_path, engine, *pages, destinations=(HOOK, kept))
+    assert [told for told, _ in made] == ["hook"]
+    made = signals(tmp_path / "2", engine, view("/d", 3), view("/e", 3.5), destinations=(HOOK, kept))
+    assert [(told, signal.props["pages"]) for told, signal in made[1:]] == [("kept", "3")]
 
 
 def test_pages_of_longer_ago_do_not_count(tmp_path: Path, engine: Engine) -> None:

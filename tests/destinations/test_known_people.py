@@ -87,6 +87,23 @@ def test_what_was_taken_back_meanwhile_is_not_learnt(
     assert people(engine) == known
 
 
+def test_an_address_that_is_given_on_a_withheld_path_is_not_learnt(tmp_path: Path, engine: Engine) -> None:
+    """Who gives it on a page of which a destination is never told is nobody there, then and later."""
+    grant(engine, "c1")
+    kept = msgspec.structs.replace(PERSONAL, never_forward=("/dossier/",))
+    given = Recorded(make_event(kind="download", path="/dossier/:id"), "c1", 1, BOTH, Person(EMAIL))
+    journal = Journal(tmp_path)
+    for entry in (given, record("page_view")):
+        journal.append(entry)
+    journal.close()
+    store = DuckDBStore(tmp_path / "events.duckdb")
+    drain_once(tmp_path, store, engine, [kept], NOW)
+    store.close()
+    with reading(engine) as connection:
+        assert connection.execute(select(OUTBOX)).all() == []
+    assert people(engine) == {}
+
+
 def test_an_address_goes_with_its_consent(tmp_path: Path, engine: Engine) -> None:
     """A withdrawal drops it in its own transaction, after it has put it into the notice for those who were told, and them
     alone; taking back another purpose keeps it."""

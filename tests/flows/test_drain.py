@@ -244,13 +244,26 @@ def test_only_kinds_that_are_asked_for() -> None:
         "/%6Dijn-dossier",
         "/mijn-dossiers",
         "/zaak/:id",
+        "/zaak",
+        "/café/:id",
     ],
 )
 def test_paths_that_never_leave(path: str) -> None:
     """A prefix holds for all that begins with it, in any case and spelling."""
-    config = make_config(never_forward=("/mijn-dossier", "/zaak/*"))
+    config = make_config(never_forward=("/mijn-dossier", "/zaak/*", "/caf%C3%A9/"))
     assert not is_wanted(record(path), config)
     assert is_wanted(record("/artikelen/mijn-dossier"), config)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["/dossier/brief.pdf", "/dossier", "portaal.example.org//Dossier/:id", "https://www.example.org/%64ossier/:id?a=1"],
+)
+def test_a_property_that_names_such_a_path_is_not_told(value: str) -> None:
+    """Nor is an event told from elsewhere that names one: a file that lies there, a form that leads there."""
+    config = make_config(never_forward=("/dossier/",), events=("download",))
+    assert not is_wanted(record("/", kind="download", props={"file": value}), config)
+    assert is_wanted(record("/", kind="download", props={"file": "/brochures/dossiers.pdf"}), config)
 
 
 def test_a_referrer_that_never_leaves_is_left_out() -> None:

@@ -8,14 +8,15 @@ from sqlalchemy import Engine
 
 from gateway import ledger
 from gateway.database import transaction
-from gateway.destinations.base import Notice, Retry
+from gateway.destinations.base import Notice, Retry, Telling
 from gateway.destinations.dead_letters import redrive
 from gateway.destinations.figures import set_paused
 from gateway.destinations.outbox import ERASURE, WITHDRAWAL, Started, pass_on, withdraw
 from gateway.flows.lane import Lane, decide_ending
-from tests.destinations.rows import SITE, grant, look, put_consent, queue
+from tests.destinations.rows import SECRET, SITE, grant, look, make_event, put_consent, queue
 from tests.flows.scripted import Desk, Scripted, at_desk
-from tests.flows.test_deliver import delivering, fresh, run, settled, short_rests, states, until
+from tests.flows.test_deliver import delivering, fresh, hook, run, settled, short_rests, states, until
+from tests.receiver import Receiver, receiving
 
 __all__ = ["short_rests"]
 
@@ -164,6 +165,74 @@ def test_a_conversation_of_several_requests_is_one_attempt(engine: Engine) -> No
         async with at_desk(desk), delivering(engine, Scripted(desk.url)):
             await until(lambda: settled(engine))
         assert [body["step"] for body in desk.bodies] == ["events", "second"]
+
+    run(test())
+
+
+def take_back(engine: Engine) -> int:
+    """A withdrawal that is acknowledged while a request is on the wire; the status by which that one asks for another."""
+    with transaction(engine) as connection:
+        put_consent(connection, "c1", {}, 2)
+        withdraw(connection, "c1", ["hook"], time.time())
+    return 300
+
+
+def test_a_conversation_ends_with_the_consent(engine: Engine) -> None:
+    """I3: a withdrawal between two requests of one attempt lets the first be finished, and the second never begin."""
+
+    async def test() -> None:
+        [event_id] = fill_one(engine, 1)
+        desk = Desk(lambda desk: take_back(engine))
+        async with at_desk(desk), delivering(engine, Scripted(desk.url)):
+            await until(lambda: settled(engine))
+        assert [body["step"] for body in desk.bodies] == ["events"]
+        assert states(engine) == {event_id: ("cancelled", "withdrawn")}
+        assert [row.consent_id for row in look(engine)] == [None]
+
+    run(test())
+
+
+class EachAlone(Scripted):
+    """Takes several events at once, and makes a request of each."""
+
+    def key_of(self, telling: Telling) -> str:
+        """Nothing in common."""
+        return telling.event_id
+
+
+def test_what_shares_a_start_and_no_request_ends_with_the_consent(engine: Engine) -> None:
+    """I3: events started together and sent one after the other; a withdrawal in between is the last that is heard."""
+
+    async def test() -> None:
+        first, *others = fill_one(engine, 3)
+        desk = Desk(lambda desk: 200 if take_back(engine) else 500)
+        async with at_desk(desk), delivering(engine, EachAlone(desk.url)):
+            await until(lambda: settled(engine))
+        assert desk.told == [[first]]
+        cancelled = dict.fromkeys(others, ("cancelled", "withdrawn"))
+        assert states(engine) == {first: ("delivered", "withdrawn_on_the_wire"), **cancelled}
+
+    run(test())
+
+
+def test_what_was_queued_before_a_path_was_named_is_withheld(engine: Engine) -> None:
+    """A path that is added to `never_forward` holds for what waits, dead letters that are sent again included."""
+
+    async def test() -> None:
+        grant(engine)
+        pages = {"e1": "/dossier/:id", "e2": "/artikelen"}
+        for event_id, path in pages.items():
+            event = make_event(path=path, referrer="www.example.org/dossier/betalen", network="203.0.113.0/24")
+            queue(engine, fresh(event_id, payload=msgspec.json.encode(event)), now=time.time())
+        never = ("/dossier/",)
+        async with (
+            receiving(Receiver(SECRET)) as receiver,
+            delivering(engine, hook(receiver.url, never_forward=never)),
+        ):
+            await until(lambda: settled(engine))
+        assert states(engine) == {"e1": ("dead", "withheld"), "e2": ("delivered", "")}
+        [told] = receiver.accepted
+        assert (told.id, "referrer" in told.body["data"], "network" in told.body["data"]) == ("e2", False, False)
 
     run(test())
 

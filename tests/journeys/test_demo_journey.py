@@ -201,6 +201,10 @@ def test_a_brochure_makes_a_prospect_until_the_visitor_withdraws(browser: Browse
     ask_for_brochure(page, stage, "niemand@example.org", mail=False)
     ask_for_brochure(page, stage, "A.Jansen@example.org", mail=True)
     wait_until(lambda: len(pardot.activities) == 2, stage)
+    for path in ("/dossier/8812", ARTICLES[1].path):
+        page.goto(stage.site_url + path, referer=stage.site_url + "/dossier/8812")
+        page.wait_for_load_state("networkidle")
+    assert "dossier" not in str(pages.views)
     [prospect] = pardot.prospects
     assert prospect.fields == {"email": "a.jansen@example.org"}
     told = sorted((one["type"], one["value"], one["email"]) for one in pardot.activities)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -64,6 +65,14 @@ OLD_SNIPPET = """<script>
 piAId = "ACCOUNT"; piCId = "CAMPAIGN"; piHostname = "go.localhost:PORT";
 var s = document.createElement("script"); s.src = "//go.localhost:PORT/pd.js"; document.head.appendChild(s);
 </script>"""
+# A static site has no server between its snippet and the browser: the page names what waits, and embeds our script.
+STATIC_SNIPPET = """<script type="text/plain" data-gw-purpose="marketing">
+pdt("create", ACCOUNT, CAMPAIGN, "go.localhost:PORT"); pdt("setOptIn", true); pdt("sendPageView");
+</script><script>
+window.pdt = window.pdt || function () { (pdt.cq = pdt.cq || []).push(arguments) };</script>
+<script type="text/plain" data-gw-purpose="marketing" data-gw-src="//go.localhost:PORT/pdt.js"></script>
+<script src="/_gw/gateway.js" defer></script>"""
+STATIC_PATH = "/statisch/"
 PAGE = """<!DOCTYPE html><html lang="nl"><head><meta charset="utf-8"><title>Voorbeeld Incasso</title></head><body>
 <h1>Betalingsregeling</h1><form id="aanvraag"><label>E-mail <input name="email" type="email"></label>
 <button>Brochure</button></form>TAGS<script>
@@ -106,6 +115,10 @@ purposes = ["marketing"]
 path = "/artikelen/"
 pages = 2
 """
+
+
+# The gateway puts the tracker in itself, and the firm's debtors are nobody's business.
+OWN_TRACKER = 'account = 519011\ncampaign = CAMPAIGN\ntracker = "go.localhost:PORT"\n'
 
 
 @dataclass
@@ -152,7 +165,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def firm(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Firm]:
-    """A firm that uses Account Engagement, behind the gate; with another snippet where a test says so."""
+    """A firm that uses Account Engagement, behind the gate; with another snippet where a test says so, or with none: then the
+    gateway puts the tracker in. Under STATIC_PATH nothing stands before the site's pages."""
     receivers = Rehearsal({})
     others = LoopbackServer(receivers.app())
     others.start()
@@ -168,10 +182,20 @@ def firm(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Firm]:
     text = DESTINATIONS
     for word, value in names.items():
         text = text.replace(f'"{word}"', f'"{value}"').replace(f"{word}/", f"{value}/")
+    if not snippet:
+        own = OWN_TRACKER.replace("CAMPAIGN", str(CAMPAIGN)).replace("PORT", str(others.port))
+        text = text.replace("account = 519011\n", own).replace(
+            "allow_private", 'never_forward = ["/dossier/"]\nallow_private'
+        )
     (tmp_path / "destinations.toml").write_text(text)
     config = ready_config(tmp_path, {"limits": {"reserve_bytes": 0, "posts_per_minute": 100_000}}, policy=POLICY)
-    gate = ConsentMiddleware(Starlette(routes=[Route("/{path:path}", page)]), config)
-    server = LoopbackServer(gate)
+    site = Starlette(routes=[Route("/{path:path}", page)])
+    gate = ConsentMiddleware(site, config)
+
+    async def split(scope: Any, receive: Any, send: Any) -> None:
+        await (site if scope.get("path", "").startswith(STATIC_PATH) else gate)(scope, receive, send)
+
+    server = LoopbackServer(split)
     server.start()
     engine = open_database(config.database_url)
     try:
@@ -279,3 +303,49 @@ def test_the_older_tracker_ends_with_a_new_page(browser: Browser, firm: Firm) ->
     page.goto(f"{firm.url}/artikelen/drie")
     page.wait_for_load_state("networkidle")
     assert (len(views), names_of(page)) == (before, set())
+
+
+@pytest.mark.parametrize("firm", [""], indirect=True)
+def test_the_tracker_never_hears_of_a_debtor(browser: Browser, firm: Firm) -> None:
+    """Neither of a page that it is never to be told of, in any spelling, nor of the next one, which would name it as where the
+    visitor came from; of the page after that it is told as ever."""
+    views = firm.receivers.pages.views
+    page = open_context(browser).new_page()
+    page.goto(f"{firm.url}/artikelen/een")
+    accept(page)
+    for path in ("/dossier/8812", "/Dossier", "//%64ossier/8812"):
+        page.goto(firm.url + path)
+        page.wait_for_load_state("networkidle")
+        page.evaluate("() => { const link = document.createElement('a'); link.href = '/artikelen/twee'; "
+                      "document.body.append(link); link.click() }")  # fmt: skip
+        page.wait_for_url("**/artikelen/twee")
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.referrer.toLowerCase()") != ""
+    assert [view["url"] for view in views] == [f"{firm.url}/artikelen/een"]
+    page.goto(f"{firm.url}/artikelen/drie")
+    page.wait_for_load_state("networkidle")
+    assert [view["url"] for view in views[1:]] == [f"{firm.url}/artikelen/drie"]
+    assert "ossier" not in str(firm.receivers.log)
+
+
+NAMING = ("#pi_email=chef@example.org", "#a?x=1&PI_EM=1", "?x=1&xpi_list_email=1#a")
+
+
+@pytest.mark.parametrize("firm", [SNIPPET, OLD_SNIPPET, "", STATIC_SNIPPET], indirect=True)
+def test_no_address_binds_a_visitor_to_somebody_else(
+    browser: Browser, firm: Firm, request: pytest.FixtureRequest
+) -> None:
+    """Whoever puts the tracker into the page, what an address says of who somebody is has gone before it is read: behind a "#",
+    where no server sees it, and on a static site, where no server of ours looks; also for who agreed long ago."""
+    is_static = "text/plain" in request.node.callspec.params["firm"]
+    base = firm.url + (STATIC_PATH if is_static else "/artikelen/")
+    page = open_context(browser).new_page()
+    page.goto(base + "een")
+    accept(page)
+    for number, naming in enumerate(NAMING):
+        with page.expect_response(lambda answer: "/analytics" in answer.url):
+            page.goto(f"{base}{number}{naming}")
+        page.wait_for_load_state("networkidle")
+    told = [view["url"].removeprefix(base) for view in firm.receivers.pages.views[1:]]
+    assert told == ["0", "1", "2?x=1#a"]
+    assert [arrival.note for arrival in firm.receivers.log if arrival.fault] == []

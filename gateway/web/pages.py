@@ -1,5 +1,6 @@
 """HTML from templates. The only user of jinja2: every value is escaped, and a missing one is an error."""
 
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,24 +19,31 @@ def _say_language(value: object) -> object:
     return value
 
 
+@cache
+def _environment(folder: Path) -> Environment:
+    """What compiles the templates of a folder, and keeps them."""
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        auto_reload=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_say_language,
+    )
+    environment.filters["country"] = name_countries
+    environment.filters["period"] = name_period
+    environment.filters["plain"] = str  # inside an attribute nothing can be marked
+    environment.tests["lent"] = lambda text: isinstance(text, ForeignText)
+    return environment
+
+
 class Pages:
     """Renders the package's templates; compiled once per process, safe to share between threads."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """`folder` holds the templates (default: the package's own)."""
-        self._environment = Environment(
-            loader=FileSystemLoader(folder or template_folder()),
-            autoescape=True,
-            undefined=StrictUndefined,
-            auto_reload=False,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            finalize=_say_language,
-        )
-        self._environment.filters["country"] = name_countries
-        self._environment.filters["period"] = name_period
-        self._environment.filters["plain"] = str  # inside an attribute nothing can be marked
-        self._environment.tests["lent"] = lambda text: isinstance(text, ForeignText)
+        self._environment = _environment(folder or template_folder())
 
     def render(self, name: str, /, **context: object) -> str:
         """The HTML of template `name` ("banner.html", "console/overview.html")."""

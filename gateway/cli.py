@@ -28,7 +28,7 @@ from gateway.cli_csp import csp
 from gateway.cli_destinations import destinations_app, erase
 from gateway.cli_export import export
 from gateway.cli_groups import ACCESS, BEGIN, FIGURES, KEPT, PROOF, RULES, RUN, TOLD, command_group
-from gateway.cli_import import import_logs
+from gateway.cli_import import import_figures
 from gateway.cli_init import init
 from gateway.cli_key import key_app
 from gateway.cli_ledger import ledger_app, receipt_app
@@ -65,7 +65,7 @@ app.add_typer(ledger_app, name="ledger", rich_help_panel=PROOF)
 app.add_typer(receipt_app, name="receipt", rich_help_panel=PROOF)
 app.command(rich_help_panel=KEPT)(prune)
 app.command(rich_help_panel=FIGURES)(export)
-app.command("import", rich_help_panel=FIGURES)(import_logs)
+app.command("import", rich_help_panel=FIGURES)(import_figures)
 app.add_typer(share_app, name="share", rich_help_panel=FIGURES)
 app.add_typer(backup_app, name="backup", rich_help_panel=KEPT)
 app.command(rich_help_panel=KEPT)(restore)

@@ -1,5 +1,9 @@
-"""`gateway import`: page views out of access logs, handed to the keeper as a journal."""
+"""`gateway import`: what was counted before. Page views out of access logs, handed to the keeper as a journal; days out of
+Plausible's export, as sums in the database."""
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -7,48 +11,97 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from gateway.analytics.masking import Masker
+from gateway.analytics.plausible_export import is_export, open_export
+from gateway.analytics.plausible_names import Names
+from gateway.analytics.source import Channels
 from gateway.config import Config, Site, load_config
+from gateway.database import open_database
 from gateway.errors import ConfigError
 from gateway.flows.import_log import IMPORTS_FOLDER, Outcome, Views, import_log
+from gateway.flows.import_plausible import Taken, import_plausible, undo_plausible
 from gateway.front import build_checks
 from gateway.geo import Countries
 from gateway.process_lock import try_hold
 from gateway.resources import country_database
 
+NAMED_FILES = 5
 out = Console(emoji=False, highlight=False, soft_wrap=True)
+Tell = Callable[[int], None]
 
 
-def import_logs(
-    logs: Annotated[list[Path], typer.Argument(metavar="LOG...", help="Access logs, oldest first; .gz too.")],
-    site: Annotated[str, typer.Option("--site", help="Whose views they are, where there are several sites.")] = "",
+def import_figures(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="Access logs, oldest first, .gz too; Plausible's export, zip or folder."
+        ),
+    ],
+    site: Annotated[str, typer.Option("--site", help="Whose they are, where there are several sites.")] = "",
+    undo: Annotated[bool, typer.Option("--undo", help="Take back what Plausible's export brought.")] = False,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="gateway.toml, or the folder that holds it.")
     ] = None,
 ) -> None:
-    """Count the page views of access logs, each log once; addresses and agents are dropped."""
+    """Count what was counted before: access logs, or days of Plausible's export; each once, addresses and agents dropped."""
     loaded = load_config(config)
-    geo = loaded.settings.geo.database
-    countries = Countries(Path(loaded.folder) / geo if geo else country_database())
-    views = Views(loaded, _find_site(loaded, site), countries, build_checks(loaded.settings.analytics))
-    folder = loaded.data_folder / IMPORTS_FOLDER
+    chosen = _find_site(loaded, site)
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = try_hold(folder / "import.lock")
-        if lock is None:
-            raise ConfigError("command line", "LOG", None, "another import is at work")
-        with lock:
-            for log in logs:
-                _import(log, loaded.data_folder, views)
+        with _only_import(loaded.data_folder):
+            logs = [file for file in files if not is_export(file)]
+            if undo and logs:
+                raise ConfigError(
+                    "command line", "--undo", str(logs[0]), "is no export of Plausible's; views of logs stay"
+                )
+            for export in (file for file in files if file not in logs):
+                _import_export(export, loaded, chosen, undo)
+            if logs:
+                _import_logs(logs, loaded, chosen)
     except (OSError, EOFError) as error:
-        raise ConfigError("command line", "LOG", None, str(error)) from error
+        raise ConfigError("command line", "FILE", None, str(error)) from error
 
 
-def _import(log: Path, data_folder: Path, views: Views) -> None:
+@contextmanager
+def _only_import(data_folder: Path) -> Iterator[None]:
+    folder = data_folder / IMPORTS_FOLDER
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = try_hold(folder / "import.lock")
+    if lock is None:
+        raise ConfigError("command line", "FILE", None, "another import is at work")
+    with lock:
+        yield
+
+
+def _import_logs(logs: list[Path], config: Config, site: Site) -> None:
+    geo = config.settings.geo.database
+    countries = Countries(Path(config.folder) / geo if geo else country_database())
+    views = Views(config, site, countries, build_checks(config.settings.analytics))
+    for log in logs:
+        with _progress(log, log.stat().st_size) as tell:
+            outcome = import_log(log, config.data_folder, views, tell)
+        out.print(f"{log}: {_describe(outcome)}", markup=False)
+
+
+def _import_export(export: Path, config: Config, site: Site, undo: bool) -> None:
+    analytics, engine = config.settings.analytics, open_database(config.database_url)
+    with open_export(export) as opened:
+        size = sum(file.size for file in opened.files)
+    with _progress(export, size if undo else 2 * size) as tell:
+        if undo:
+            told = "taken back" if undo_plausible(export, site.id, engine, tell) else "was not imported"
+        else:
+            masker, own = Masker(analytics.mask_patterns), frozenset(site.config.hosts)
+            names = Names(masker, Channels(config.channels), own, analytics.excluded_paths)
+            told = _describe_days(import_plausible(export, site.id, names, engine, time.time(), tell))
+    out.print(f"{export}: {told}", markup=False)
+
+
+@contextmanager
+def _progress(file: Path, size: int) -> Iterator[Tell]:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(log.name, total=log.stat().st_size)
-        outcome = import_log(log, data_folder, views, lambda at: bar.update(task, completed=at))
-    out.print(f"{log}: {_describe(outcome)}", markup=False)
+        task = bar.add_task(file.name, total=size)
+        yield lambda at: bar.update(task, completed=at)
 
 
 def _describe(outcome: Outcome) -> str:
@@ -58,6 +111,18 @@ def _describe(outcome: Outcome) -> str:
     said += [f"{count} left out: {reason}" for reason, count in sorted(outcome.left_out.items())]
     if outcome.unread:
         said.append(f"{outcome.unread} could not be read, first: line {', '.join(map(str, outcome.unread_lines))}")
+    return "; ".join(said)
+
+
+def _describe_days(taken: Taken) -> str:
+    if taken.known:
+        return "was imported before"
+    said = [f"{taken.days} days" + (f", {taken.first} to {taken.last}" if taken.days else "")]
+    if taken.told_before:
+        said.append(f"{taken.told_before} left out: an earlier export told them")
+    if taken.left_out:
+        more = " ..." if len(taken.left_out) > NAMED_FILES else ""
+        said.append(f"not read: {', '.join(taken.left_out[:NAMED_FILES])}{more}")
     return "; ".join(said)
 
 

@@ -10,6 +10,7 @@ GatewayError
 ├── HeadsBroken          the signed heads of that chain do not verify
 ├── BackupBroken         a backup is not whole, or not as it was made (carries all faults)
 ├── DatabaseUnusable     the schema of ledger and outbox cannot be brought up to date
+├── ExportBroken         another tool's export cannot be read: file, line, column
 ├── StoreError           the event store cannot answer
 ├── DestinationError     a delivery cannot be built (permanent: the event is set aside)
 ├── LookFailed           a website cannot be looked at from outside
@@ -93,6 +94,15 @@ class BackupBroken(GatewayError):
 
 class DatabaseUnusable(GatewayError):
     """The database of ledger, outbox and operators has a schema that cannot be brought up to date."""
+
+
+class ExportBroken(GatewayError):
+    """Another tool's export that cannot be read. `line` counts from 1, 0: the whole; `column` is empty for a whole line."""
+
+    def __init__(self, file: str, line: int, column: str, why: str) -> None:
+        self.file, self.line, self.column = file, line, column
+        where = [file, *([f"line {line}"] if line else []), *([f"column {column}"] if column else [])]
+        super().__init__(f"{', '.join(where)}: {why}")
 
 
 class StoreError(GatewayError):

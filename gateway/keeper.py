@@ -34,7 +34,7 @@ from gateway.consent.wording import check_languages
 from gateway.database import open_database
 from gateway.destinations import build_destinations
 from gateway.errors import LedgerBroken, StoreError
-from gateway.flows.answer import answer
+from gateway.flows.answer_imported import answer_all
 from gateway.flows.consent_report import consent_report
 from gateway.flows.deliver import Deliverer
 from gateway.flows.drain import Drained, drain_once
@@ -285,7 +285,8 @@ class Keeper:
         return follow_pages(query, pages, self._report_parts)
 
     def _answer(self, query: Query) -> Answer:
-        return answer(expand_segments(query, self._engine), self._store, self._config.settings.analytics)
+        asked = expand_segments(query, self._engine)
+        return answer_all(asked, self._store, self._engine, self._config.settings.analytics)
 
     def _live(self, site: str) -> Live:
         return look(self._store, site, time.time(), self._config.settings.analytics.min_visitors)

@@ -16,7 +16,8 @@ from gateway.analytics.funnels import Funnel, funnel_lines
 from gateway.analytics.journal import JOURNAL_FOLDER
 from gateway.analytics.page_flows import PageFlow, flow_lines
 from gateway.analytics.query import Query, parse_query
-from gateway.analytics.results import Report, report_lines
+from gateway.analytics.report_text import report_lines
+from gateway.analytics.results import Report
 from gateway.config import Config
 from gateway.database import open_database
 from gateway.flows.consent_report import consent_report

@@ -19,15 +19,32 @@ class AnswerRow(msgspec.Struct, frozen=True):
     compared: tuple[Figure, ...] | None = None
 
 
+class Imported(msgspec.Struct, frozen=True):
+    """Imported days in the period: what counted them, the first and the last (ISO), and how many.
+
+    `left_out` says why they are not in the figures: the question has a `filter`, or breaks down by `hour` or by a `dimension`
+    that they do not know. Empty: they are in them, but for what is `lacking`: metrics, in a report breakdowns too.
+    """
+
+    source: str
+    first: str
+    last: str
+    days: int
+    left_out: str = ""
+    lacking: tuple[str, ...] = ()
+
+
 class Answer(msgspec.Struct, frozen=True):
     """The rows that were asked for.
 
     `others` hold what rows with too few visitors have in common: one, or one for each value of the query's time dimension;
     their other keys are empty. `all_rows` counts the rows before they were cut to a page. `withheld` says why there is
     nothing: `few` visitors fit the filter, or so few do not that their figures would follow by subtraction (`few_others`).
+    `imported` is there where days of the period, or of the one compared with, were counted by another tool.
     """
 
     rows: list[AnswerRow]
     others: list[AnswerRow] = []
     all_rows: int = 0
     withheld: str = ""
+    imported: Imported | None = None

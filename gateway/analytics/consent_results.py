@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from gateway.analytics.dimensions import Words
-from gateway.analytics.results import MISSING, Lines, Period, show_share
+from gateway.analytics.report_text import MISSING, Lines, show_share
+from gateway.analytics.results import Period
 
 OUTCOMES = ("accepted", "partly", "refused", "withdrawn")
 

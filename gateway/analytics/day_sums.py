@@ -42,7 +42,7 @@ def summed_dimension(query: Query) -> str:
 def can_sum(query: Query, summed: frozenset[date]) -> bool:
     """Whether a question can be answered from sums at all, and for some of its days there are any."""
     others = [name for name in query.dimensions if name not in OF_DAYS]
-    if query.filters is not None or len(others) > 1 or not set(others) <= set(SUMMED_DIMENSIONS):
+    if query.times or query.filters is not None or len(others) > 1 or not set(others) <= set(SUMMED_DIMENSIONS):
         return False
     return any(day in summed for day in _days(query.first, query.last))
 

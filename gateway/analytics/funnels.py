@@ -13,7 +13,8 @@ from gateway.analytics.dialect import DUCKDB, Dialect
 from gateway.analytics.filters import SEGMENT, Filter, Join, conditions_of, parse_words
 from gateway.analytics.query import Query
 from gateway.analytics.question_parts import VISITORS, VISITS
-from gateway.analytics.results import MISSING, Lines, Period, show_share
+from gateway.analytics.report_text import MISSING, Lines, show_share
+from gateway.analytics.results import Period
 from gateway.analytics.sql import Question
 from gateway.errors import QueryError
 from gateway.settings import GoalConfig

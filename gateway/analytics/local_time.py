@@ -54,7 +54,7 @@ def find_buckets(query: Query, interval: str) -> list[Bucket]:
     if interval == "hour":
         return _hours(query)
     count = (query.last - query.first).days + 1
-    starts = {_start_of(query.first + timedelta(days=number), interval): None for number in range(count)}
+    starts = {start_of(query.first + timedelta(days=number), interval): None for number in range(count)}
     return [Bucket(day, day.isoformat()) for day in starts]
 
 
@@ -66,7 +66,8 @@ def label_bucket(key: date | datetime, timezone: str) -> str:
     return key.isoformat()
 
 
-def _start_of(day: date, interval: str) -> date:
+def start_of(day: date, interval: str) -> date:
+    """The first day of the week or month that a day lies in; of a day itself."""
     if interval == "week":
         return day - timedelta(days=day.weekday())
     return day.replace(day=1) if interval == "month" else day

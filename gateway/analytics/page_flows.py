@@ -17,7 +17,8 @@ from gateway.analytics.dimensions import IS_VIEW
 from gateway.analytics.filters import Condition, Join
 from gateway.analytics.metrics import get_metric
 from gateway.analytics.query import Query
-from gateway.analytics.results import MISSING, Lines, Period, show_share
+from gateway.analytics.report_text import MISSING, Lines, show_share
+from gateway.analytics.results import Period
 from gateway.analytics.sql import Question
 from gateway.errors import QueryError
 

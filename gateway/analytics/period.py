@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 PERIODS = ("today", "yesterday", "7d", "28d", "30d", "91d", "month", "6mo", "12mo", "year", "all")
 COMPARISONS = ("previous_period", "year")
 MAX_DAYS = 1100
+DAY = 24 * 60 * 60
 YEARS = range(2000, 2100)
 
 
@@ -41,6 +42,30 @@ def compared_days(days: Days, comparison: str) -> Days:
     return Days(last - length, last)
 
 
+def parse_times(first: str, last: str, timezone: str, faults: list[str]) -> tuple[float, float]:
+    """From the first moment to the second after the last, epoch seconds; without an offset they are of the local clock."""
+    start, end = _parse_time(first, timezone, faults), _parse_time(last, timezone, faults)
+    if start > end:
+        faults.append(f"{first} is after {last}")
+    elif end - start >= MAX_DAYS * DAY:
+        faults.append(f"a period has at most {MAX_DAYS} days")
+    return min(start, end), end + 1
+
+
+def days_of(times: tuple[float, float], timezone: str) -> Days:
+    """The local days on which two moments lie; of the second, those that it leaves no time of do not count."""
+    first, last = (datetime.fromtimestamp(at, ZoneInfo(timezone)).date() for at in (times[0], times[1] - 1))
+    return Days(first, last)
+
+
+def compared_times(times: tuple[float, float], comparison: str, timezone: str) -> tuple[float, float]:
+    """As long a time just before, or the same local times a year earlier (29 February becomes 28 February)."""
+    if comparison != "year":
+        return times[0] - (times[1] - times[0]), times[0]
+    start, end = (datetime.fromtimestamp(at, ZoneInfo(timezone)) for at in times)
+    return _time_before(start), _time_before(end)
+
+
 def midnight(day: date, timezone: str) -> float:
     """Seconds since 1970 of the day's beginning on the local clock."""
     return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(timezone)).timestamp()
@@ -62,6 +87,23 @@ def _parse_date(text: str | None, default: date, key: str, faults: list[str]) ->
         faults.append(f"{key} {text!r} is not a day from {YEARS[0]} to {YEARS[-1]}")
         return default
     return day
+
+
+def _parse_time(text: str, timezone: str, faults: list[str]) -> float:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        faults.append(f"{text[:80]!r} is not a time such as 2026-11-23T14:00:00+01:00")
+        return 0
+    if at.year not in YEARS:
+        faults.append(f"{text!r} is not a time from {YEARS[0]} to {YEARS[-1]}")
+        return 0
+    return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(timezone))).replace(microsecond=0).timestamp()
+
+
+def _time_before(at: datetime) -> float:
+    day = _year_before(at.date())
+    return at.replace(year=day.year, day=day.day).timestamp()
 
 
 def _named_days(period: str, today: date, faults: list[str]) -> Days:

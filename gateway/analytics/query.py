@@ -10,7 +10,16 @@ import msgspec
 from gateway.analytics.dimensions import DIMENSIONS, Dimension, find_dimension, get_dimension
 from gateway.analytics.filters import Filter, join_filters, parse_filters, parse_words
 from gateway.analytics.metrics import METRICS, Metric, find_metric, get_metric
-from gateway.analytics.period import COMPARISONS, Days, compared_days, known_timezones, midnight, parse_days
+from gateway.analytics.period import (
+    COMPARISONS,
+    Days,
+    compared_days,
+    compared_times,
+    days_of,
+    known_timezones,
+    midnight,
+    parse_days,
+)
 from gateway.errors import QueryError
 
 INTERVALS = ("hour", "day", "week", "month")
@@ -35,7 +44,8 @@ class Query(msgspec.Struct, frozen=True):
     """A site, its days (both included, local), and what is asked of them.
 
     `metrics` and `dimensions` are names of metrics.py and dimensions.py; `interval` is the chart's, `limit` and `offset`
-    cut breakdowns, `compare` is empty or one of COMPARISONS.
+    cut breakdowns, `compare` is empty or one of COMPARISONS. `imports`: days that another tool counted are wanted too. `times`
+    narrows the days to a part of them: from the first moment to before the second, epoch seconds.
     """
 
     site: str
@@ -50,16 +60,18 @@ class Query(msgspec.Struct, frozen=True):
     filters: Filter | None = None
     order_by: tuple[Order, ...] = ()
     compare: str = ""
+    imports: bool = True
+    times: tuple[float, float] | None = None
 
     @property
     def starts_at(self) -> float:
-        """Seconds since 1970 of the first local midnight."""
-        return midnight(self.first, self.timezone)
+        """Seconds since 1970 of the first local midnight, or of the first moment."""
+        return self.times[0] if self.times else midnight(self.first, self.timezone)
 
     @property
     def ends_at(self) -> float:
-        """Seconds since 1970 of the local midnight after the last day."""
-        return midnight(self.last + timedelta(days=1), self.timezone)
+        """Seconds since 1970 of the local midnight after the last day, or of the moment after the last."""
+        return self.times[1] if self.times else midnight(self.last + timedelta(days=1), self.timezone)
 
     @property
     def figures(self) -> list[Metric]:
@@ -76,6 +88,9 @@ class Query(msgspec.Struct, frozen=True):
         """The same question about the period that this one is compared with, if it is."""
         if not self.compare:
             return None
+        if self.times:
+            times = compared_times(self.times, self.compare, self.timezone)
+            return self.asking(times=times, compare="", **days_of(times, self.timezone)._asdict())
         first, last = compared_days(Days(self.first, self.last), self.compare)
         return self.asking(first=first, last=last, compare="")
 

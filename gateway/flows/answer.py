@@ -120,7 +120,7 @@ class _Asking:
         asked = before.only(_among(rows, query)).asking(limit=MOST_COMPARED, offset=0, order_by=())
         figures = {row.keys: None if row.few else row.figures for row in self._rows(asked, None, hide)[0]}
         nothing: tuple[Figure, ...] = tuple(0 if metric.unit == "count" else None for metric in query.figures)
-        earlier = _earlier_labels(query, before)
+        earlier = earlier_labels(query, before)
         return [
             replace(row, compared=figures.get(tuple(earlier.get(key, key) for key in row.keys), nothing))
             for row in rows
@@ -154,7 +154,7 @@ def _among(rows: Sequence[AnswerRow], query: Query) -> Filter | None:
     return join_filters(*conditions) if rows else None
 
 
-def _earlier_labels(query: Query, before: Query) -> dict[str, str]:
+def earlier_labels(query: Query, before: Query) -> dict[str, str]:
     """For each hour, day, week or month of the period the one of the same number in the period before."""
     found: dict[str, str] = {}
     for key in query.keys:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Engine, select
 
-from gateway.analytics.answers import Answer, AnswerRow, Figure
+from gateway.analytics.answers import Answer, AnswerRow, Figure, Imported
 from gateway.analytics.dimensions import get_dimension
+from gateway.analytics.imported_days import TOLD_DIMENSIONS
 from gateway.analytics.local_time import find_buckets, label_bucket
 from gateway.analytics.metrics import BREAKDOWNS, MEASURES, SERIES, TOTALS
 from gateway.analytics.month_sketch import STANDARD_ERROR, MonthVisitors, estimate_month
@@ -41,7 +43,7 @@ from gateway.analytics.visitor import MONTH
 from gateway.database import LEDGER, reading
 from gateway.destinations.figures import queue_figures
 from gateway.flows.annotate import find_notes
-from gateway.flows.answer import answer
+from gateway.flows.answer_imported import answer_all
 from gateway.flows.counters import ASSERTED, BOT, ELSEWHERE, PAGE, RATE, SECOND_BANNER, WITH_CONSENT
 from gateway.flows.save_question import expand_segments
 from gateway.settings import AnalyticsConfig, DestinationConfig
@@ -87,10 +89,7 @@ _choice = msgspec.json.Decoder(ChoiceMade)
 def report(query: Query, parts: ReportParts) -> Report:
     """All figures of one site and period. Raises QueryError, StoreError, or what the database raises."""
     query = expand_segments(query, parts.engine)
-    store, found = (
-        parts.store,
-        answer(query.asking(metrics=TOTALS, dimensions=(), order_by=()), parts.store, parts.analytics),
-    )
+    store, found = parts.store, ask(query.asking(metrics=TOTALS, dimensions=(), order_by=()), parts)
     broken = {} if found.withheld else {one: find_breakdown(query, one, parts) for one in BREAKDOWNS}
     return Report(
         site=query.site,
@@ -112,7 +111,22 @@ def report(query: Query, parts: ReportParts) -> Report:
         pages=find_pages(query, parts),
         notes=find_notes(query, parts.engine),
         month=find_month(query, parts),
+        imported=find_imported(query, found),
     )
+
+
+def ask(query: Query, parts: ReportParts) -> Answer:
+    """The answer to one question, imported days included."""
+    return answer_all(query, parts.store, parts.engine, parts.analytics)
+
+
+def find_imported(query: Query, found: Answer) -> Imported | None:
+    """What is to be said of imported days for the report as a whole, from what its totals were answered with."""
+    if found.imported is None or found.imported.left_out:
+        return found.imported
+    unknown = tuple(one for one in BREAKDOWNS if one not in TOLD_DIMENSIONS)
+    hours = ("hour",) if query.interval == "hour" else ()
+    return replace(found.imported, lacking=(*found.imported.lacking, *unknown, *hours))
 
 
 def _totals(figures: Sequence[Figure]) -> Totals:
@@ -132,7 +146,7 @@ def _compared(query: Query, found: Answer, parts: ReportParts) -> Compared | Non
 def find_series(query: Query, parts: ReportParts) -> list[Point]:
     """A point for each day or hour of the period, those without anything included."""
     whole = query.asking(limit=MAX_POINTS, offset=0, order_by=(), compare="")
-    found = answer(whole.asking(metrics=SERIES, dimensions=(query.interval,)), parts.store, parts.analytics)
+    found = ask(whole.asking(metrics=SERIES, dimensions=(query.interval,)), parts)
     hidden, nothing = (None,) * len(SERIES), (0,) * len(SERIES)
     figures = {row.keys[0]: hidden if row.few else row.figures for row in found.rows}
     points = []
@@ -145,14 +159,14 @@ def find_series(query: Query, parts: ReportParts) -> list[Point]:
 def find_measures(query: Query, parts: ReportParts) -> Measures:
     """How far pages were seen, and how they did."""
     asked = query.asking(metrics=MEASURES, dimensions=(), order_by=(), compare="")
-    found = answer(asked, parts.store, parts.analytics)
+    found = ask(asked, parts)
     return Measures(*found.rows[0].figures) if found.rows else Measures()
 
 
 def find_revenue(query: Query, parts: ReportParts) -> list[Money]:
     """What events were worth, by currency, the largest first; those of too few visitors are left out."""
     asked = query.asking(metrics=("revenue", "events"), dimensions=("currency",), order_by=(), compare="")
-    found = answer(asked, parts.store, parts.analytics)
+    found = ask(asked, parts)
     return [Money(row.keys[0], row.figures[0], int(row.figures[1] or 0)) for row in found.rows]
 
 
@@ -196,7 +210,7 @@ def find_breakdown(query: Query, dimension: str, parts: ReportParts) -> Breakdow
     time = "time_on_page" if get_dimension(dimension).scope == "event" else "visit_duration"
     more = MORE.get(dimension, ())
     asked = query.asking(metrics=(*ROW, time, *more), dimensions=(dimension,), order_by=())
-    found = answer(asked, parts.store, parts.analytics)
+    found = ask(asked, parts)
     rows, others = ([_row(row, more) for row in part] for part in (found.rows, found.others))
     return Breakdown(rows, others[0] if others else None)
 

@@ -7,7 +7,7 @@ from gateway.analytics.dimensions import DIMENSIONS
 from gateway.analytics.filters import JOINS, OPERATORS
 from gateway.analytics.metrics import METRICS
 from gateway.analytics.query import MAX_DIMENSIONS, MAX_OFFSET
-from gateway.web.query_body import DATE_RANGES, MAX_PAGE, MODES
+from gateway.web.query_body import DATE_RANGES, MAX_PAGE, MODES, PERCENTAGE
 
 QUERY_PATH = "/api/v2/query"
 OPENAPI_PATH = "/api/v2/openapi.json"
@@ -55,7 +55,6 @@ def _question() -> dict[str, Any]:
     metrics = [name for one in METRICS for name in dict.fromkeys((one.outside, one.name))]
     named = [name for one in DIMENSIONS for name in (one.outside, one.name)]
     prop = {"type": "string", "pattern": "^(event:props|prop):.+$"}
-    days = {"type": "array", "items": {"type": "string", "format": "date"}, "minItems": 2, "maxItems": 2}
     order = {"type": "array", "prefixItems": [{"type": "string"}, {"enum": ["asc", "desc"]}], "minItems": 2}
     return {
         "type": "object",
@@ -63,8 +62,8 @@ def _question() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {
             "site_id": {"type": "string"},
-            "metrics": {"type": "array", "minItems": 1, "items": {"enum": metrics}},
-            "date_range": {"oneOf": [{"enum": list(DATE_RANGES)}, days]},
+            "metrics": {"type": "array", "minItems": 1, "items": {"enum": [*metrics, PERCENTAGE]}},
+            "date_range": {"oneOf": [{"enum": list(DATE_RANGES)}, _pair("date"), _pair("date-time")]},
             "dimensions": {
                 "type": "array",
                 "maxItems": MAX_DIMENSIONS,
@@ -90,6 +89,10 @@ def _question() -> dict[str, Any]:
     }
 
 
+def _pair(form: str) -> dict[str, Any]:
+    return {"type": "array", "items": {"type": "string", "format": form}, "minItems": 2, "maxItems": 2}
+
+
 def _include() -> dict[str, Any]:
     mode = {"type": "object", "required": ["mode"], "properties": {"mode": {"enum": list(MODES)}}}
     flags = {name: {"type": "boolean", "default": False} for name in ("imports", "time_labels", "total_rows")}
@@ -102,6 +105,12 @@ def _reply() -> dict[str, Any]:
         "total_rows": {"type": "integer"},
         "time_labels": TEXTS,
         "withheld": {"enum": ["few", "few_others"], "description": "Why there are no rows."},
+        "imports_included": {
+            "type": "boolean",
+            "description": "Whether days that another tool counted are in the figures.",
+        },
+        "imports_skip_reason": {"enum": ["no_imported_data", "unsupported_interval", "unsupported_query"]},
+        "imports_warning": {"type": "string", "description": "Which metrics are of the site's own days alone."},
         "others": {**result, "description": "What rows of too few visitors have in common."},
     }
     properties = {"results": result, "meta": {"type": "object", "properties": meta}, "query": {"type": "object"}}
@@ -136,4 +145,5 @@ def _json(schema: str) -> dict[str, Any]:
 
 
 def _metric_help() -> str:
-    return "\n".join(f"- `{one.outside}`: {one.help['en']}" for one in METRICS)
+    percentage = f"- `{PERCENTAGE}`: the share of all daily visitors that a row has; with dimensions only"
+    return "\n".join([*(f"- `{one.outside}`: {one.help['en']}" for one in METRICS), percentage])

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.analytics.metrics import Metric, get_metric
+from gateway.analytics.answers import Imported
+from gateway.analytics.dimensions import get_dimension
+from gateway.analytics.metrics import Metric, find_metric, get_metric
 from gateway.analytics.results import ConsentFigures, CountRow, Measures, QueueState, Report
 from gateway.flows.counters import SECOND_BANNER
 from gateway.policy import ANY, UNKNOWN
@@ -78,6 +80,7 @@ def build_overview(
         "groups": build_cards(report, question, labels),
         "measures": build_measures(report, labels),
         "withheld": labels.texts["compared"]["why"][report.withheld] if report.withheld else "",
+        "imported": build_imported(report.imported, labels),
         "comparisons": build_comparisons(question, labels),
         "compared": build_compared(report, labels),
         "pages": build_pages(report, labels),
@@ -135,6 +138,20 @@ def _month(report: Report, labels: Labels) -> tuple[str, str]:
     told = words["month_withheld" if report.month.visitors is None else "month"]
     month, count = labels.month(f"{report.month.month}-01", long=True), labels.number(report.month.visitors)
     return told.format(month=month, count=count, error=error), " " + words["month_help"].format(error=error)
+
+
+def build_imported(imported: Imported | None, labels: Labels) -> str:
+    """Which days another tool counted, and what they do not tell, in words; empty where there are none."""
+    if imported is None:
+        return ""
+    words, source = labels.texts["imported"], imported.source.capitalize()
+    period = labels.days(imported.first, imported.last)
+    if imported.left_out:
+        return str(words["filter"].format(period=period, source=source))
+    named = [find_metric(name) or get_dimension(name) for name in imported.lacking]
+    lacking = ", ".join(one.label[labels.language].lower() for one in named)
+    told = str(words["there"].format(period=period, source=source))
+    return f"{told} {words['lacking'].format(names=lacking)}" if lacking else told
 
 
 def build_compared(report: Report, labels: Labels) -> str:

@@ -6,6 +6,7 @@ One engine answers it and the console (flows/answer); here are words and units o
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from anyio.to_thread import run_sync
@@ -24,7 +25,7 @@ from gateway.api_keys import READ
 from gateway.errors import BadRequest, QueryError, StoreError
 from gateway.web.api_access import ApiAccess
 from gateway.web.openapi import OPENAPI_PATH, QUERY_PATH, build_document
-from gateway.web.query_body import Asked, parse_body
+from gateway.web.query_body import PERCENTAGE, VISITORS, Asked, parse_body
 
 JSON_TYPE = "application/json"
 BODY_BYTES = 65_536
@@ -63,43 +64,73 @@ class QueryApi:
             sites = {site: zone for site, zone in self._sites.items() if key.covers(site)}
             asked = parse_body(await _read(request), sites, datetime.fromtimestamp(now, UTC))
             found = await run_sync(self._answer, asked.query)
+            whole = await run_sync(self._answer, _whole(asked.query)) if PERCENTAGE in asked.figures else None
         except BadRequest as error:
             return _refuse(error.status, [str(error)])
         except QueryError as error:
             return _refuse(400, error.faults)
         except StoreError as error:
             return _refuse(503, [f"the event store cannot answer: {error}"])
-        return Response(msgspec.json.encode(build_reply(asked, found)), media_type=JSON_TYPE)
+        return Response(msgspec.json.encode(build_reply(asked, found, whole)), media_type=JSON_TYPE)
 
 
-def build_reply(asked: Asked, found: Answer) -> dict[str, Any]:
-    """The answer as it is sent: results, what is to be known of them, and the question as it was understood."""
+def _whole(query: Query) -> Query:
+    """All visitors of a question: what percentages are of."""
+    return query.asking(metrics=(VISITORS,), dimensions=(), order_by=(), offset=0)
+
+
+def build_reply(asked: Asked, found: Answer, whole: Answer | None = None) -> dict[str, Any]:
+    """The answer as it is sent: results, what is to be known of them, and the question as it was understood. `whole` holds all
+    visitors where a percentage of them is asked for."""
     query, meta = asked.query, dict[str, Any]()
     if asked.total_rows:
         meta["total_rows"] = found.all_rows
     if asked.time_labels:
         meta["time_labels"] = _time_labels(query)
+    if query.imports:
+        meta |= _imports(found)
     if found.withheld:
         meta["withheld"] = found.withheld
+    totals = whole.rows[0] if whole and whole.rows else AnswerRow((), (None,))
     if found.others:
-        meta["others"] = [_result(row, query) for row in found.others]
-    return {"results": [_result(row, query) for row in found.rows], "meta": meta, "query": _echo(asked)}
+        meta["others"] = [_result(row, asked, totals) for row in found.others]
+    return {"results": [_result(row, asked, totals) for row in found.rows], "meta": meta, "query": _echo(asked)}
 
 
-def _result(row: AnswerRow, query: Query) -> dict[str, Any]:
-    figures = _outside(row.figures, query)
+def _imports(found: Answer) -> dict[str, Any]:
+    imported = found.imported
+    if imported is None:
+        return {"imports_included": False, "imports_skip_reason": "no_imported_data"}
+    if imported.left_out:
+        reason = "unsupported_interval" if imported.left_out == "hour" else "unsupported_query"
+        return {"imports_included": False, "imports_skip_reason": reason}
+    if not imported.lacking:
+        return {"imports_included": True}
+    lacking = ", ".join(_name(name) for name in imported.lacking)
+    return {"imports_included": True, "imports_warning": f"imported days tell nothing of: {lacking}"}
+
+
+def _result(row: AnswerRow, asked: Asked, totals: AnswerRow) -> dict[str, Any]:
+    figures = _outside(row.figures, asked, totals.figures)
     result = {"metrics": figures, "dimensions": list(row.keys)}
-    if query.compare:
-        before = [None] * len(figures) if row.compared is None else _outside(row.compared, query)
+    if asked.query.compare:
+        before: list[Figure] = [None] * len(figures)
+        if row.compared is not None:
+            before = _outside(row.compared, asked, totals.compared or (None,))
         change = [_change(*pair) for pair in zip(figures, before, strict=True)]
         return result | {"comparison": {"metrics": before, "dimensions": list(row.keys), "change": change}}
     return result
 
 
-def _outside(figures: tuple[Figure, ...], query: Query) -> list[Figure]:
-    """Rates in percent."""
-    pairs = zip(figures, query.figures, strict=True)
-    return [figure * 100 if figure is not None and metric.unit == "rate" else figure for figure, metric in pairs]
+def _outside(figures: tuple[Figure, ...], asked: Asked, totals: tuple[Figure, ...]) -> list[Figure]:
+    """The figures asked for: rates in percent, and the percentage of all visitors."""
+    found = {
+        metric.name: figure * 100 if figure is not None and metric.unit == "rate" else figure
+        for figure, metric in zip(figures, asked.query.figures, strict=True)
+    }
+    visitors, (whole, *_) = found.get(VISITORS), totals
+    found[PERCENTAGE] = visitors * 100 / whole if visitors is not None and whole else None
+    return [found[name] for name in asked.figures]
 
 
 def _change(now: Figure, before: Figure) -> Figure:
@@ -119,13 +150,13 @@ def _echo(asked: Asked) -> dict[str, Any]:
     return {
         "site_id": query.site,
         "timezone": query.timezone,
-        "date_range": [query.first.isoformat(), query.last.isoformat()],
-        "metrics": [_name(name) for name in query.metrics],
+        "date_range": _date_range(query),
+        "metrics": [name if name == PERCENTAGE else _name(name) for name in asked.figures],
         "dimensions": [_name(name) for name in query.dimensions],
         "filters": encode_filters(query.filters and replace_conditions(query.filters, _renamed)),
         "order_by": [[_name(order.name), "desc" if order.descending else "asc"] for order in query.order_by],
         "include": {
-            "imports": False,
+            "imports": query.imports,
             "time_labels": asked.time_labels,
             "total_rows": asked.total_rows,
             "comparisons": {"mode": "year_over_year" if query.compare == "year" else query.compare}
@@ -134,6 +165,14 @@ def _echo(asked: Asked) -> dict[str, Any]:
         },
         "pagination": {"limit": query.limit, "offset": query.offset},
     }
+
+
+def _date_range(query: Query) -> list[str]:
+    """The first and the last day, or the first and the last second."""
+    if query.times is None:
+        return [query.first.isoformat(), query.last.isoformat()]
+    zone = ZoneInfo(query.timezone)
+    return [datetime.fromtimestamp(at, zone).isoformat() for at in (query.times[0], query.times[1] - 1)]
 
 
 def _renamed(condition: Condition) -> Condition:

@@ -1,14 +1,14 @@
 """The body of a question to /api/v2/query: JSON in the shape of Plausible's Stats API v2, read with all faults at once."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from gateway.analytics.filters import Filter, parse_filters
-from gateway.analytics.period import PERIODS, Days, parse_days
+from gateway.analytics.period import PERIODS, Days, days_of, parse_days, parse_times
 from gateway.analytics.query import (
     MAX_OFFSET,
     Query,
@@ -31,17 +31,21 @@ FIELDS = (
     "timezone",
 )
 INCLUDED = ("imports", "time_labels", "total_rows", "comparisons")
-DATE_RANGES = ("day", *PERIODS)
+LAST_HOURS = {"24h": 24}
+DATE_RANGES = ("day", *LAST_HOURS, *PERIODS)
+PERCENTAGE = "percentage"  # of all visitors: worked out here, of two answers
 MODES = {"previous_period": "previous_period", "year_over_year": "year", "year": "year"}
 MAX_PAGE = 10_000
+VISITORS, HOUR = "daily_visitors", 3600
 
 
 class Asked(NamedTuple):
-    """A question, and what is told besides its rows."""
+    """A question, what is told besides its rows, and the figures of a row: metrics of the query, and PERCENTAGE."""
 
     query: Query
     time_labels: bool
     total_rows: bool
+    figures: tuple[str, ...]
 
 
 def parse_body(body: bytes, sites: Mapping[str, str], now: datetime) -> Asked:
@@ -70,10 +74,13 @@ class _Reader:
             self.faults.append(f"site_id {_shown(site)} is none of the key's sites: {', '.join(sites) or 'none'}")
             site = ""
         timezone = self._timezone(sites.get(site, "UTC"))
-        days = self._days(now.astimezone(ZoneInfo(timezone)))
+        days, times = self._period(now.astimezone(ZoneInfo(timezone)), timezone)
         length = (days.last - days.first).days + 1
-        metrics = parse_metrics(self._list("metrics", wanted=True), self.faults)
-        dimensions = parse_dimensions(self._list("dimensions"), length, self.faults)
+        figures, metrics = self._metrics()
+        named = [_time_dimension(length, times) if one == "time" else one for one in self._list("dimensions")]
+        dimensions = parse_dimensions(named, length, self.faults)
+        if PERCENTAGE in figures and not dimensions:
+            self.faults.append(f"metric {PERCENTAGE!r} is of a breakdown; dimensions are empty")
         include = self._object("include", INCLUDED)
         page = self._object("pagination", ("limit", "offset"))
         query = Query(
@@ -85,10 +92,24 @@ class _Reader:
             metrics=metrics,
             dimensions=dimensions,
             filters=self._filters(),
-            order_by=parse_order(self._pairs(), metrics, dimensions, self.faults),
+            order_by=parse_order(self._pairs(figures), metrics, dimensions, self.faults),
             compare=self._compare(include),
+            imports=self._flag(include, "imports"),
+            times=times,
         )
-        return Asked(query, self._flag(include, "time_labels"), self._flag(include, "total_rows"))
+        return Asked(query, self._flag(include, "time_labels"), self._flag(include, "total_rows"), figures)
+
+    def _metrics(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The figures asked for, and the metrics that they are made of: a percentage is of visitors."""
+        names = self._list("metrics", wanted=True)
+        asked = parse_metrics([name for name in names if name != PERCENTAGE], self.faults)
+        if PERCENTAGE not in names:
+            return asked, asked
+        if names.count(PERCENTAGE) > 1:
+            self.faults.append(f"metric {PERCENTAGE!r} is asked for twice")
+        figures = list(asked)
+        figures.insert(names.index(PERCENTAGE), PERCENTAGE)
+        return tuple(figures), asked if VISITORS in asked else (*asked, VISITORS)
 
     def _timezone(self, default: str) -> str:
         name = self._value.get("timezone")
@@ -97,8 +118,20 @@ class _Reader:
             name = None
         return parse_timezone(name, default, self.faults)
 
-    def _days(self, now: datetime) -> Days:
-        asked, today = self._value.get("date_range"), now.date()
+    def _period(self, now: datetime, timezone: str) -> tuple[Days, tuple[float, float] | None]:
+        """Whole days, or the days and the times that are asked for of them."""
+        asked, faults = self._value.get("date_range"), list[str]()
+        if isinstance(asked, str) and asked in LAST_HOURS:
+            until = int(now.timestamp()) + 1
+            times = (float(until - LAST_HOURS[asked] * HOUR), float(until))
+        elif isinstance(asked, list) and len(asked) == 2 and all(isinstance(one, str) and "T" in one for one in asked):
+            times = parse_times(asked[0], asked[1], timezone, faults)
+        else:
+            return self._days(asked, now.date()), None
+        self.faults += [f"date_range: {fault}" for fault in faults]
+        return (Days(now.date(), now.date()), None) if faults else (days_of(times, timezone), times)
+
+    def _days(self, asked: object, today: date) -> Days:
         if isinstance(asked, str) and asked in DATE_RANGES:
             return parse_days({"period": "today" if asked == "day" else asked}, today, self.faults)
         if isinstance(asked, list) and len(asked) == 2 and all(isinstance(one, str) and one for one in asked):
@@ -106,8 +139,9 @@ class _Reader:
             days = parse_days({"from": asked[0], "to": asked[1]}, today, faults)
             self.faults += [f"date_range: {fault}" for fault in faults]
             return days
-        wanted = f"wanted one of {', '.join(DATE_RANGES)}, or two days [first, last] such as 2026-11-23"
-        self.faults.append(f"date_range {_shown(asked)} is no period of whole days; {wanted}")
+        wanted = f"wanted one of {', '.join(DATE_RANGES)}, or two days or two times [first, last] such as "
+        wanted += "2026-11-23 or 2026-11-23T14:00:00+01:00"
+        self.faults.append(f"date_range {_shown(asked)} is no period; {wanted}")
         return Days(today, today)
 
     def _list(self, name: str, wanted: bool = False) -> Sequence[object]:
@@ -121,11 +155,12 @@ class _Reader:
         found = self._value.get("filters", [])
         return parse_filters(found, self.faults)
 
-    def _pairs(self) -> list[tuple[object, object]]:
-        pairs = []
+    def _pairs(self, figures: Sequence[str]) -> list[tuple[object, object]]:
+        """Names and ways; percentages have the order of the visitors that they are of."""
+        pairs, same = list[tuple[object, object]](), {PERCENTAGE: VISITORS} if PERCENTAGE in figures else {}
         for pair in self._list("order_by"):
             if isinstance(pair, list) and len(pair) == 2:
-                pairs.append((pair[0], pair[1]))
+                pairs.append((same.get(pair[0], pair[0]) if isinstance(pair[0], str) else pair[0], pair[1]))
             else:
                 self.faults.append(f'order_by {_shown(pair)} is not a pair such as ["visitors", "desc"]')
         return pairs
@@ -152,7 +187,6 @@ class _Reader:
         return found is True
 
     def _compare(self, include: Mapping[str, object]) -> str:
-        self._flag(include, "imports")
         found = include.get("comparisons")
         if found is None:
             return ""
@@ -161,6 +195,14 @@ class _Reader:
             self.faults.append(f'include.comparisons {_shown(found)} is not {{"mode": one of {", ".join(MODES)}}}')
             return ""
         return MODES[mode]
+
+
+def _time_dimension(days: int, times: tuple[float, float] | None) -> str:
+    """What `time` means for a period, as Plausible chooses it: hours of two days, days of forty, weeks of a year, months."""
+    hours = (times[1] - times[0]) / HOUR if times else days * 24
+    if hours <= 48:
+        return "hour"
+    return "day" if hours <= 40 * 24 else "week" if hours <= 52 * 7 * 24 else "month"
 
 
 def _shown(value: object) -> str:

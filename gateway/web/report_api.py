@@ -12,6 +12,7 @@ from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.analytics.answers import Imported
 from gateway.analytics.consent_results import ConsentReport, ConsentRow, PurposeRow
 from gateway.analytics.funnels import Funnel
 from gateway.analytics.page_flows import PageFlow
@@ -194,6 +195,8 @@ def _csv_lines(report: Report) -> Iterator[CsvLine]:
     yield from _measures("totals", "", "", report.totals, missing=WITHHELD if report.withheld else "")
     if report.month:
         yield from _measures("month", report.month.month, "", report.month, "month", missing=WITHHELD)
+    if report.imported:
+        yield from _imported_lines(report.imported)
     if report.compared:
         yield from _measures("compared", "period", "", report.compared, "totals", "series")
         hidden = report.compared.totals is None
@@ -211,6 +214,12 @@ def _csv_lines(report: Report) -> Iterator[CsvLine]:
     yield from _counter_lines(report)
     for queue in report.destinations:
         yield from _measures("destination", queue.destination, queue.kind, queue, "destination", "kind")
+
+
+def _imported_lines(imported: Imported) -> Iterator[CsvLine]:
+    """Which days another tool counted, and what they do not tell, by names with spaces between."""
+    yield from _measures("imported", imported.source, "", imported, "source", "lacking")
+    yield "imported", imported.source, "", "lacking", " ".join(imported.lacking)
 
 
 def _counter_lines(report: Report) -> Iterator[CsvLine]:

@@ -10,7 +10,7 @@ from gateway.analytics.results import Report
 from gateway.web.cards import build_card
 from gateway.web.chart import choose_top
 from gateway.web.labels import Labels
-from gateway.web.overview import build_segments, build_tiles
+from gateway.web.overview import build_imported, build_segments, build_tiles
 from gateway.web.pages import Pages
 from gateway.web.question import Question
 
@@ -57,6 +57,7 @@ def fill_mail(
         "consent": report.consent,
         "segments": build_segments(report.consent, labels),
         "withheld": report.withheld,
+        "imported": build_imported(report.imported, labels),
         "links": links,
     }
     if links["unsubscribe"]:
@@ -98,6 +99,7 @@ def _text_lines(shown: dict[str, Any]) -> list[str]:
     for tile in shown["tiles"]:
         lines.append(f"{tile.label}: {tile.value}" + (f" ({tile.change})" if tile.change else ""))
         lines += [f"  {tile.beside}"] if tile.beside else []
+    lines += ["", shown["imported"]] if shown["imported"] else []
     if shown["consent"].rate is not None:
         lines.append(f"{words['consent']}: {labels.percent(shown['consent'].rate)}")
     lines += ["", words["days"]] + [f"  {one.under}: {one.title}" for one in shown["columns"] if one.under]

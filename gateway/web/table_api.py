@@ -43,7 +43,8 @@ class TableApi:
 
 
 def build_table(query: Query, found: Answer) -> bytes:
-    """The rows as CSV; `note` says what a row is besides: withheld, or those of too few visitors together."""
+    """The rows as CSV; `note` says what a row is besides: withheld, or those of too few visitors
+    together; rows without figures say what is to be known of all."""
     before = [f"{name}_before" for name in query.metrics] if query.compare else []
     return write_csv([*query.dimensions, *query.metrics, *before, "note"], _lines(query, found))
 
@@ -53,7 +54,16 @@ def _lines(query: Query, found: Answer) -> Iterator[list[object]]:
     for row, note in rows:
         yield [*row.keys, *row.figures, *_before(query, row), note]
     if found.withheld:
-        yield [*("" for _ in query.dimensions), *("" for _ in query.metrics), *_before(query, None), found.withheld]
+        yield _remark(query, found.withheld)
+    if (imported := found.imported) is not None:
+        told = f"left out ({imported.left_out})" if imported.left_out else "in the figures"
+        without = f", but for {' '.join(imported.lacking)}" if imported.lacking else ""
+        days = f"{imported.first} to {imported.last}, counted by {imported.source}"
+        yield _remark(query, f"imported days {days}: {told}{without}")
+
+
+def _remark(query: Query, note: str) -> list[object]:
+    return [*("" for _ in query.dimensions), *("" for _ in query.metrics), *_before(query, None), note]
 
 
 def _before(query: Query, row: AnswerRow | None) -> list[object]:

@@ -15,6 +15,7 @@ from gateway.analytics.filters import Condition
 from gateway.analytics.metrics import BREAKDOWNS
 from gateway.analytics.month_sketch import MonthVisitors
 from gateway.analytics.query import Query
+from gateway.analytics.report_text import report_lines
 from gateway.analytics.results import (
     HIDDEN,
     BotRow,
@@ -26,7 +27,6 @@ from gateway.analytics.results import (
     Report,
     Row,
     Totals,
-    report_lines,
 )
 from gateway.analytics.store import Batch
 from gateway.analytics.visitor import Visitors

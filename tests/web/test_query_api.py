@@ -129,6 +129,36 @@ def test_pages_of_rows_add_up_to_all(api: Api) -> None:
     assert [len(page) for page in pages] == [1, 1, 0]
 
 
+def test_hours_and_moments(api: Api) -> None:
+    """24 hours reach back into yesterday, by the hour; two moments count what lies between them and nothing else."""
+    found = api.found(date_range="24h", dimensions=["time"], metrics=["visitors", "pageviews"])
+    assert found["results"] == [{"metrics": [9, 9], "dimensions": ["2026-11-23T12:00+01:00"]}]
+    assert found["query"]["date_range"] == ["2026-11-22T14:20:01+01:00", "2026-11-23T14:20:00+01:00"]
+    between = ["2026-11-22T12:00:02+01:00", "2026-11-23T12:00:03+01:00"]
+    found = api.found(date_range=between, dimensions=["time:day"], metrics=["pageviews"], include={"time_labels": True})
+    assert [(row["dimensions"], row["metrics"]) for row in found["results"]] == [
+        (["2026-11-22"], [4]),
+        (["2026-11-23"], [6]),
+    ]
+    assert found["meta"]["time_labels"] == ["2026-11-22", "2026-11-23"]
+    compared = api.found(date_range="24h", include={"comparisons": {"mode": "previous_period"}})
+    assert compared["results"][0]["comparison"]["metrics"] == [6]
+
+
+def test_percentages_are_of_all_visitors(api: Api) -> None:
+    """Of those who fit the question, whatever page of rows is shown; of rows put together too, and in a comparison."""
+    asked = {"metrics": ["percentage", "visits"], "dimensions": ["visit:country"], "order_by": [["percentage", "desc"]]}
+    found = api.found(**asked, include={"comparisons": {"mode": "previous_period"}})
+    [row] = found["results"]
+    assert (row["dimensions"], row["metrics"]) == (["NL"], [700 / 9, 7])
+    assert row["comparison"]["metrics"] == [100.0, 6]
+    assert found["meta"]["others"][0]["metrics"] == [200 / 9, 2]
+    assert found["query"]["metrics"] == ["percentage", "visits"]
+    days = {"date_range": ["2026-11-22", "2026-11-23"], "metrics": ["percentage"], "dimensions": ["time:day"]}
+    assert [row["metrics"] for row in api.found(**days)["results"]] == [[40.0], [60.0]]
+    assert [row["metrics"] for row in api.found(**days, pagination={"offset": 1})["results"]] == [[60.0]]
+
+
 def test_few_people_are_no_answer(api: Api) -> None:
     """Neither those who are too few nor all but those."""
     for filters, why in ((["is", "visit:country", ["MT"]], "few"), (["is_not", "visit:country", ["MT"]], "few_others")):
@@ -142,7 +172,7 @@ def test_all_faults_are_told_at_once(api: Api) -> None:
         site_id="nowhere",
         metrics=["visitors", "happiness"],
         dimensions=["visit:mood"],
-        date_range="24h",
+        date_range="25h",
         filters=[["is", "visit:mood", ["x"]]],
         order_by=["visitors"],
         include={"imports": "yes", "colour": True, "comparisons": {"mode": "tomorrow"}},
@@ -152,7 +182,7 @@ def test_all_faults_are_told_at_once(api: Api) -> None:
     )
     errors = response.json()["errors"]
     assert response.status_code == 400 and response.json()["error"] == "; ".join(errors)
-    parts = ("colour", "site_id", "happiness", "mood", "24h", "order_by", "imports", "include.colour", "tomorrow",
+    parts = ("colour", "site_id", "happiness", "mood", "25h", "order_by", "imports", "include.colour", "tomorrow",
              "limit", "offset", "Mars")  # fmt: skip
     assert [part for part in parts if not any(part in error for error in errors)] == []
     assert len(errors) == 13
@@ -214,13 +244,13 @@ def test_every_word_of_the_description_is_answered(api: Api) -> None:
     schemas = api.client.get("/api/v2/openapi.json").json()["components"]["schemas"]
     fields = schemas["Question"]["properties"]
     metrics, dimensions = fields["metrics"]["items"]["enum"], fields["dimensions"]["items"]["anyOf"][0]["enum"]
-    assert set(metrics) == {name for one in METRICS for name in (one.name, one.outside)}
+    assert set(metrics) == {"percentage", *(name for one in METRICS for name in (one.name, one.outside))}
     assert set(dimensions) - {"time", "visit:country_name"} == {n for d in DIMENSIONS for n in (d.name, d.outside)}
     assert fields["date_range"]["oneOf"][0]["enum"] == list(DATE_RANGES)
     assert fields["include"]["properties"]["comparisons"]["properties"]["mode"]["enum"] == list(MODES)
     assert set(fields) == set(PLAIN) | {"dimensions", "filters", "order_by", "include", "pagination", "timezone"}
     for name in metrics:
-        assert len(api.found(metrics=[name])["results"]) == 1
+        assert len(api.found(metrics=[name], dimensions=["time:day"])["results"]) == 1
     for name in [*dimensions, "event:props:plan"]:
         assert "results" in api.found(dimensions=[name])
     for name in DATE_RANGES:

@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.analytics.answers import Answer
+from gateway.analytics.answers import Answer, Imported
 from gateway.errors import QueryError
 from gateway.web.query_api import build_reply
 from gateway.web.query_body import FIELDS, INCLUDED, Asked, parse_body
@@ -17,7 +18,8 @@ SITES = {"main": "Europe/Amsterdam"}
 PLAIN: dict[str, Any] = {"site_id": "main", "metrics": ["visitors"], "date_range": "7d"}
 # Words that mean something somewhere, so that what is tried comes far.
 WORDS = ("main", "visitors", "event:page", "time:hour", "prop:plan", "is", "and", "not", "has_done", "desc", "7d", "mode",
-         "year", "2026-11-01", "2026-11-40", "9999-12-31", "0001-01-01", "[", "\0")  # fmt: skip
+         "year", "24h", "percentage", "2026-11-01", "2026-11-01T12:00", "2026-11-01T25:00Z", "2026-11-40", "9999-12-31",
+         "0001-01-01", "[", "\0")  # fmt: skip
 KEYS = (*INCLUDED, "limit", "offset", "mode", "case_sensitive")
 LEAF = (
     st.none()
@@ -74,17 +76,117 @@ def test_whatever_is_sent_is_a_question_or_a_list_of_faults(changes: dict[str, A
 @given(
     FILTER,
     COMPARISON,
-    st.sampled_from(("day", "30d", "12mo", "all", ["2024-02-29", "2024-02-29"], ["2026-10-25", "2026-10-25"])),
+    st.sampled_from(
+        (
+            "day",
+            "30d",
+            "12mo",
+            "all",
+            ["2024-02-29", "2024-02-29"],
+            ["2026-10-25", "2026-10-25"],
+            "24h",
+            ["2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00"],
+            ["2026-03-29T00:00", "2026-03-30T03:30"],
+        )
+    ),
     st.lists(st.sampled_from(("time:week", "visit:source", "event:props:plan", "page")), unique=True, max_size=4),
     st.booleans(),
+    st.sampled_from((["visitors"], ["percentage", "visits"], ["bounce_rate", "percentage", "visitors"])),
 )
 def test_what_was_understood_is_the_same_question(
-    filters: list[Any], comparisons: dict[str, str] | None, date_range: Any, dimensions: list[str], rows: bool
+    filters: list[Any],
+    comparisons: dict[str, str] | None,
+    date_range: Any,
+    dimensions: list[str],
+    rows: bool,
+    metrics: list[str],
 ) -> None:
     """The `query` of an answer, sent again, asks exactly the same: a program may keep it."""
     asked = parse(
         PLAIN
+        | {"metrics": metrics if dimensions else ["visitors"]}
         | {"filters": filters, "date_range": date_range, "dimensions": dimensions, "timezone": "Asia/Kathmandu"}
-        | {"include": {"comparisons": comparisons, "total_rows": rows}, "order_by": [["visitors", "asc"]]}
+        | {"include": {"comparisons": comparisons, "total_rows": rows, "imports": rows}}
+        | {"order_by": [["percentage" if dimensions and "percentage" in metrics else "visitors", "asc"]]}
     )
     assert parse(build_reply(asked, Answer([]))["query"]) == asked
+
+
+def test_times_are_moments_of_the_local_clock() -> None:
+    """With an offset or without, the last second counts; 24 hours end now; what is no such period is told."""
+    for written in (
+        ["2026-11-23T12:00:00+02:00", "2026-11-23T15:59:59+02:00"],
+        ["2026-11-23T11:00:00", "2026-11-23T14:59:59"],
+        ["2026-11-23T10:00:00Z", "2026-11-23T13:59:59Z"],
+    ):
+        times = parse(PLAIN | {"date_range": written}).query.times
+        assert times == (
+            datetime(2026, 11, 23, 10, tzinfo=UTC).timestamp(),
+            datetime(2026, 11, 23, 14, tzinfo=UTC).timestamp(),
+        )
+    query = parse(PLAIN | {"date_range": "24h"}).query
+    assert query.times == (NOW.timestamp() + 1 - 86_400, NOW.timestamp() + 1)
+    assert (query.first.day, query.last.day) == (22, 23)
+    before = query.asking(compare="previous_period").compared
+    assert before is not None and before.times == (NOW.timestamp() + 1 - 2 * 86_400, NOW.timestamp() + 1 - 86_400)
+    leap = parse(PLAIN | {"date_range": ["2024-02-29T10:00", "2024-02-29T11:00"]}).query.asking(compare="year").compared
+    assert leap is not None and leap.first.isoformat() == "2023-02-28"
+    for wrong, fault in (
+        (["2026-11-23T12:00", "2026-11-23T11:00"], "is after"),
+        (["2026-11-23T12:00", "2026-11-23T25:00"], "is not a time"),
+        (["2026-11-23T12:00", "2026-11-23"], "is not a date"),
+        (["1926-11-23T12:00", "2026-11-23T12:00"], "is not a time from 2000"),
+        (["2020-11-23T12:00", "2026-11-23T12:00"], "at most 1100 days"),
+    ):
+        with pytest.raises(QueryError, match=fault):
+            parse(PLAIN | {"date_range": wrong})
+
+
+@pytest.mark.parametrize(
+    ("date_range", "meant"),
+    [
+        ("24h", "hour"), ("day", "hour"), (["2026-11-22", "2026-11-23"], "hour"), ("7d", "day"), ("30d", "day"),
+        ("91d", "week"), ("12mo", "month"), (["2026-11-01T00:00", "2026-11-03T02:00"], "day"),
+    ],
+)  # fmt: skip
+def test_time_alone_is_the_bucket_that_fits(date_range: Any, meant: str) -> None:
+    """As Plausible chooses it, and told in the answer."""
+    asked = parse(PLAIN | {"date_range": date_range, "dimensions": ["time"]})
+    assert asked.query.dimensions == (meant,)
+    assert build_reply(asked, Answer([]))["query"]["dimensions"] == [f"time:{meant}"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"metrics": ["percentage"]}, "'percentage' is of a breakdown"),
+        ({"metrics": ["percentage", "percentage"], "dimensions": ["event:page"]}, "asked for twice"),
+        ({"dimensions": ["event:page"], "order_by": [["percentage", "asc"]]}, "none of the metrics"),
+    ],
+)
+def test_percentages_are_of_breakdowns(changes: dict[str, Any], fault: str) -> None:
+    """Without dimensions, twice, or in an order without being asked for, they are faults."""
+    with pytest.raises(QueryError, match=fault):
+        parse(PLAIN | changes)
+
+
+@pytest.mark.parametrize(
+    ("imported", "meta"),
+    [
+        (None, {"imports_included": False, "imports_skip_reason": "no_imported_data"}),
+        ("hour", {"imports_included": False, "imports_skip_reason": "unsupported_interval"}),
+        ("filter", {"imports_included": False, "imports_skip_reason": "unsupported_query"}),
+        ("", {"imports_included": True, "imports_warning": "imported days tell nothing of: visit_duration"}),
+    ],
+)
+def test_imports_are_told_in_words_of_plausible(imported: str | None, meta: dict[str, Any]) -> None:
+    """Whether imported days are in the figures, and why not; only where they are asked for."""
+    found = Answer([])
+    if imported is not None:
+        lacking = () if imported else ("visit_duration",)
+        found = Answer([], imported=Imported("plausible", "2026-11-01", "2026-11-02", 2, imported, lacking))
+    asked = parse(PLAIN | {"include": {"imports": True}})
+    assert asked.query.imports
+    assert build_reply(asked, found)["meta"] == meta
+    assert not parse(PLAIN).query.imports
+    assert build_reply(parse(PLAIN), found)["meta"] == {}

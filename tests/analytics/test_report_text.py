@@ -3,18 +3,17 @@
 import msgspec
 import pytest
 
+from gateway.analytics.report_text import Lines, report_lines
 from gateway.analytics.results import (
     HIDDEN,
     ConsentFigures,
     CountRow,
-    Lines,
     Period,
     Point,
     QueueState,
     Report,
     Row,
     Totals,
-    report_lines,
 )
 
 REPORT = Report(

@@ -12,7 +12,7 @@ from gateway.analytics.dialect import Dialect
 from gateway.analytics.dimensions import PROP, Dimension, get_dimension
 from gateway.analytics.filters import Condition, Filter, Join, replace_conditions
 from gateway.analytics.goals import find_goals, goal_condition
-from gateway.analytics.local_time import find_pieces
+from gateway.analytics.local_time import find_pieces, odd_edges
 from gateway.analytics.metrics import Metric
 from gateway.analytics.period import Days
 from gateway.analytics.query import Query
@@ -238,8 +238,15 @@ class Writer:
         """Days, weeks and months are named by local date; hours by their start in UTC, since an hour can come twice."""
         start = f"date_trunc('{interval}', {self._local(moment)})"
         if interval == "hour":
-            return self._dialect.unshifted.format(moment=start, seconds=self._offset(moment))
+            return self._clipped(self._dialect.unshifted.format(moment=start, seconds=self._offset(moment)), moment)
         return f"cast({start} as date)"
+
+    def _clipped(self, start: str, moment: str) -> str:
+        """The start of an hour; where the clock changed, or the period begins, within it, of what came after that moment."""
+        for number in odd_edges(self._pieces):
+            edge = self.bind(naive_utc(self._pieces[number].starts_at), f"{self._own}begins_{number}")
+            start = f"CASE WHEN {moment} >= {edge} AND {start} < {edge} THEN {edge} ELSE {start} END"
+        return start
 
     def _local(self, moment: str) -> str:
         return self._dialect.shifted.format(moment=moment, seconds=self._offset(moment))

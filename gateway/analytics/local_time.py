@@ -4,7 +4,9 @@ The period is cut where the zone's offset from UTC changes, and within each piec
 costs a fifth of what AT TIME ZONE costs, and needs no extension of the database.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from datetime import timezone as clock
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -23,7 +25,8 @@ class Piece(NamedTuple):
 
 
 class Bucket(NamedTuple):
-    """One bar of a chart: the key under which SQL answers (a date, or an hour's start in UTC), and its local label."""
+    """One bar of a chart: the key under which SQL answers (a date; of an hour or what there is of it its start in UTC), and its
+    local label."""
 
     key: date | datetime
     label: str
@@ -46,10 +49,16 @@ def find_pieces(query: Query) -> list[Piece]:
     return pieces
 
 
+def odd_edges(pieces: Sequence[Piece]) -> list[int]:
+    """The numbers of those pieces that begin within an hour of their own clock."""
+    return [number for number, piece in enumerate(pieces) if (piece.starts_at + piece.offset) % HOUR]
+
+
 def find_buckets(query: Query, interval: str) -> list[Bucket]:
     """Every hour, day, week or month that the period touches, in order, also those in which nothing happened.
 
-    A day on which clocks change has 23 or 25 hours: the hour left out is no bucket, the hour lived twice is two.
+    A day on which clocks change has 23 or 25 hours: the hour left out is no bucket, the hour lived twice is two. Where they
+    change within an hour (Lord Howe by half of one, Chatham at a quarter to three), its parts are buckets of their own.
     """
     if interval == "hour":
         return _hours(query)
@@ -62,7 +71,9 @@ def label_bucket(key: date | datetime, timezone: str) -> str:
     """A day, week or month by its first day; an hour by its local start and its offset from UTC, which tells an hour that
     is lived twice from itself."""
     if isinstance(key, datetime):
-        return key.replace(tzinfo=UTC).astimezone(ZoneInfo(timezone)).isoformat(timespec="minutes")
+        local = key.replace(tzinfo=UTC).astimezone(ZoneInfo(timezone))
+        offset = local.utcoffset() or timedelta(0)  # of this moment: at the whole hour another may have held
+        return local.replace(minute=0, second=0, tzinfo=clock(offset)).isoformat(timespec="minutes")
     return key.isoformat()
 
 
@@ -79,7 +90,7 @@ def _hours(query: Query) -> list[Bucket]:
         at = (piece.starts_at + piece.offset) // HOUR * HOUR - piece.offset
         while at < piece.ends_at:
             label = naive_utc(at + piece.offset).isoformat(timespec="minutes")
-            buckets.append(Bucket(naive_utc(at), label))
+            buckets.append(Bucket(naive_utc(max(at, piece.starts_at)), label))
             at += HOUR
     return buckets
 

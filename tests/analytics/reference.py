@@ -8,7 +8,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -240,7 +240,8 @@ class Reference:
     def _time(self, name: str, at: float, use: str) -> str:
         local = self._local(at)
         if name == "hour":
-            start = local.replace(minute=0, second=0, microsecond=0)
+            offset = timezone(local.utcoffset() or timedelta(0))  # of the moment: clocks may change within the hour
+            start = local.replace(minute=0, second=0, microsecond=0, tzinfo=offset)
             return start.strftime("%Y-%m-%dT%H:00") if use == "filter" else start.isoformat(timespec="minutes")
         day = local.date()
         if name == "week":

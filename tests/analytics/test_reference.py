@@ -40,11 +40,13 @@ NAMES = (*(one.name for one in DIMENSIONS), "prop:plan")
 VALUES = ("", "/", "/a", "/A/b", "Google", "google", "NL", "form", "goud", "zilver", "topic-1", "desktop", "Artikel",
           "Lang", "404", "EUR", "wide", "2026-11-23", "2027-01-01", "2026-10-25T02:00", "page_view")  # fmt: skip
 PATTERNS = ("^/a", "o+", "^$", "[0-9]{4}", "(?i)GOOGLE", ".")
-# The hour before clocks change: forward and back, at midnight and at night; and before a year ends.
+# The hour before clocks change: forward and back, at midnight, at night, by half an hour, within one; and before a year ends.
 EDGES = (
     ("Europe/Amsterdam", "2026-03-29 01:10"), ("Europe/Amsterdam", "2026-10-25 01:10"),
     ("America/New_York", "2026-03-08 01:10"), ("America/Havana", "2026-11-01 00:10"),
-    ("Asia/Kolkata", "2026-12-31 23:10"),
+    ("Asia/Kolkata", "2026-12-31 23:10"), ("Australia/Lord_Howe", "2026-04-05 01:10"),
+    ("Australia/Lord_Howe", "2026-10-04 01:10"), ("Pacific/Chatham", "2026-04-05 02:10"),
+    ("Pacific/Chatham", "2026-09-27 02:10"),
 )  # fmt: skip
 SITES = itertools.count()
 

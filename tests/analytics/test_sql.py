@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,17 +14,19 @@ from hypothesis import strategies as st
 from gateway.analytics.dimensions import DIMENSIONS
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.filters import Condition
-from gateway.analytics.local_time import find_buckets, find_pieces
+from gateway.analytics.local_time import find_buckets, find_pieces, label_bucket
 from gateway.analytics.query import Query
 from gateway.analytics.question_parts import Fold
 from gateway.analytics.sql import Question, build_answer, build_counts
 from gateway.analytics.store import Batch
 from gateway.event import Counted
+from gateway.flows.count_page import find_noon
 from gateway.settings import GoalConfig
 from tests.analytics.entries import local, view
 
 AMSTERDAM, KOLKATA, LORD_HOWE, HAVANA = "Europe/Amsterdam", "Asia/Kolkata", "Australia/Lord_Howe", "America/Havana"
-ZONES = (AMSTERDAM, KOLKATA, LORD_HOWE, HAVANA, "UTC", "America/New_York", "Africa/Casablanca", "Pacific/Apia")
+CHATHAM = "Pacific/Chatham"
+ZONES = (AMSTERDAM, KOLKATA, LORD_HOWE, HAVANA, "UTC", "America/New_York", "Africa/Casablanca", "Pacific/Apia", CHATHAM)
 
 
 @pytest.fixture
@@ -122,6 +124,65 @@ def test_points_are_what_the_zone_says(tmp_path: Path, interval: str, data: st.D
         counted[labels[key]] += visits
     within = [at for at in moments if query.starts_at <= at < query.ends_at]
     assert counted == Counter(clock(at, zone, interval) for at in within)
+
+
+# Days on which clocks change by half an hour, within an hour, by two hours, at a minute past midnight, or over a whole day.
+ODD_DAYS = (
+    (LORD_HOWE, date(2026, 4, 5)), (LORD_HOWE, date(2026, 10, 4)), (CHATHAM, date(2026, 4, 5)), (CHATHAM, date(2026, 9, 27)),
+    (AMSTERDAM, date(2026, 10, 25)), ("Antarctica/Troll", date(2026, 3, 29)), ("Antarctica/Troll", date(2026, 10, 25)),
+    ("America/St_Johns", date(2009, 3, 8)), ("America/Caracas", date(2016, 5, 1)), ("Asia/Pyongyang", date(2018, 5, 4)),
+    ("Asia/Kathmandu", date(2026, 6, 1)), ("Pacific/Apia", date(2011, 12, 31)), ("Asia/Tehran", date(2022, 3, 22)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("zone", "day"), ODD_DAYS, ids=[f"{zone} {day}" for zone, day in ODD_DAYS])
+def test_every_moment_has_the_hour_and_offset_of_its_clock(store: DuckDBStore, zone: str, day: date) -> None:
+    """Each five minutes of the day, and each second around its changes, are counted under the hour and the offset from UTC that
+    zoneinfo gives, in a row and in a point of their own."""
+    query = Query("main", day, day, zone, "hour", metrics=("page_views",), dimensions=("hour",), limit=1000)
+    edges = [piece.starts_at + step for piece in find_pieces(query)[1:] for step in (-1, 0, 1)]
+    moments = sorted({*edges, *range(int(query.starts_at), int(query.ends_at), 300)})
+    store.add(Batch("a", len(moments), [view(float(at), f"{at}") for at in moments]))
+    wanted = Counter(
+        f"{shown:%Y-%m-%dT%H}:00{shown.isoformat()[19:]}"
+        for shown in (datetime.fromtimestamp(at, ZoneInfo(zone)) for at in moments)
+    )
+    found = {label_bucket(key, zone): views for key, views, *_ in ask(store, build_answer(query))}
+    assert found == wanted
+    buckets = find_buckets(query, "hour")
+    assert [label_bucket(bucket.key, zone) for bucket in buckets] == list(
+        dict.fromkeys(
+            f"{shown:%Y-%m-%dT%H}:00{shown.isoformat()[19:]}"
+            for shown in (datetime.fromtimestamp(at, ZoneInfo(zone)) for at in moments)
+        )
+    )
+    assert all(label_bucket(one.key, zone).startswith(one.label) for one in buckets)
+
+
+def test_a_period_that_begins_within_an_hour(store: DuckDBStore) -> None:
+    """Right after Lord Howe's clocks went back half an hour: what is left of that hour is called by it, with its new offset."""
+    starts = datetime(2026, 4, 4, 15, 10, tzinfo=UTC).timestamp()
+    times, day = (starts, starts + 3600), date(2026, 4, 5)
+    query = Query("main", day, day, LORD_HOWE, times=times, metrics=("page_views",), dimensions=("hour",))
+    store.add(Batch("a", 1, [view(starts + second, f"{second}") for second in (-1, 0, 1199, 1200, 3599, 3600)]))
+    found = [(label_bucket(key, LORD_HOWE), views) for key, views, *_ in ask(store, build_answer(query))]
+    assert found == [("2026-04-05T01:00+10:30", 2), ("2026-04-05T02:00+10:30", 2)]
+
+
+@given(st.sampled_from(sorted(available_timezones())), st.integers(946_684_800 // 900, 2_240_524_800 // 900))
+def test_a_quarter_of_an_hour_lies_in_one_day_and_hour(zone: str, quarter: int) -> None:
+    """In every zone since 2000, a quarter of an hour of UTC has one local day, hour and offset: what is worked out once for a
+    quarter holds for all of it. St. John's changed at a minute past midnight until 2011."""
+    if zone in ("America/St_Johns", "Canada/Newfoundland", "America/Goose_Bay") and quarter < 1_325_376_000 // 900:
+        return
+    shown = {datetime.fromtimestamp(quarter * 900 + second, ZoneInfo(zone)) for second in (0, 1, 450, 899)}
+    assert len({(at.date(), at.hour, at.utcoffset()) for at in shown}) == 1
+    assert (
+        find_noon(zone, quarter)
+        == datetime.fromtimestamp(quarter * 900, ZoneInfo(zone))
+        .replace(hour=12, minute=0, second=0, fold=0)
+        .timestamp()
+    )
 
 
 def clock(at: float, zone: str, interval: str) -> str:

@@ -24,6 +24,7 @@ from gateway.consent.seen import host_of_url
 from gateway.consent.wording import check_languages
 from gateway.destinations import build_destinations
 from gateway.errors import BrowserMissing, ConfigError
+from gateway.flows.page_numbers import find_seen_numbers
 from gateway.keeper_notices import open_rules
 from gateway.keys import load_keys
 from gateway.mail import open_mailer
@@ -62,7 +63,10 @@ def check(
         _print(loaded, translate(found, speaker), speaker)
         if measured is None:
             out.print(speaker.say("not measured in a browser (--no-browser)"), highlight=False)
-    if any(one.stops for one in found):
+    wrong = find_seen_numbers(loaded.database_url, loaded.destinations)
+    for numbers in wrong:
+        typer.echo(numbers.say(), err=as_json)
+    if wrong or any(one.stops for one in found):
         raise typer.Exit(1)
 
 

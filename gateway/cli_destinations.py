@@ -58,11 +58,7 @@ def show(config: ConfigOption = None) -> None:
         table.add_row(name, *cells)
     out.print(table)
     for wrong in find_wrong_numbers(engine, loaded.destinations):
-        out.print(
-            f"{wrong.destination}: the snippet on {wrong.path} names {wrong.found} as account and campaign; "
-            f"wanted {wrong.wanted}, 1000 more than in Account Engagement",
-            markup=False,
-        )
+        out.print(wrong.say(), markup=False)
     for letters in count_dead(engine):
         again = f"{letters.again} can be sent again" if letters.again else "none can be sent again"
         out.print(f"{letters.destination}: {letters.count} dead: {letters.reason}; {again}", markup=False)

@@ -16,8 +16,12 @@ from gateway.config import Config, load_config
 from gateway.consent.audit_knowledge import load_knowledge
 from gateway.consent.layer_rules import judge_layers
 from gateway.consent.rule_findings import CHECKS
+from gateway.database import open_database, transaction
 from gateway.demo.stage import write_config
 from gateway.errors import ConfigError
+from gateway.event import Sight
+from gateway.flows.inventory import add_sights
+from gateway.flows.page_numbers import NUMBERS
 from gateway.resources import config_file, load_assets, texts
 from gateway.web.lint import lint, log_findings, warn_of_errors
 from gateway.web.pages import Pages as Templates
@@ -53,6 +57,21 @@ country = "NL"
 recipients = ["Voorbeeld Video B.V."]
 retention = "30 dagen"
 hosts = ["video.example.net"]
+"""
+PARDOT = """
+[[destinations]]
+name = "pardot"
+kind = "pardot"
+url = "https://pi.pardot.com/api/v5"
+secret = "env:PARDOT"
+purposes = ["marketing"]
+include_email = true
+cookies = ["visitor_id519011"]
+[destinations.options]
+business_unit = "0Uv000000000001AAA"
+client_id = "client"
+login_url = "https://voorbeeld.my.salesforce.com"
+account = 519011
 """
 VIDEO = '"video"\npurpose = "marketing"'
 TRACKER = """
@@ -186,6 +205,27 @@ def test_an_error_stops_check_and_serve(tmp_path: Path, wide: CliRunner) -> None
     assert refused.exit_code == 2
     assert "gateway: R14 error: policy.toml, services.tracker (site main):" in refused.stderr
     assert "wanted: a purpose that visitors are asked for" in refused.stderr
+
+
+def test_a_page_that_names_another_account_is_named(
+    tmp_path: Path, wide: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thousand that pages add: what passed by with other numbers than the destination's is said, and the command fails."""
+    monkeypatch.setenv("PARDOT", "secret")
+    config = write(tmp_path)
+    (tmp_path / "destinations.toml").write_text(PARDOT)
+    command = ["check", "--no-browser", "-c", str(tmp_path)]
+    said = wide.invoke(cli.app, command)
+    assert (said.exit_code, "1000 more" in said.output) == (0, False)
+    engine = open_database(config.database_url)
+    sight = Sight(NUMBERS, "519011/27610", "/contact", "", time.time(), time.time(), 1, 0, 0)
+    with transaction(engine) as connection:
+        add_sights(connection, [("main", sight)])
+    engine.dispose()
+    said = wide.invoke(cli.app, command)
+    assert said.exit_code == 1
+    assert "pardot: the snippet on /contact names 519011/27610" in said.output
+    assert "wanted 520011, 1000 more than in Account Engagement" in said.output
 
 
 def test_r6_own_words_that_are_not_plain_stop_serving(tmp_path: Path, wide: CliRunner) -> None:

@@ -125,7 +125,7 @@ def test_states_and_reasons_of_deliveries_are_explained() -> None:
     assert {quoted(row[0])[0] for row in rows(page, "state")} == {state.value for state in State}
     words = {word for row in rows(page, "reason") for word in quoted(row[0])}
     unsent = {sender.TIMEOUT, sender.DNS, sender.TLS, sender.ADDRESS_REFUSED, sender.NOT_CONNECTED, sender.NO_ANSWER}
-    own = {lane.UNREADABLE, lane.UNBUILDABLE, lane.FAULT}
+    own = {lane.UNREADABLE, lane.UNBUILDABLE, lane.FAULT, lane.WITHHELD}
     kinds = {ga4.REFUSED, ga4.NO_TOKEN, matomo.INVALID, matomo.INCOMPLETE, matomo.ODD_ANSWER}
     kinds |= {matomo.UNKNOWN_SITE, matomo.NO_ACCESS, pardot.MORE_LEFT, "pardot_62"}
     kinds |= {pardot_form.REFUSED, pardot_form.NO_LOCATION, pardot_form.ODD_LOCATION}

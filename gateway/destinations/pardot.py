@@ -40,13 +40,15 @@ from gateway.settings import DestinationConfig, Section
 
 API = "/api/v5"
 UPSERT, ASSIGN, ACTIVITY = "upsert", "assign", "activity"
-FIND, CHANGE = "find", "change"
+FIND, CHANGE, PURGE = "find", "change", "purge"
 OFFSET = 1000  # what the page's snippet adds to account and campaign
 MOST_AT_ONCE = 6  # prospects of one address, in one conversation
 ODD_ANSWER, MORE_LEFT = "odd_answer", "more_left"
 KEPT = (
     "deleted prospects stay in Account Engagement's recycle bin until staff empty it, and Salesforce's own records stay"
 )
+PURGED = "Account Engagement takes up to 30 days to delete for good, and Salesforce's own records stay"
+BOUNDARY = "consent-gateway-part"
 VALUE_LETTERS = 255
 
 
@@ -54,7 +56,8 @@ class PardotOptions(Section, frozen=True):
     """What stands in `[destinations.options]`. `activities`: types of external activities by names of events.
 
     `account` and `campaign` are the real numbers, not the page's `piAId` and `piCId`, which are 1000 more. With the first
-    visitors are assigned; with both, pages get the browser's tracker from the domain `tracker` (see web/tracker).
+    visitors are assigned; with both, pages get the browser's tracker from the domain `tracker` (see web/tracker). `purge` is
+    what the Bulk Actions API calls deleting for good.
     """
 
     business_unit: Annotated[str, Meta(pattern=r"^0Uv[A-Za-z0-9]{15}\Z")]
@@ -70,10 +73,12 @@ class PardotOptions(Section, frozen=True):
     tracker: Annotated[str, Meta(pattern=r"^([a-z0-9-]+(\.[a-z0-9-]+)*(:\d{1,5})?)?\Z")] = ""
     timezone: str = "UTC"
     on_withdrawal: Literal["opt_out", "delete", "nothing"] = "opt_out"
+    purge: str = ""
 
 
-class _Found(msgspec.Struct, frozen=True):
+class _Found(msgspec.Struct, frozen=True, rename="camel"):
     id: int
+    is_deleted: bool = False
 
 
 class _List(msgspec.Struct, frozen=True):
@@ -88,9 +93,12 @@ class _Rest(msgspec.Struct, frozen=True):
 
 
 class _Change(msgspec.Struct, frozen=True):
+    """`ids` are still to be changed; `purge` to be deleted for good when none is left, where that is wanted."""
+
     delete: bool
     ids: list[int] = []
     more: bool = False
+    purge: list[int] | None = None
 
 
 class Pardot(Destination):
@@ -109,6 +117,7 @@ class Pardot(Destination):
         self._zone = ZoneInfo(options.timezone)
         grant, where = options.grant, (options.login_url, options.client_id, options.username)
         self._login = Login(config.name, grant, *where, secret, more_secrets)
+        self.cannot_undo = PURGED if options.purge else KEPT
 
     def renew(self, now: float) -> OutgoingRequest | None:
         """A token, if there is none."""
@@ -162,8 +171,11 @@ class Pardot(Destination):
         wish = "delete" if notice.kind == "erasure" else self._options.on_withdrawal
         if not notice.email or wish == "nothing":
             return None
-        memo = msgspec.json.encode(_Change(wish == "delete")).decode()
-        return self._ask("GET", f"/objects/prospects?fields=id&email={quote(notice.email, safe='')}", None, FIND, memo)
+        for_good = notice.kind == "erasure" and bool(self._options.purge)
+        memo = msgspec.json.encode(_Change(wish == "delete", purge=[] if for_good else None)).decode()
+        fields = "id,isDeleted&deleted=all" if for_good else "id"
+        path = f"/objects/prospects?fields={fields}&email={quote(notice.email, safe='')}"
+        return self._ask("GET", path, None, FIND, memo)
 
     def _go_on(self, request: OutgoingRequest, reply: Reply) -> Judgement:
         try:
@@ -182,11 +194,13 @@ class Pardot(Destination):
 
     def _found(self, request: OutgoingRequest, reply: Reply) -> Judgement:
         try:
-            ids = [found.id for found in msgspec.json.decode(reply.body, type=_List).values]
+            found = msgspec.json.decode(reply.body, type=_List).values
         except (msgspec.DecodeError, UnicodeDecodeError):
             return Retry(ODD_ANSWER)
         change = msgspec.json.decode(request.memo, type=_Change)
-        return self._change(_Change(change.delete, ids[:MOST_AT_ONCE], len(ids) > MOST_AT_ONCE))
+        ids = [one.id for one in found if not one.is_deleted]
+        purge = None if change.purge is None else [one.id for one in found]
+        return self._change(_Change(change.delete, ids[:MOST_AT_ONCE], len(ids) > MOST_AT_ONCE, purge))
 
     def _change_next(self, request: OutgoingRequest) -> Judgement:
         change = msgspec.json.decode(request.memo, type=_Change)
@@ -194,11 +208,27 @@ class Pardot(Destination):
 
     def _change(self, change: _Change) -> Judgement:
         if not change.ids:
-            return Retry(MORE_LEFT) if change.more and change.delete else Delivered()
+            if change.more and change.delete:
+                return Retry(MORE_LEFT)
+            return self._purge(change.purge) if change.purge else Delivered()
         path, memo = f"/objects/prospects/{change.ids[0]}", msgspec.json.encode(change).decode()
         if change.delete:
             return self._ask("DELETE", path, None, CHANGE, memo)
         return self._ask("PATCH", path, {"optedOut": True, "isDoNotEmail": True}, CHANGE, memo)
+
+    def _purge(self, ids: Sequence[int]) -> OutgoingRequest:
+        """A bulk action over what lies in the recycle bin: a form of two parts, what to do and with which prospects."""
+        what = {"object": "Prospect", "action": self._options.purge, "status": "Ready"}
+        listed = "".join(f"{number}\r\n" for number in ids)
+        parts = {
+            'name="input"\r\nContent-Type: application/json': msgspec.json.encode(what).decode(),
+            'name="file"; filename="prospects.csv"\r\nContent-Type: text/csv': f"id\r\n{listed}",
+        }
+        head = f"--{BOUNDARY}\r\nContent-Disposition: form-data; "
+        body = "".join(f"{head}{name}\r\n\r\n{value}\r\n" for name, value in parts.items()) + f"--{BOUNDARY}--\r\n"
+        asked = self._ask("POST", "/bulk-actions?fields=id,status", None, PURGE, "")
+        headers = asked.headers | {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
+        return msgspec.structs.replace(asked, headers=headers, body=body.encode())
 
     def _ask(self, method: str, path: str, body: Mapping[str, object] | None, step: str, memo: str) -> OutgoingRequest:
         headers = {"authorization": self._login.authorization, "pardot-business-unit-id": self._options.business_unit}

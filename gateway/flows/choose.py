@@ -133,10 +133,15 @@ def _commit(
         # Taken back, or asked anew under another scope.
         ended = tuple(purpose for purpose in old if purpose in had.purposes and grants.get(purpose) != old[purpose])
         withdrawn = tuple(sorted(set(ended) - wanted.purposes))
+        uncounted = OWN_STATISTICS in lost or ANALYTICS in withdrawn
+        if uncounted:  # what was counted is told to nobody any more, whatever it was told under
+            grants = {name: (scope, revision) for name, (scope, _) in grants.items()}
         if consent_id:
             _store_grants(connection, consent_id, site.id, revision, grants, now, is_new=not live)
         if ended or lost:
             add_tombstone(connection, consent_id, revision, now)
+            if uncounted:
+                outbox.withdraw(connection, consent_id, [one.name for one in config.destinations], now)
             _tell_destinations(connection, config, site.id, consent_id, revision, ended, now)
             if not any(d.include_email and set(d.purposes) <= grants.keys() - set(ended) for d in config.destinations):
                 forget_person(connection, consent_id)

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import msgspec
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import DBAPIError
 
-from gateway.database import SIGHTINGS, reading
+from gateway.database import SIGHTINGS, prepare_database, reading, sqlite_path
 from gateway.settings import DestinationConfig
 
 NUMBERS = "numbers"  # a kind of sighting: its name is `account/campaign`, as the page has them
@@ -27,6 +28,13 @@ class WrongNumbers(msgspec.Struct, frozen=True):
     path: str
     found: str
     wanted: str
+
+    def say(self) -> str:
+        """One line for the operator."""
+        return (
+            f"{self.destination}: the snippet on {self.path} names {self.found} as account and campaign; "
+            f"wanted {self.wanted}, 1000 more than in Account Engagement"
+        )
 
 
 def find_numbers(text: str) -> str:
@@ -52,6 +60,20 @@ def find_wrong_numbers(engine: Engine, destinations: Sequence[DestinationConfig]
         for found, path in pages.items()
         if list(wanted := _wanted(one)) != found.split("/")[: len(wanted)]
     ]
+
+
+def find_seen_numbers(database_url: str, destinations: Sequence[DestinationConfig]) -> list[WrongNumbers]:
+    """The same for who only looks: a database that is not there or not up to date knows none, and stays as it is."""
+    path = sqlite_path(database_url)
+    if path is not None and not path.exists():
+        return []
+    engine = prepare_database(database_url)
+    try:
+        return find_wrong_numbers(engine, destinations)
+    except DBAPIError:
+        return []
+    finally:
+        engine.dispose()
 
 
 def _wanted(destination: DestinationConfig) -> list[str]:

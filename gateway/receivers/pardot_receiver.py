@@ -11,6 +11,7 @@ from datetime import datetime
 import msgspec
 
 from gateway.receivers.incoming import Answer, Incoming, answer_json, refuse
+from gateway.receivers.pardot_bulk import BULK, read_bulk
 from gateway.receivers.pardot_errors import answer_error
 
 TOKEN = "/services/oauth2/token"
@@ -77,6 +78,8 @@ class PardotReceiver:
             return self._add_activity(request)
         if request.path == QUERY and request.method == "GET":
             return self._query(request)
+        if request.path == BULK and request.method == "POST":
+            return self._purge(request)
         if match := PROSPECT.match(request.path):
             return self._change(request, int(match[1]))
         if (match := ASSIGN.match(request.path)) and request.method == "POST":
@@ -124,7 +127,7 @@ class PardotReceiver:
         unit = request.headers.get("pardot-business-unit-id", "")
         if not UNIT.match(unit) or unit != self._unit:
             return 181
-        if request.method in ("POST", "PATCH") and request.parse_json() is None:
+        if request.method in ("POST", "PATCH") and request.path != BULK and request.parse_json() is None:
             return 92
         return 0
 
@@ -139,7 +142,7 @@ class PardotReceiver:
             return answer_error(109)
         found = self.find(match)
         if found is None:
-            found = Prospect(len(self.prospects) + 101, {"email": match})
+            found = Prospect(max([100, *(one.id for one in self.prospects)]) + 1, {"email": match})
             self.prospects.append(found)
         found.fields |= told
         value = {"id": found.id, "email": found.fields["email"]}
@@ -172,8 +175,13 @@ class PardotReceiver:
         fields = request.parse_query()
         if "fields" not in fields or "email" not in fields:
             return answer_error(24)
-        mine = [one for one in self.prospects if not one.recycled and one.fields.get("email") == fields["email"]]
-        values = [{"id": one.id, "email": one.fields["email"]} for one in mine]
+        every = fields.get("deleted") == "all"
+        mine = [one for one in self.prospects if one.fields.get("email") == fields["email"]]
+        asked = fields["fields"].split(",")
+        if set(asked) - {"id", "email", "isDeleted"}:
+            return answer_error(109)
+        known = [{"id": one.id, "email": fields["email"], "isDeleted": one.recycled} for one in mine]
+        values = [{name: one[name] for name in asked} for one in known if every or not one["isDeleted"]]
         return answer_json(200, {"nextPageToken": None, "nextPageUrl": None, "values": values}, f"found {len(values)}")
 
     def _change(self, request: Incoming, number: int) -> Answer:
@@ -192,6 +200,16 @@ class PardotReceiver:
             return answer_error(109)
         found.fields |= told
         return answer_json(200, {"id": number}, f"prospect {number} changed: {told}")
+
+    def _purge(self, request: Incoming) -> Answer:
+        """Only what lies in the recycle bin can be deleted for good."""
+        ids = read_bulk(request)
+        if ids is None:
+            return answer_error(24)
+        bin_of = {one.id for one in self.prospects if one.recycled}
+        self.prospects = [one for one in self.prospects if not (one.recycled and one.id in ids)]
+        note = f"bulk action: {len(bin_of & set(ids))} of {len(ids)} prospects deleted for good"
+        return answer_json(201, {"id": 1, "status": "Ready"}, note, fault=not bin_of.issuperset(ids))
 
     def _assign(self, request: Incoming, visitor: int) -> Answer:
         number = (request.parse_json() or {}).get("prospectId")

@@ -10,14 +10,16 @@ from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.journal import Journal
 from gateway.config import Config
 from gateway.database import OUTBOX, PEOPLE, reading, transaction
+from gateway.destinations.attempts import Rules, start
 from gateway.destinations.base import PersonalEvent
 from gateway.destinations.known_people import find_people, learn, prune_people
+from gateway.destinations.outbox import Started, lease
 from gateway.event import Person, Recorded
 from gateway.flows.build_deliveries import build_personal
 from gateway.flows.choose import Said, choose
 from gateway.flows.drain import drain_once
 from tests.destinations.pardot_parts import EMAIL, make_pardot_config
-from tests.destinations.rows import NOW, grant, make_config, make_event, put_consent
+from tests.destinations.rows import NOW, grant, look, make_config, make_delivery, make_event, put_consent, queue
 from tests.example_site import write_site
 
 PERSONAL = make_pardot_config(events=("page_view", "download"), cookies=("visitor_id1",), options={"account": 1})
@@ -122,6 +124,30 @@ def test_an_address_goes_with_its_consent(tmp_path: Path, engine: Engine) -> Non
             row.destination: msgspec.json.decode(row.payload).get("email", "") for row in connection.execute(query)
         }
     assert emails == {"pardot": EMAIL, "crm": ""}
+
+
+def test_what_was_counted_is_told_to_nobody_once_the_counting_is_taken_back(tmp_path: Path, engine: Engine) -> None:
+    """Marketing alone is no ground for telling what was recorded under statistics: what waits is cancelled, what comes late out
+    of a journal never starts, and nobody is told of a withdrawal of marketing, which holds for what comes after."""
+    config = make_site(tmp_path)
+    site = config.sites[0]
+    agreed = choose(Said("accept_all", frozenset(), "nl", "banner"), None, site, config, engine, NOW).choice
+    names = {"site": site.id, "destination": "crm"}
+    queue(engine, make_delivery("waits", agreed.consent_id, **names), now=NOW)
+    part = choose(Said("save", frozenset({"marketing"}), "nl", "banner"), agreed, site, config, engine, NOW).choice
+    late = make_delivery("late", agreed.consent_id, revision=agreed.revision, **names)
+    queue(engine, late, make_delivery("after", part.consent_id, revision=part.revision, **names), now=NOW)
+    rules = Rules(("marketing",), {site.id: site.policy.scopes}, 9)
+    with transaction(engine) as connection:
+        leased = [row.id for row in lease(connection, "crm", "a", 9, NOW, 60)]
+        outcomes = start(connection, leased, "a", rules, NOW)
+    reasons = {row.event_id: (row.state, row.reason) for row in look(engine)}
+    assert reasons == {
+        "waits": ("cancelled", "withdrawn"),
+        "late": ("cancelled", "granted_later"),
+        "after": ("started", ""),
+    }
+    assert [isinstance(one, Started) for one in outcomes] == [False, True]
 
 
 def test_who_is_not_heard_of_is_forgotten(engine: Engine) -> None:

@@ -11,6 +11,7 @@ from gateway.config_checks import check_destinations
 from gateway.destinations.base import Dead, Delivered, Notice, OutgoingRequest, Retry, Telling
 from gateway.errors import ConfigError, DestinationError
 from gateway.policy import parse_policy
+from gateway.receivers.pardot_bulk import FOR_GOOD
 from gateway.receivers.pardot_receiver import Prospect
 from gateway.receivers.rehearsal import Rehearsal
 from tests.destinations.pardot_parts import (
@@ -144,6 +145,31 @@ def test_more_prospects_than_one_conversation_holds_are_not_forgotten() -> None:
     assert converse(receivers, pardot, pardot.withdraw(notice(), NOW)) == Retry("more_left")
     assert converse(receivers, pardot, pardot.withdraw(notice(), NOW)) == Delivered()
     assert all(one.recycled for one in receivers.pardot.prospects)
+
+
+def test_an_erasure_empties_the_recycle_bin_where_that_is_wanted() -> None:
+    """What is found and what lay there before is deleted for good, nobody else's; a withdrawal only moves there."""
+    receivers, pardot = Rehearsal({}), make_pardot({"on_withdrawal": "delete", "purge": FOR_GOOD})
+    receivers.pardot.prospects += [Prospect(number, {"email": EMAIL}) for number in range(1, 9)]
+    receivers.pardot.prospects += [
+        Prospect(9, {"email": EMAIL}, recycled=True),
+        Prospect(10, {"email": "b@example.org"}),
+    ]
+    assert converse(receivers, pardot, pardot.withdraw(notice(), NOW)) == Retry("more_left")
+    assert len(receivers.pardot.prospects) == 10
+    assert converse(receivers, pardot, pardot.withdraw(notice("erasure"), NOW)) == Delivered()
+    assert [one.id for one in receivers.pardot.prospects] == [10]
+    assert converse(receivers, pardot, pardot.withdraw(notice("erasure"), NOW)) == Delivered()
+    assert not [arrival for arrival in receivers.log if arrival.fault]
+    assert "30 days" in pardot.cannot_undo and "recycle bin" in make_pardot().cannot_undo
+
+
+def test_a_bulk_action_under_another_name_is_refused_and_said() -> None:
+    """The stand-in takes no other word than the API's; the receipt then has the code, and the prospect lies in the bin."""
+    receivers, pardot = Rehearsal({}), make_pardot({"purge": "burn"})
+    receivers.pardot.prospects.append(Prospect(1, {"email": EMAIL}))
+    assert converse(receivers, pardot, pardot.withdraw(notice("erasure"), NOW)) == Dead("pardot_24")
+    assert receivers.pardot.prospects[0].recycled
 
 
 def test_an_answer_that_is_none_of_theirs_is_tried_again() -> None:

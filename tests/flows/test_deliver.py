@@ -138,18 +138,17 @@ def test_everything_queued_is_delivered_once_and_verified(engine: Engine) -> Non
     run(test())
 
 
-def test_a_woken_lane_begins_at_once(engine: Engine) -> None:
+def test_a_woken_lane_begins_at_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that come while all is idle are sent when `wake` is called, not at the next look."""
+    monkeypatch.setattr("gateway.flows.deliver.IDLE_SECONDS", 600.0)
 
     async def test() -> None:
         grant(engine)
         async with receiving(Receiver(SECRET)) as receiver, delivering(engine, hook(receiver.url)) as deliverer:
             await asyncio.sleep(0.3)
-            began = time.monotonic()
             fill(engine, 1)
             deliverer.wake()
             await until(lambda: settled(engine))
-            assert time.monotonic() - began < 3
 
     run(test())
 
@@ -339,9 +338,7 @@ def test_a_slow_destination_delays_no_other(engine: Engine) -> None:
         async with receiving(Receiver(SECRET, hang)) as slow, receiving(Receiver(SECRET)) as quick:
             lanes = hook(slow.url, "slow"), hook(quick.url, "quick")
             async with delivering(engine, *lanes, concurrency=4):
-                began = time.monotonic()
-                await until(lambda: len(quick.ids) == 30)
-                assert time.monotonic() - began < 4
+                await until(lambda: len(quick.ids) == 30)  # for less long than the others hang
         assert len(slow.ids) == 4
 
     run(test())
@@ -434,9 +431,7 @@ def test_stopping_gives_back_what_it_holds(engine: Engine) -> None:
             deliverer = make_deliverer(engine, hook(receiver.url))
             await deliverer.start()
             await until(lambda: len(receiver.ids) == 8)
-            began = time.monotonic()
-            await deliverer.stop(0.3)
-            assert time.monotonic() - began < 4
+            await asyncio.wait_for(deliverer.stop(0.3), 20)  # for less long than the requests hang
         rows = look(engine)
         assert {(row.state, row.lease_owner) for row in rows} == {("queued", None)}
         async with receiving(Receiver(SECRET)) as again, delivering(engine, hook(again.url)):

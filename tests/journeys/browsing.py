@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from gateway.survey import chromium
 from gateway.survey.chromium import AGENT
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [*chromium.FLAGS, "--no-sandbox"]
+expect.set_options(timeout=30_000)  # on a machine that is busy with others; what is there is seen at once
 
 
 @contextmanager

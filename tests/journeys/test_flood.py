@@ -111,5 +111,5 @@ def choose_in_time(guest: Guest, choice: str) -> int:
     """The status of a choice that did not take long."""
     begun = time.monotonic()
     status = guest.choose(choice).status
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20  # what is held back in a flood is held back for a minute
     return status

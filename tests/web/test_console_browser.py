@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from starlette.applications import Starlette
 
 from gateway.analytics.query import Query
@@ -287,7 +287,7 @@ def test_a_note_is_written_a_segment_is_kept_and_a_tab_is_remembered(chromium: B
         box = plot.bounding_box()
         assert box
         plot.hover(position={"x": box["width"] * 11 / 14, "y": 90})
-        assert "Nieuwsbrief verstuurd" in page.locator(".tip").inner_text()
+        expect(page.locator(".tip")).to_contain_text("Nieuwsbrief verstuurd")
         assert complaints == []
 
 
@@ -295,13 +295,13 @@ def test_the_keyboard_opens_and_closes_menus(chromium: Browser, address: str) ->
     """Enter opens, Escape closes and gives the focus back; the first stop leads past the heading."""
     with signed_in(chromium, address) as (page, _):
         page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.className") == "skip"
+        expect(page.locator(".skip")).to_be_focused()
         page.focus(".custom summary")
         page.keyboard.press("Enter")
         page.focus("#from")
         page.keyboard.press("Escape")
-        assert page.locator(".custom[open]").count() == 0
-        assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+        expect(page.locator(".custom[open]")).to_have_count(0)
+        expect(page.locator(".custom summary")).to_be_focused()
 
 
 def test_the_figures_stay_fresh_and_leave_when_the_session_does(chromium: Browser, address: str, clock: Clock) -> None:

@@ -117,6 +117,9 @@ def fill_store(raw: Path, target: Path) -> None:
             take_in(connection, datetime.combine(since, datetime.min.time()))
             connection.execute(ENGAGED, {"since": since})
         connection.execute("CHECKPOINT")
+    over = midnight(FIRST + timedelta(days=DAYS + 1), TIMEZONE)
     with closing(DuckDBStore(target)) as store:
+        while store.arrange(over):
+            pass
         for site in SITES:
-            sum_days(store, site, TIMEZONE, midnight(FIRST + timedelta(days=DAYS + 1), TIMEZONE) + 7200, seconds=1e6)
+            sum_days(store, site, TIMEZONE, over + 7200, seconds=1e6)

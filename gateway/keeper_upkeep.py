@@ -28,6 +28,7 @@ log = logging.getLogger("gateway.keeper")
 DAY = 86_400
 SETTLED_DAYS = 30
 PEOPLE_DAYS = 395
+ARRANGED_DAYS = 2  # after which hardly anything comes of a day
 SUMMING_SECONDS = 5.0  # of each minute and site at most, until all days that are over have sums
 
 
@@ -48,7 +49,8 @@ class Upkeep:
         self.progress = Progress()
 
     def do_chores(self, now: float) -> None:
-        """Each minute salts, settled deliveries, people and sums of days; once a day, and at the start, what is too old."""
+        """Each minute salts, settled deliveries, people, the order of events and sums of days; once a day, and at the start,
+        what is too old."""
         for site in self._config.sites:
             destroy_salts(self._engine, site.id, site.config.timezone, now)
         prune_settled(self._engine, now - SETTLED_DAYS * DAY)
@@ -59,6 +61,7 @@ class Upkeep:
         if now >= self._next_prune_at:
             self.prune(now)
             self._next_prune_at = now + DAY
+        self._store.arrange(now - ARRANGED_DAYS * DAY)
         for site in self._config.sites:
             sum_days(self._store, site.id, site.config.timezone, now, SUMMING_SECONDS)
 

@@ -20,7 +20,7 @@ from gateway.analytics.store import naive_utc
 from gateway.analytics.visit import CLOCKS_APART_SECONDS
 from gateway.settings import GoalConfig
 
-Rows = Literal["events", "visits", "matched"]
+Rows = Literal["events", "visits", "matched", "strays"]
 MOMENT: dict[Rows, str] = {"events": "e.happened_at", "visits": "v.started_at", "matched": "e.visit_started_at"}
 DONE = ("has_done", "has_not_done")
 IS_ENTRY = "e.happened_at = v.entry_at AND e.path = v.entry_page"
@@ -33,6 +33,17 @@ class Place(NamedTuple):
 
     rows: Rows
     by_goal: bool = False
+
+
+class Strays(NamedTuple):
+    """Events that count elsewhere than their visit: FROM and WHERE, and what is to be added of a figure of them, `%s`."""
+
+    rows: Rows
+    source: str
+    moved: str
+
+
+BOTH_WAYS = "coalesce(%s FILTER (WHERE {0}), 0) - coalesce(%s FILTER (WHERE NOT {0}), 0)"
 
 
 class Writer:
@@ -67,44 +78,86 @@ class Writer:
 
     def figure(self, metric: Metric) -> str:
         """A metric's expression."""
-        sql = metric.sql
-        if "{visitor}" in sql:
-            daily = self._dialect.daily.format(local=self._local(MOMENT["visits"]), visitor="v.visitor")
-            sql = sql.replace("{visitor}", daily)
+        sql = metric.sql.replace("{visitors}", self._dialect.visitors)
+        sql = sql.format(daily=self._daily("visits")) if "{daily}" in sql else sql
         if metric.most:
             return self._dialect.most.format(value=sql)
         return self._dialect.median.format(value=sql) if metric.median else sql
+
+    def visitors(self, rows: Rows = "visits") -> str:
+        """How many daily visitors rows are of, however often each stands among them."""
+        return f"count(distinct {self._daily(rows)})"
+
+    def tells(self, figures: Sequence[Metric]) -> bool:
+        """Whether events know enough of their visits to tell all these figures of them."""
+        return self._dialect.informed and all(metric.matched for metric in figures)
+
+    def matched(self, metric: Metric, query: Query) -> str:
+        """A metric's expression over events that fit, of the visits that hold them."""
+        by_page = "page" in query.dimensions and all(name == "page" or _is_of_visit(name) for name in _names(query))
+        visits = self._dialect.page_visits if by_page else "count(distinct e.visit_id)"
+        visitors = self._dialect.page_visitors if by_page else "count(distinct {daily})"
+        sql = metric.matched.replace("{visits}", visits).replace("{visitors}", visitors)
+        return sql.format(daily=self._daily("matched")) if "{daily}" in sql else sql
 
     def key(self, dimension: Dimension, place: Place) -> str:
         """A dimension's value on a row; a day, week or month as its first day, an hour as its start in UTC."""
         if dimension.scope == "time":
             return self._bucket(dimension.name, MOMENT[place.rows])
-        return "g.goal" if dimension.scope == "goal" else self._text(dimension)
+        return "g.goal" if dimension.scope == "goal" else self._text(dimension, place)
 
     def source(self, query: Query, place: Place, joined: bool = False) -> str:
         """FROM and WHERE: the rows of the site and period that fit the query's filter and have its dimensions."""
         conditions = [f"{'v' if place.rows == 'visits' else 'e'}.site = {self._site}"]
-        conditions.append(self._within(place))
+        conditions += [] if place.rows == "strays" else [self._within(place)]
         conditions += [key.where for key in query.keys if key.where]
         if query.filters is not None:
             conditions.append(self._filter(query.filters, place))
-        tables = "visits v" if place.rows == "visits" else self._events(_scopes(query), place, joined)
+        tables = "visits v" if place.rows == "visits" else self._events(_names(query), place, joined)
         if place.by_goal:
             conditions.append(self._meets_named())
         return f"FROM {tables} WHERE {' AND '.join(conditions)}"
 
-    def whole(self, query: Query) -> str:
-        """Whether all of a visit `v.` lies in the period, and in one local day where the question is of days."""
-        begun = self._dialect.unshifted.format(moment="v.started_at", seconds=CLOCKS_APART_SECONDS)
-        inside = f"{begun} >= {self._since} AND v.last_at < {self._until}"
+    def strays(self, query: Query) -> list[Strays]:
+        """The events that fit and lie in another period than the beginning of their visit, or on another local day where the
+        question is of days. Each condition leaves most rows unread."""
+        if "time" in _scopes(query):
+            return [self._over_midnight(query, rows) for rows in ("events", "matched")]
+        source = self.source(query, Place("strays"))
+        return [
+            Strays("strays", f"{source} AND {self._across(edge)}", BOTH_WAYS.format(f"e.happened_at {way} {edge}"))
+            for edge, way in ((self._since, ">="), (self._until, "<"))
+        ]
+
+    def _across(self, edge: str) -> str:
+        """Events on another side of a moment than the beginning of their visit: they are near it, in the order of time."""
         return (
-            f"({inside} AND {self.day(begun)} = {self.day('v.last_at')})" if "time" in _scopes(query) else f"({inside})"
+            f"e.happened_at >= {self._just_before(edge)} AND e.visit_started_at < {self._just_after(edge)} "
+            f"AND (e.happened_at >= {edge}) <> (e.visit_started_at >= {edge})"
         )
 
+    def _over_midnight(self, query: Query, rows: Rows) -> Strays:
+        days = (self._day(self._just_before("v.started_at")), self._day("greatest(v.started_at, v.last_at)"))
+        visits = (
+            f"SELECT v.visit_id FROM visits v WHERE v.site = {self._site} AND v.started_at < {self._just_after(self._until)} "
+            f"AND v.last_at >= {self._just_before(self._since)} AND {' <> '.join(days)}"
+        )
+        apart = f"{self._day(MOMENT['events'])} <> {self._day(MOMENT['matched'])}"
+        source = self.source(query, Place(rows))
+        return Strays(rows, f"{source} AND e.visit_id IN ({visits}) AND {apart}", "%s" if rows == "events" else "-%s")
+
+    def _just_before(self, moment: str) -> str:
+        """A moment, as the slowest clock may have told it."""
+        return self._dialect.unshifted.format(moment=moment, seconds=CLOCKS_APART_SECONDS)
+
+    def _just_after(self, moment: str) -> str:
+        """A moment, as the fastest clock may have told it."""
+        return self._dialect.shifted.format(moment=moment, seconds=CLOCKS_APART_SECONDS)
+
     @staticmethod
-    def told_by_visits(query: Query) -> bool:
-        """Whether visits know all that its keys and its filter ask of events that lie in one local day with them."""
-        return "hour" not in _names(query) and _scopes(query) <= {"visit", "time"}
+    def of_hours(query: Query) -> bool:
+        """Whether the hour of a row matters."""
+        return "hour" in _names(query)
 
     def join_visits(self, alias: str) -> str:
         """The visits of the period whose ids another table has."""
@@ -155,16 +208,19 @@ class Writer:
             return None
         return replace_conditions(query.filters, lambda one: None if one.dimension == "goal" else one)
 
-    def _events(self, scopes: set[str], place: Place, joined: bool = False) -> str:
-        timed = any(goal.seconds for goal in self._goals) and (place.by_goal or "goal" in scopes)
+    def _events(self, names: set[str], place: Place, joined: bool = False) -> str:
+        asked = [get_dimension(name) for name in names]
+        timed = any(goal.seconds for goal in self._goals) and (
+            place.by_goal or any(one.scope == "goal" for one in asked)
+        )
         tables = "events e"
-        if joined or timed or "visit" in scopes:
+        if joined or timed or any(one.scope == "visit" and not self._known(one) for one in asked):
             tables += f" JOIN visits v ON v.site = {self._site} AND v.visit_id = e.visit_id"
         if place.by_goal:
-            names = [
+            goals = [
                 f"SELECT {self.bind(goal.name)} AS goal, {int(bool(goal.seconds))} AS once" for goal in self._goals
             ]
-            tables += f" CROSS JOIN ({' UNION ALL '.join(names) or 'SELECT NULL AS goal, 0 AS once'}) g"
+            tables += f" CROSS JOIN ({' UNION ALL '.join(goals) or 'SELECT NULL AS goal, 0 AS once'}) g"
         return tables
 
     def _within(self, place: Place) -> str:
@@ -191,14 +247,14 @@ class Writer:
     def _done(self, join: Join, place: Place) -> str:
         """Whether the row's visit holds any event that fits, whenever that was."""
         inner = Place("events")
-        scopes = {str(get_dimension(one.dimension).scope) for one in _own(join.parts[0])}
+        names = {one.dimension for one in _own(join.parts[0])}
         fits = self._filter(join.parts[0], inner)
         negated = "NOT " if join.operator == "has_not_done" else ""
         row = "v" if place.rows == "visits" else "e"
         # What did not begin in the period need not be looked for, unless rows count by their own time.
-        within = "" if place.rows == "events" else f"{self._within(Place('matched'))} AND "
+        within = "" if place.rows in ("events", "strays") else f"{self._within(Place('matched'))} AND "
         return (
-            f"{row}.visit_id {negated}IN (SELECT e.visit_id FROM {self._events(scopes, inner)} "
+            f"{row}.visit_id {negated}IN (SELECT e.visit_id FROM {self._events(names, inner)} "
             f"WHERE e.site = {self._site} AND {within}{fits})"
         )
 
@@ -223,10 +279,16 @@ class Writer:
             text, bound = (self._dialect.lower.format(text=one) for one in (text, bound))
         return self._dialect.contains.format(text=text, part=bound) if operator == "contains" else f"{text} = {bound}"
 
-    def _text(self, dimension: Dimension) -> str:
+    def _known(self, dimension: Dimension) -> bool:
+        """Whether events have this quality of their visit themselves."""
+        return self._dialect.informed and dimension.lasting
+
+    def _text(self, dimension: Dimension, place: Place) -> str:
         if dimension.name.startswith(PROP):
             name = self.bind(self._dialect.prop_name(dimension.name.removeprefix(PROP)))
             return self._dialect.prop.format(props=dimension.column, name=name)
+        if place.rows != "visits" and self._known(dimension):
+            return dimension.column.replace("v.", "e.", 1)
         return dimension.column
 
     def _label(self, dimension: Dimension, place: Place) -> str:
@@ -236,6 +298,8 @@ class Writer:
 
     def _bucket(self, interval: str, moment: str) -> str:
         """Days, weeks and months are named by local date; hours by their start in UTC, since an hour can come twice."""
+        if interval == "day":
+            return self._dialect.date.format(moment=moment, seconds=self._offset(moment))
         start = f"date_trunc('{interval}', {self._local(moment)})"
         if interval == "hour":
             return self._clipped(self._dialect.unshifted.format(moment=start, seconds=self._offset(moment)), moment)
@@ -247,6 +311,15 @@ class Writer:
             edge = self.bind(naive_utc(self._pieces[number].starts_at), f"{self._own}begins_{number}")
             start = f"CASE WHEN {moment} >= {edge} AND {start} < {edge} THEN {edge} ELSE {start} END"
         return start
+
+    def _daily(self, rows: Rows) -> str:
+        """Who a row's visitor was, on the local day on which the visit began."""
+        row = "v" if rows == "visits" else "e"
+        return self._dialect.daily.format(day=self._day(MOMENT[rows]), row=row)
+
+    def _day(self, moment: str) -> str:
+        """The number of a moment's local day."""
+        return self._dialect.day.format(moment=moment, seconds=self._offset(moment))
 
     def _local(self, moment: str) -> str:
         return self._dialect.shifted.format(moment=moment, seconds=self._offset(moment))
@@ -270,6 +343,11 @@ def _scopes(query: Query) -> set[str]:
 
 def _names(query: Query) -> set[str]:
     return {*query.dimensions, *(one.dimension for one in _own(query.filters))}
+
+
+def _is_of_visit(name: str) -> bool:
+    """Whether it is the same for all events of a visit, where they count when it began."""
+    return get_dimension(name).scope in ("visit", "time")
 
 
 def _own(found: Filter | None) -> Iterator[Condition]:

@@ -15,7 +15,10 @@ class Dialect(NamedTuple):
     `shifted` and `unshifted` add and take away seconds, `matches` finds a regular expression (RE2) anywhere,
     `median` is the middle value, or the mean of the two in the middle; `most` what three quarters of the values do not exceed,
     between two values in proportion. `prop` is a property of a JSON text, empty when it is missing, by a name as
-    `prop_name` makes it. `daily` is who a visitor was on a local day, as one value to be told from others.
+    `prop_name` makes it. `date` is a moment's local day, `day` its number, `daily` who a visitor was on it, as one value to be
+    told from others. `visitors` counts those of visits `v.`, each of which stands once; `page_visitors` and `page_visits`
+    those of events `e.` on one path, where all of a visit's are among them. `informed`: a row of events has the visitor, the
+    beginning and all lasting qualities of its visit; else it has its own, and visits are joined.
     """
 
     shifted: str
@@ -28,7 +31,13 @@ class Dialect(NamedTuple):
     prop: str
     prop_name: Callable[[str], str]
     local_hour: str
-    daily: str = "(cast(date_trunc('day', {local}) as date), {visitor})"
+    date: str
+    day: str
+    daily: str
+    visitors: str
+    informed: bool
+    page_visitors: str = ""
+    page_visits: str = ""
 
 
 def _json_path(name: str) -> str:
@@ -48,7 +57,16 @@ DUCKDB = Dialect(
     local_hour="strftime({moment}, '%Y-%m-%dT%H:00')",
     # One number is told apart in half the time that a pair takes. Visitor keys are random numbers of 64 bit: with the day's
     # number in their upper bits two of different days meet as seldom as two of one day, and small ones never.
-    daily="xor({visitor}, CAST(epoch_us({local}) // 86400000000 AS UBIGINT) * 281474976710656)",
+    # Whole numbers are added up in a sixth of the time that moments and intervals take.
+    date="(DATE '1970-01-01' + CAST((epoch_us({moment}) + CAST({seconds} AS BIGINT) * 1000000) // 86400000000 AS INTEGER))",
+    day="(epoch_us({moment}) + CAST({seconds} AS BIGINT) * 1000000) // 86400000000",
+    # Who came once that day is told from others by the visit; numbers of visits are small.
+    daily="CASE WHEN {row}.alone THEN CAST({row}.visit_id AS UBIGINT) "
+    "ELSE xor({row}.visitor, CAST({day} AS UBIGINT) * 281474976710656) END",
+    visitors="count(*) FILTER (WHERE v.alone) + count(distinct {daily}) FILTER (WHERE NOT v.alone)",
+    informed=True,
+    page_visitors="count(*) FILTER (WHERE e.alone AND e.first_here) + count(distinct {daily}) FILTER (WHERE NOT e.alone)",
+    page_visits="count(*) FILTER (WHERE e.first_here)",
 )
 # A dot fits the end of a line here, unless it is told not to; `median` and `quantile` are estimates.
 CLICKHOUSE = Dialect(
@@ -62,4 +80,9 @@ CLICKHOUSE = Dialect(
     prop="JSONExtractString({props}, {name})",
     prop_name=str,
     local_hour="formatDateTime({moment}, '%Y-%m-%dT%H:00')",
+    date="cast(date_trunc('day', {moment} + toIntervalSecond({seconds})) as date)",
+    day="toRelativeDayNum({moment} + toIntervalSecond({seconds}))",
+    daily="({day}, {row}.visitor)",
+    visitors="count(distinct {daily})",
+    informed=False,
 )

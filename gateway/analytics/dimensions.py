@@ -29,7 +29,8 @@ class Defined(msgspec.Struct, frozen=True):
 class Dimension(Defined, frozen=True):
     """Something to break figures down by or to filter on.
 
-    `scope` says of what it is a quality: of each event, of its visit, of time, or of the goals that an event meets.
+    `scope` says of what it is a quality: of each event, of its visit, of time, or of the goals that an event meets; a visit
+    has those that are `lasting` from its entry on.
     `where` says which rows a breakdown is of, `empty` what to show for rows without a value, `outside` how Plausible's
     API calls it.
     """
@@ -40,7 +41,12 @@ class Dimension(Defined, frozen=True):
     where: str = ""
     outside: str = ""
 
+    @property
+    def lasting(self) -> bool:
+        return self.scope == "visit" and self.column not in MOVING
 
+
+MOVING = ("v.entry_page", "v.exit_page")  # what an event that comes later can change
 UNKNOWN = {"en": "(unknown)", "nl": "(onbekend)"}
 NONE = {"en": "(none)", "nl": "(geen)"}
 

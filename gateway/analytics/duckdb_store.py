@@ -18,6 +18,7 @@ from gateway.analytics.day_sums import DaySums
 from gateway.analytics.dialect import DUCKDB
 from gateway.analytics.duckdb_store_arrivals import add_entries
 from gateway.analytics.duckdb_store_file import Gate, compact_file, copy_database, is_wasteful
+from gateway.analytics.duckdb_store_order import arrange, find_stretch
 from gateway.analytics.duckdb_store_sums import FIND, forget, keep, read_days
 from gateway.analytics.duckdb_store_tables import prepare
 from gateway.analytics.store import Batch, Tell, naive_utc
@@ -31,11 +32,13 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "threads": 2,
     "memory_limit": "384MB",
     "allocator_background_threads": "true",  # gives memory back after a burst
+    "disabled_optimizers": "distinct_aggregate_rewrite",  # it would tell all rows apart before a count looks at its filter
 }
 
 COLUMNS = """
 SELECT column_name, data_type FROM duckdb_columns()
-WHERE table_name = $name AND database_name = current_database() AND NOT internal ORDER BY column_index"""
+WHERE table_name = $name AND database_name = current_database() AND NOT internal
+AND column_name NOT IN ('alone', 'first_here') ORDER BY column_index"""
 OFFSETS = "SELECT segment, drained FROM journal_offsets"
 OFFSET = "SELECT drained FROM journal_offsets WHERE segment = $segment"
 ADVANCE = """
@@ -137,6 +140,17 @@ class DuckDBStore:
                 self._let_go()
                 compact_file(self._path)
         return True
+
+    def arrange(self, before: float) -> bool:
+        """Write a stretch of days before a moment anew, site by site, in one transaction; whether there was one."""
+        with self._transaction() as connection:
+            stretch = find_stretch(connection, naive_utc(before))
+            if stretch:
+                arrange(connection, *stretch)
+        if stretch:
+            with self._writing, self._errors():
+                self._open().writing.execute("CHECKPOINT")  # what stood there before is read no more
+        return stretch is not None
 
     def copy_to(self, target: Path, tell: Tell) -> None:
         """A copy of all that is stored at this moment; what is to be written waits, what reads does not."""

@@ -21,7 +21,7 @@ from gateway.analytics.duckdb_store_tables import (
     TOLD_TYPES,
     texts,
 )
-from gateway.analytics.store import CUMULATIVE, Count, naive_utc, sum_counts
+from gateway.analytics.store import CUMULATIVE, VISIT_TEXTS, Count, naive_utc, sum_counts
 from gateway.analytics.visit import CLOCKS_APART_SECONDS
 from gateway.event import ENGAGEMENT, Entry, Event, Recorded
 
@@ -45,10 +45,17 @@ STAGE = f"""
 CREATE OR REPLACE TEMP TABLE incoming AS
 SELECT {", ".join(_staged(name) for name in FIELDS)} FROM (SELECT unnest(from_json($entries, '{_JSON}')) AS e)"""
 _COLUMNS = [TIMES.get(name, name) for name in FIELDS]
+_OF_VISIT = ("visit_id", "visitor", *VISIT_TEXTS)
+_ALL_OF_VISIT = {name: f"v.{name}" for name in _OF_VISIT} | {"visit_started_at": "v.started_at"}
+_EARLIEST = f"$since - INTERVAL {CLOCKS_APART_SECONDS} SECOND"
 INSERT_EVENTS = f"""
-INSERT INTO events ({", ".join(_COLUMNS)})
-SELECT {", ".join("v.visit_id" if name == "visit_id" else f"i.{name}" for name in _COLUMNS)}
+INSERT INTO events ({", ".join(_COLUMNS)}, alone, first_here)
+SELECT {", ".join(_ALL_OF_VISIT.get(name, f"i.{name}") for name in _COLUMNS)}, v.alone,
+    o.visit_id IS NULL AND row_number() OVER (PARTITION BY v.visit_id, i.path) = 1
 FROM incoming i JOIN visits v ON v.site = i.site AND v.told_id = i.visit_id AND v.started_at >= $since
+LEFT JOIN (SELECT DISTINCT visit_id, path FROM events WHERE happened_at >= {_EARLIEST} AND visit_id IN (
+    SELECT v.visit_id FROM visits v JOIN changes c ON v.site = c.site AND v.told_id = c.visit_id AND v.started_at >= $since)
+) o ON o.visit_id = v.visit_id AND o.path = i.path
 WHERE i.kind <> 'engagement' ORDER BY i.happened_at"""
 
 # What a batch adds to each of its visits. The entry is the least row, the exit the greatest: page views count before
@@ -78,6 +85,28 @@ WHEN NOT MATCHED THEN INSERT (site, visit_id, told_id, started_at, last_at, view
     entry_at, entry_page, exit_at, exit_page, {texts("{}")})
     VALUES (c.site, nextval('visit_numbers'), c.visit_id, c.started_at, c.last_at, c.views, c.events, 0, c.entry.visitor,
     c.entry.happened_at, c.entry.path, c.exit.happened_at, c.exit.path, {texts("c.entry.{}")})"""
+
+# A visitor is told from others by the local day, whatever the clock: none has more hours.
+_ALL_DAY = "$since - INTERVAL 26 HOUR"
+# Visits that get another entry, and those whose visitor turns out to have come more than once.
+MOVED = f"""
+CREATE OR REPLACE TEMP TABLE moved AS SELECT visits.visit_id, true AS entered FROM visits JOIN changes c
+ON visits.site = c.site AND visits.told_id = c.visit_id AND visits.started_at >= $since WHERE c.entry < {_ENTRY}"""
+PAIRED = f"""
+INSERT INTO moved SELECT visit_id, false FROM visits WHERE alone AND started_at >= {_ALL_DAY} AND (site, visitor) IN (
+    SELECT site, visitor FROM visits WHERE started_at >= {_ALL_DAY} AND (site, visitor) IN (
+        SELECT v.site, v.visitor FROM visits v
+        JOIN changes c ON v.site = c.site AND v.told_id = c.visit_id AND v.started_at >= $since)
+    GROUP BY site, visitor HAVING count(*) > 1)"""
+IS_MOVED = "SELECT EXISTS (SELECT 1 FROM moved)"
+_THEIR_EVENTS = f"events.happened_at >= {_ALL_DAY} - INTERVAL {CLOCKS_APART_SECONDS} SECOND"
+TELL_MOVED = (
+    f"UPDATE visits SET alone = false WHERE started_at >= {_ALL_DAY} AND visit_id IN (SELECT visit_id FROM moved)",
+    f"UPDATE events SET alone = false WHERE {_THEIR_EVENTS} AND visit_id IN (SELECT visit_id FROM moved)",
+    f"""UPDATE events SET {", ".join(f"{name} = v.{name}" for name in _OF_VISIT if name != "visit_id")}
+    FROM (SELECT * FROM visits WHERE started_at >= {_ALL_DAY} AND visit_id IN (SELECT visit_id FROM moved WHERE entered)) v
+    WHERE events.visit_id = v.visit_id AND {_THEIR_EVENTS}""",
+)
 
 _TOLD = ", ".join(CUMULATIVE)
 _LARGEST = ", ".join(f"max({name}) AS {name}" for name in CUMULATIVE)
@@ -135,7 +164,12 @@ def add_entries(connection: duckdb.DuckDBPyConnection, entries: Sequence[Entry])
 def take_in(connection: duckdb.DuckDBPyConnection, since: datetime) -> None:
     """Make visits and events of what stands in `incoming`, whose visits began at `since` or later."""
     connection.execute(CHANGES)
-    connection.execute(MERGE_VISITS, {"since": since})
+    for statement in (MOVED, MERGE_VISITS, PAIRED):
+        connection.execute(statement, {"since": since})
+    row = connection.execute(IS_MOVED).fetchone()
+    if row and row[0]:
+        for statement in TELL_MOVED:
+            connection.execute(statement, {"since": since})
     connection.execute(INSERT_EVENTS, {"since": since})
 
 

@@ -1,13 +1,17 @@
 """The tables of the embedded event store, and how older files come to them.
 
 A visit's id is a number here: it is given when the visit's first entry comes (`told_id` is the id that came with it), and
-events carry it. Joining by a number takes a fifth of joining by a text.
+events carry it. Joining by a number takes a fifth of joining by a text, and most questions need not join: a row of events
+has the visitor, the beginning and the lasting qualities of its visit. What tells different visitors and visits from one
+another costs most, and most need it not: `alone` is a visit (and its events) whose visitor has no other near it, `first_here`
+one event of a visit among all on the same path.
 """
 
 import duckdb
 
+from gateway.analytics.duckdb_store_order import SCHEMA as ORDER_SCHEMA
 from gateway.analytics.duckdb_store_sums import SCHEMA as SUMS_SCHEMA
-from gateway.analytics.store import CUMULATIVE, ENTRY_TEXTS
+from gateway.analytics.store import CUMULATIVE, ENTRY_TEXTS, VISIT_TEXTS
 from gateway.event import Event, Told
 
 # What came later than the first stores: where a store is older, its events say nothing of it.
@@ -41,12 +45,12 @@ CREATE TABLE IF NOT EXISTS events (
     happened_at TIMESTAMP NOT NULL, site VARCHAR NOT NULL, kind VARCHAR NOT NULL, path VARCHAR NOT NULL,
     topic VARCHAR NOT NULL, visitor UBIGINT NOT NULL, visit_id BIGINT NOT NULL, visit_started_at TIMESTAMP NOT NULL,
     view_id VARCHAR NOT NULL, sequence BIGINT NOT NULL, engaged_ms BIGINT NOT NULL, props VARCHAR NOT NULL,
-    {texts("{} VARCHAR NOT NULL")});
+    {texts("{} VARCHAR NOT NULL")}, alone BOOLEAN, first_here BOOLEAN);
 CREATE TABLE IF NOT EXISTS visits (
     site VARCHAR NOT NULL, visit_id BIGINT NOT NULL, told_id VARCHAR NOT NULL, started_at TIMESTAMP NOT NULL,
     last_at TIMESTAMP NOT NULL, visitor UBIGINT NOT NULL, views BIGINT NOT NULL, events BIGINT NOT NULL,
     engaged_ms BIGINT NOT NULL, entry_at TIMESTAMP NOT NULL, entry_page VARCHAR NOT NULL, exit_at TIMESTAMP NOT NULL,
-    exit_page VARCHAR NOT NULL, {texts("{} VARCHAR NOT NULL")});
+    exit_page VARCHAR NOT NULL, {texts("{} VARCHAR NOT NULL")}, alone BOOLEAN DEFAULT true);
 CREATE TABLE IF NOT EXISTS waiting (
     site VARCHAR NOT NULL, view_id VARCHAR NOT NULL, engaged_ms BIGINT NOT NULL, last_at TIMESTAMP NOT NULL);
 CREATE TABLE IF NOT EXISTS counts (
@@ -74,15 +78,32 @@ NUMBERED = (
     "DROP TABLE events",
     "ALTER TABLE numbered RENAME TO events",
 )
+# Stores in which events had qualities of their own get those of their visits.
+IS_UNINFORMED = """
+SELECT count(*) = 0 FROM duckdb_columns() WHERE table_name = 'events' AND column_name = 'first_here'"""
+_OF_VISIT = ", ".join(f"coalesce(v.{name}, e.{name}) AS {name}" for name in ("visitor", *VISIT_TEXTS))
+INFORMED = (
+    "ALTER TABLE visits ADD COLUMN IF NOT EXISTS alone BOOLEAN DEFAULT false",
+    """UPDATE visits SET alone = true WHERE (site, visitor) IN (
+        SELECT site, visitor FROM visits GROUP BY site, visitor HAVING count(*) = 1)""",
+    "ALTER TABLE visits ALTER alone SET DEFAULT true",
+    f"""CREATE TABLE informed AS
+    SELECT e.* REPLACE ({_OF_VISIT}, coalesce(v.started_at, e.visit_started_at) AS visit_started_at),
+        coalesce(v.alone, false) AS alone, row_number() OVER (PARTITION BY e.visit_id, e.path) = 1 AS first_here
+    FROM events e LEFT JOIN visits v ON v.visit_id = e.visit_id ORDER BY e.happened_at""",
+    "DROP TABLE events",
+    "ALTER TABLE informed RENAME TO events",
+)
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the tables that a file lacks, and the columns that an older one lacks; interrupted, the next time goes on."""
-    for statement in (SCHEMA, SUMS_SCHEMA, *ADDED):
+    for statement in (SCHEMA, SUMS_SCHEMA, ORDER_SCHEMA, *ADDED):
         connection.execute(statement)
-    row = connection.execute(IS_TOLD).fetchone()
-    if row and row[0]:
-        connection.begin()
-        for statement in NUMBERED:
-            connection.execute(statement)
-        connection.commit()
+    for is_older, statements in ((IS_TOLD, NUMBERED), (IS_UNINFORMED, INFORMED)):
+        row = connection.execute(is_older).fetchone()
+        if row and row[0]:
+            connection.begin()
+            for statement in statements:
+                connection.execute(statement)
+            connection.commit()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway.analytics.conditions import Place, Writer
-from gateway.analytics.dialect import DUCKDB, Dialect
+from gateway.analytics.dialect import Dialect
 from gateway.analytics.filters import SEGMENT, Filter, Join, conditions_of, parse_words
 from gateway.analytics.query import Query
 from gateway.analytics.question_parts import VISITORS, VISITS
@@ -56,9 +56,7 @@ def parse_steps(texts: Sequence[str]) -> list[Filter]:
     return [step for step in steps if step is not None]
 
 
-def build_funnel(
-    query: Query, steps: Sequence[Filter], goals: Sequence[GoalConfig] = (), dialect: Dialect = DUCKDB
-) -> Question:
+def build_funnel(query: Query, steps: Sequence[Filter], dialect: Dialect, goals: Sequence[GoalConfig] = ()) -> Question:
     """Rows (number of the step, visitors, visits), in order. The query's filter chooses visits: those that hold what fits."""
     writer = Writer(query, goals, dialect)
     whole = query.asking(dimensions=(), filters=query.filters and Join("has_done", (query.filters,)))

@@ -1,8 +1,9 @@
 """Metrics: each defined once, with its name, its SQL, its unit, and what it means in words.
 
 A metric is a figure of visits (`v.`), of events (`e.`), or of conversions; docs/analytics.md says how filters choose among
-them. Expressions are made of what DuckDB and ClickHouse answer alike; `{visitor}` stands for who a visit's visitor was on
-the local day on which it began. They are constants: values are always bound.
+them. Expressions are made of what DuckDB and ClickHouse answer alike; `{visitors}` stands for how many different visitors
+there were, each on the local day on which their visit began, `{visits}` for how many different visits. They are constants:
+values are always bound.
 
 A visit is a run of events at most half an hour apart; its id comes with each event. It belongs to the local day on
 which it began; views and events belong to their own time.
@@ -22,7 +23,8 @@ class Metric(Defined, frozen=True):
     """A figure; `median`: the middle one of the expression's values; `most`: what three quarters of them do not exceed.
 
     `outside` is what Plausible's API calls it. `whole` is a figure of events as the visits that hold them tell it, where all
-    of a visit counts. `total` is the figure over sums of whole days (`d.`, day_sums.py), where it can be had of them.
+    of a visit counts. `matched` is a figure of visits as any of their events tell it, where these know whose they are.
+    `total` is the figure over sums of whole days (`d.`, day_sums.py), where it can be had of them.
     """
 
     of: Of
@@ -32,6 +34,7 @@ class Metric(Defined, frozen=True):
     most: bool = False
     outside: str = ""
     whole: str = ""
+    matched: str = ""
     total: str = ""
 
 
@@ -46,10 +49,11 @@ def _define(
     most: bool = False,
     outside: str = "",
     whole: str = "",
+    matched: str = "",
     total: str = "",
 ) -> Metric:
     label, help_text = {"en": en[0], "nl": nl[0]}, {"en": en[1], "nl": nl[1]}
-    return Metric(name, label, help_text, of, sql, unit, median, most, outside or name, whole, total)
+    return Metric(name, label, help_text, of, sql, unit, median, most, outside or name, whole, matched, total)
 
 
 def _summed(name: str, of: Of, sql: str) -> Metric:
@@ -75,19 +79,19 @@ def _worth(amount: str) -> str:
 
 METRICS = (
     _define(
-        "daily_visitors", "visits", "count(distinct {visitor})", "count",
+        "daily_visitors", "visits", "{visitors}", "count",
         ("Daily visitors", "Visitors counted afresh each day and added up: who comes on three days counts three times. "
          "Nobody can be followed from one day to the next."),
         ("Bezoekers per dag", "Bezoekers, elke dag opnieuw geteld en opgeteld: wie op drie dagen komt, telt drie keer. "
          "Niemand is van de ene op de andere dag te volgen."),
-        outside="visitors", total="sum(d.daily_visitors)",
+        outside="visitors", matched="{visitors}", total="sum(d.daily_visitors)",
     ),
     _define(
         "visits", "visits", "count(*)", "count",
         ("Visits", "Runs of views and events at most half an hour apart. A visit belongs to the day on which it began."),
         ("Bezoeken", "Reeksen weergaven en gebeurtenissen met hoogstens een half uur ertussen. "
          "Een bezoek hoort bij de dag waarop het begon."),
-        total="sum(d.visits)",
+        matched="{visits}", total="sum(d.visits)",
     ),
     _define(
         "page_views", "events", f"sum(CASE WHEN {IS_VIEW} THEN 1 ELSE 0 END)", "count",

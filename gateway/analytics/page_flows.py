@@ -12,10 +12,9 @@ from typing import Literal
 import msgspec
 
 from gateway.analytics.conditions import Place, Writer
-from gateway.analytics.dialect import DUCKDB, Dialect
+from gateway.analytics.dialect import Dialect
 from gateway.analytics.dimensions import IS_VIEW
 from gateway.analytics.filters import Condition, Join
-from gateway.analytics.metrics import get_metric
 from gateway.analytics.query import Query
 from gateway.analytics.report_text import MISSING, Lines, show_share
 from gateway.analytics.results import Period
@@ -27,7 +26,6 @@ SIDES: tuple[Side, Side] = ("before", "after")
 MOST_PAGES = 8
 MAX_PAGE = 300
 EDGE = ""  # no page: the visit began, or ended, here
-VISITORS = get_metric("daily_visitors")
 MATCHED = Place("matched")
 _IN_ORDER = "OVER (PARTITION BY {alias}.visit_id ORDER BY {alias}.happened_at, {alias}.view_id)"
 
@@ -77,11 +75,11 @@ def parse_pages(texts: Sequence[str]) -> list[str]:
     return pages
 
 
-def build_flow(query: Query, pages: Sequence[str], dialect: Dialect = DUCKDB) -> Question:
+def build_flow(query: Query, pages: Sequence[str], dialect: Dialect) -> Question:
     """Rows (side, page, visitors, visits, passes), in no order: one of the side '' for all passes, and one for each page before
     and after, which have no visits. The query's filter chooses visits: those that hold what fits."""
     writer, with_ = _begin(query, pages, dialect)
-    visitors, rows = writer.figure(VISITORS), f"FROM passes s {writer.join_visits('s')}"
+    visitors, rows = writer.visitors(), f"FROM passes s {writer.join_visits('s')}"
     whole = f"SELECT '' AS side, '' AS page, {visitors} AS visitors, count(distinct s.visit_id) AS visits, "
     whole += f"count(*) AS passes {rows}"
     sides = [
@@ -92,14 +90,12 @@ def build_flow(query: Query, pages: Sequence[str], dialect: Dialect = DUCKDB) ->
     return Question(f"{with_} {' UNION ALL '.join([whole, *sides])}", writer.values)
 
 
-def build_rest(
-    query: Query, pages: Sequence[str], side: Side, apart: Sequence[str], dialect: Dialect = DUCKDB
-) -> Question:
+def build_rest(query: Query, pages: Sequence[str], side: Side, apart: Sequence[str], dialect: Dialect) -> Question:
     """How many visitors passed with any page on that side but those."""
     writer, with_ = _begin(query, pages, dialect)
     left_out = f" AND s.{side} NOT IN ({', '.join(writer.bind(page) for page in apart)})" if apart else ""
     rows = f"FROM passes s {writer.join_visits('s')}{left_out}"
-    return Question(f"{with_} SELECT {writer.figure(VISITORS)} {rows}", writer.values)
+    return Question(f"{with_} SELECT {writer.visitors()} {rows}", writer.values)
 
 
 def _begin(query: Query, pages: Sequence[str], dialect: Dialect) -> tuple[Writer, str]:

@@ -1,14 +1,17 @@
 """The parts of a question: for each kind of row that its metrics are figures of, one SELECT with the query's keys."""
 
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import NamedTuple
 
-from gateway.analytics.conditions import Place, Writer
+from gateway.analytics.conditions import Place, Strays, Writer
 from gateway.analytics.day_sums import can_sum, find_live_days, summed_dimension
+from gateway.analytics.dimensions import Dimension
 from gateway.analytics.metrics import SUMMED, Metric, get_metric
 from gateway.analytics.query import Query
 
 VISITORS, VISITS = get_metric("daily_visitors"), get_metric("visits")
+_NONE = "''"
 FLAGGED = ("entry_rate", "exit_rate")
 # An event counts once for each goal that it meets; for a goal on a duration its visit counts once.
 CONVERSIONS = (
@@ -17,10 +20,10 @@ CONVERSIONS = (
 
 
 class Fold(NamedTuple):
-    """What becomes of rows with fewer visitors than `least`: left out, or (`others`) put together into one."""
+    """Rows of fewer visitors than `least`, put together: `answered` is the table in which each stands by itself."""
 
     least: int
-    others: bool = False
+    answered: str
 
 
 class Parts:
@@ -55,29 +58,29 @@ class Parts:
         """Each part with the metrics that it gives. This is the one place where sums of days are preferred to rows."""
         found = []
         totals = [metric for metric in figures if metric.total]
-        if totals and self._fold_hides_nothing and can_sum(self._query, self._summed):
+        if totals and self._fold is None and can_sum(self._query, self._summed):
             found.append((totals, self._of_sums(totals)))
             figures = [metric for metric in figures if metric not in totals]
+        told = self._told(figures)
+        if told:
+            found.append((told, self._of_told(told)))
+            figures = [metric for metric in figures if metric not in told]
         for of in ("visits", "events", "conversions", "converted"):
             chosen = [metric for metric in figures if metric.of == of]
             if chosen:
                 found.append((chosen, self._part(of, chosen)))
         return found
 
-    def visits(self, figures: list[Metric], most: int = 0) -> str:
-        """Figures of the visits that began in the period and fit, or hold an event that fits; of the first `most` found."""
+    def visits(self, figures: list[Metric]) -> str:
+        """Figures of the visits that began in the period and fit, or hold an event that fits."""
         columns = [f"{self._writer.figure(metric)} AS {metric.name}" for metric in figures]
         flagged = any(metric.name in FLAGGED for metric in figures)
         if not flagged and not self._writer.needs_events(self._query):
-            if most:
-                source = self._writer.source(self._query, Place("visits"))
-                return f"SELECT {', '.join(columns)} FROM (SELECT v.* {source} LIMIT {most}) v"
             return self._grouped(Place("visits"), columns)
-        return self._of_matched(columns, self._by_goal, flagged, most)
-
-    @property
-    def _fold_hides_nothing(self) -> bool:
-        return self._fold is None or not self._fold.others
+        if self._writer.tells(figures):
+            told = [self._writer.matched(metric, self._query) for metric in figures]
+            return self._grouped(Place("matched", self._by_goal), _named(told, figures))
+        return self._of_matched(columns, self._by_goal, flagged)
 
     def _of_sums(self, figures: list[Metric]) -> str:
         """Figures of whole days: sums that the store keeps, and of the days that it has none of yet, what its rows say."""
@@ -100,24 +103,54 @@ class Parts:
         if of == "visits":
             return self.visits(figures)
         if of == "events":
-            return self._events(figures)
+            columns = [f"{self._writer.figure(metric)} AS {metric.name}" for metric in figures]
+            return self._grouped(Place("events", self._by_goal), columns)
         if of == "conversions":
             return self._grouped(Place("events", True), [f"{CONVERSIONS} AS conversions"])
         return self._converted()
 
-    def _events(self, figures: list[Metric]) -> str:
-        """Figures of events: where visits know them, only those of visits that reach over an edge are looked at themselves."""
-        columns = [f"{self._writer.figure(metric)} AS {metric.name}" for metric in figures]
-        if not (all(metric.whole for metric in figures) and self._writer.told_by_visits(self._query)):
-            return self._grouped(Place("events", self._by_goal), columns)
-        whole = self._writer.whole(self._query)
-        # Counts of one type, with a sign: an engine may have two, and none that holds both.
-        told = [f"CAST({one.whole} AS BIGINT) AS {one.name}" for one in figures]
-        seen = [f"CAST({self._writer.figure(one)} AS BIGINT) AS {one.name}" for one in figures]
-        inside = self._grouped(Place("visits"), told, f" AND {whole}")
-        beyond = self._grouped(Place("events"), seen, f" AND NOT {whole}", joined=True)
-        sums = ", ".join([*self.names, *(f"sum(p.{one.name}) AS {one.name}" for one in figures)])
-        return f"SELECT {sums} FROM ({inside} UNION ALL {beyond}) p{self._group_by()}"
+    def _told(self, figures: list[Metric]) -> list[Metric]:
+        """The figures of visits and of events that can be had at once, counted where visits began; none, where some cannot."""
+        counts = [metric for metric in figures if metric.of == "events"]
+        found = [metric for metric in figures if metric.of in ("visits", "events")]
+        rest = [metric for metric in found if metric not in counts]
+        if not counts or not all(metric.whole for metric in counts) or any(one.name in FLAGGED for one in rest):
+            return []
+        if self._by_goal or self._writer.of_hours(self._query):
+            return []
+        return found if self._writer.tells(rest) or not self._writer.needs_events(self._query) else []
+
+    def _of_told(self, figures: list[Metric]) -> str:
+        """Figures of visits and of their events: an event that happened on another side of an edge than its visit began on is
+        taken from where the visit counts, and counted where it happened. What folds is the sum of what was answered."""
+        place = Place("matched" if self._writer.needs_events(self._query) else "visits")
+        rows = [self._grouped(place, _named([self._counted(one, place) for one in figures], figures))]
+        if self._fold is None:
+            for stray in self._writer.strays(self._query):
+                moved = _named([self._moved(one, stray) for one in figures], figures)
+                keys = self._keys(Place(stray.rows))
+                rows.append(f"SELECT {', '.join([*keys, *moved])} {stray.source}{self._group_by()}")
+        else:
+            keys = [f"{'s.' + name if key.scope == 'time' else _NONE} AS {name}" for name, key in self._named_keys]
+            sums = _named([f"sum(s.{one.name})" if one.whole else "NULL" for one in figures], figures)
+            rows.append(
+                f"SELECT {', '.join([*keys, *sums])} FROM {self._few} GROUP BY {', '.join(f's.{name}' for name in self.names)}"
+            )
+        sums = _named([f"{'sum' if one.whole else 'max'}(p.{one.name})" for one in figures], figures)
+        return f"SELECT {', '.join([*self.names, *sums])} FROM ({' UNION ALL '.join(rows)}) p{self._group_by()}"
+
+    def _counted(self, metric: Metric, place: Place) -> str:
+        """A figure where visits count. Counts of one type, with a sign: an engine may have two, and none that holds both."""
+        if metric.whole:
+            count = metric.whole if place.rows == "visits" else self._writer.figure(metric)
+            return "NULL" if self._fold else f"CAST({count} AS BIGINT)"
+        return self._writer.figure(metric) if place.rows == "visits" else self._writer.matched(metric, self._query)
+
+    def _moved(self, metric: Metric, stray: Strays) -> str:
+        """What strays change of a figure."""
+        if not metric.whole:
+            return "NULL"
+        return f"CAST({stray.moved.replace('%s', self._writer.figure(metric))} AS BIGINT)"
 
     def _converted(self) -> str:
         """Visits with a conversion, divided by the visits of the same question without its goals."""
@@ -134,19 +167,18 @@ class Parts:
         tables = f"({visits}) d LEFT JOIN ({reached}) r" if whole else f"({reached}) r JOIN ({visits}) d"
         return f"SELECT {keys}1.0 * coalesce(r.n, 0) / nullif(d.visits, 0) AS conversion_rate FROM {tables} ON {on}"
 
-    def _of_matched(self, columns: list[str], by_goal: bool, flagged: bool, most: int = 0) -> str:
+    def _of_matched(self, columns: list[str], by_goal: bool, flagged: bool) -> str:
         """Figures of the visits that hold an event which fits; a visit stands once for each key."""
         place = Place("matched", by_goal)
         inner = [*self._keys(place), "e.visit_id AS visit_id", *(self._writer.flags() if flagged else ())]
         source = self._writer.source(self._query, place, joined=flagged) + self._folded(place)
-        once = f"LIMIT {most}" if most else f"GROUP BY {', '.join([*self.names, 'e.visit_id'])}"
-        matched = f"SELECT {', '.join(inner)} {source} {once}"
+        matched = f"SELECT {', '.join(inner)} {source} GROUP BY {', '.join([*self.names, 'e.visit_id'])}"
         keys = [f"m.{name} AS {name}" for name in self.names]
         joined = self._writer.join_visits("m")
         return f"SELECT {', '.join([*keys, *columns])} FROM ({matched}) m {joined}{self._group_by()}"
 
-    def _grouped(self, place: Place, columns: list[str], only: str = "", joined: bool = False) -> str:
-        source = self._writer.source(self._query, place, joined) + only + self._folded(place)
+    def _grouped(self, place: Place, columns: list[str]) -> str:
+        source = self._writer.source(self._query, place) + self._folded(place)
         return f"SELECT {', '.join([*self._keys(place), *columns])} {source}{self._group_by()}"
 
     def _group_by(self) -> str:
@@ -154,22 +186,31 @@ class Parts:
 
     def _keys(self, place: Place) -> list[str]:
         """The keys' values; those of the others are known by time only."""
-        others = self._fold is not None and self._fold.others
-        keys = zip(self.names, self._query.keys, strict=True)
         return [
-            f"'' AS {name}" if others and key.scope != "time" else f"{self._writer.key(key, place)} AS {name}"
-            for name, key in keys
+            f"'' AS {name}" if self._fold and key.scope != "time" else f"{self._writer.key(key, place)} AS {name}"
+            for name, key in self._named_keys
         ]
+
+    @property
+    def _named_keys(self) -> Iterator[tuple[str, Dimension]]:
+        return zip(self.names, self._query.keys, strict=True)
 
     def _folded(self, place: Place) -> str:
         """What leaves to the others only what is not shown by itself."""
-        if self._fold is None or not self._fold.others:
+        if self._fold is None:
             return ""
-        keys = ", ".join(self._writer.key(key, place) for key in self._query.keys)
-        shown = Parts(self._writer, self._query, names=self.names, summed=self._summed).rows([VISITORS])
-        least = self._writer.bind(self._fold.least)
-        names = ", ".join(self.names)
-        return f" AND ({keys}) NOT IN (SELECT {names} FROM ({shown}) s WHERE s.daily_visitors >= {least})"
+        keys, names = ", ".join(self._writer.key(key, place) for key in self._query.keys), ", ".join(self.names)
+        return f" AND ({keys}) IN (SELECT {names} FROM {self._few})"
+
+    @property
+    def _few(self) -> str:
+        """The rows that are put together."""
+        fold = self._fold or Fold(0, "answered")
+        return f"{fold.answered} s WHERE coalesce(s.{VISITORS.name}, 0) < {self._writer.bind(fold.least, 'least')}"
+
+
+def _named(columns: Sequence[str], figures: Sequence[Metric]) -> list[str]:
+    return [f"{column} AS {metric.name}" for column, metric in zip(columns, figures, strict=True)]
 
 
 def _of_day(interval: str) -> str:

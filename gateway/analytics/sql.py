@@ -9,7 +9,7 @@ from datetime import date
 from typing import NamedTuple
 
 from gateway.analytics.conditions import Writer
-from gateway.analytics.dialect import DUCKDB, Dialect
+from gateway.analytics.dialect import Dialect
 from gateway.analytics.filters import Filter
 from gateway.analytics.metrics import SUMMED, Metric
 from gateway.analytics.query import Query
@@ -28,31 +28,32 @@ class Question(NamedTuple):
 
 def build_answer(
     query: Query,
+    dialect: Dialect,
     goals: Sequence[GoalConfig] = (),
-    fold: Fold | None = None,
-    dialect: Dialect = DUCKDB,
+    least: int = 0,
     summed: frozenset[date] = frozenset(),
 ) -> Question:
-    """Rows (*dimensions, *metrics, daily visitors, number of all rows, fewest visitors of any row), in the query's order.
+    """Rows (*dimensions, *metrics, daily visitors, number of all rows, 0), in the query's order.
 
-    The fewest are those of rows that `fold` leaves out too.
-
-    A row is there when something of it is; without dimensions there is always one. `fold.others` asks for the rows that
-    hold what `fold` leaves out: their dimensions but those of time are ''. `summed` are the days of which the store keeps sums.
+    A row is there when something of it is; without dimensions there is always one. Those of fewer visitors than `least` are put
+    together in rows that come after all others and end with 1: their dimensions but those of time are ''. `summed` are the
+    days of which the store keeps sums.
     """
     writer = Writer(query, goals, dialect)
-    parts = Parts(writer, query, fold, summed=summed)
+    parts = Parts(writer, query, summed=summed)
     figures = query.figures if VISITORS in query.figures else [*query.figures, VISITORS]
     rows = parts.rows(figures)
-    shown = [f"{_count(metric)} AS shown_{metric.name}" for metric in query.figures]
-    least = ""
-    if fold is not None and not fold.others:
-        least = f" WHERE coalesce({VISITORS.name}, 0) >= {writer.bind(fold.least)}"
+    columns = [*parts.names, *(f"{_count(metric)} AS shown_{metric.name}" for metric in query.figures)]
+    columns += [f"coalesce({VISITORS.name}, 0) AS visitors", "count(*) OVER () AS all_rows"]
+    order, page = _order(query, parts.names), _page(query, writer)
+    if not least:
+        return Question(f"SELECT {', '.join(columns)}, 0 AS folded FROM ({rows}) a{order}{page}", writer.values)
+    enough = f"coalesce({VISITORS.name}, 0) >= {writer.bind(least, 'least')}"
+    others = Parts(writer, query, Fold(least, "answered")).rows(figures)
     sql = (
-        f"SELECT {', '.join([*parts.names, *shown])}, coalesce({VISITORS.name}, 0) AS visitors, "
-        "count(*) OVER () AS all_rows, fewest "
-        f"FROM (SELECT r.*, min(coalesce(r.{VISITORS.name}, 0)) OVER () AS fewest FROM ({rows}) r) a"
-        f"{least}{_order(query, parts.names, writer)}"
+        f"WITH answered AS ({rows}) SELECT * FROM ("
+        f"SELECT * FROM (SELECT {', '.join(columns)}, 0 AS folded FROM answered a WHERE {enough}{order}{page}) s "
+        f"UNION ALL SELECT {', '.join(columns)}, 1 AS folded FROM ({others}) o) b{order.replace('BY', 'BY folded,', 1)}"
     )
     return Question(sql, writer.values)
 
@@ -60,21 +61,17 @@ def build_answer(
 def build_visitors(
     query: Query,
     filters: Sequence[Filter | None],
+    dialect: Dialect,
     goals: Sequence[GoalConfig],
-    dialect: Dialect = DUCKDB,
-    most: int = 0,
 ) -> Question:
-    """One row: how many daily visitors there are with each of the filters, whatever the query's own.
-
-    With `most` only so many rows that fit are looked at, which takes no time: there are at least as many visitors.
-    """
+    """One row: how many daily visitors there are with each of the filters, whatever the query's own."""
     writer = Writer(query, goals, dialect)
     asked = [query.asking(filters=one, dimensions=()) for one in filters]
-    counts = [f"({Parts(writer, one).visits([VISITORS], most)}) AS n{number}" for number, one in enumerate(asked)]
+    counts = [f"({Parts(writer, one).visits([VISITORS])}) AS n{number}" for number, one in enumerate(asked)]
     return Question(f"SELECT {', '.join(counts)}", writer.values)
 
 
-def build_sums(query: Query, dimension: str, dialect: Dialect = DUCKDB) -> Question:
+def build_sums(query: Query, dimension: str, dialect: Dialect) -> Question:
     """Rows (local day, value, *SUMMED) of each day of the period, by a dimension or ("") as a whole, with the value ''."""
     asked = query.asking(dimensions=("day", dimension) if dimension else ("day",))
     writer = Writer(asked, (), dialect)
@@ -84,13 +81,13 @@ def build_sums(query: Query, dimension: str, dialect: Dialect = DUCKDB) -> Quest
     return Question(f"SELECT {', '.join([*keys, *sums])} FROM ({parts.rows(list(SUMMED))}) a", writer.values)
 
 
-def build_pattern(pattern: str, dialect: Dialect = DUCKDB) -> Question:
+def build_pattern(pattern: str, dialect: Dialect) -> Question:
     """A question that can be answered only when the engine understands the regular expression."""
     sql = dialect.matches.format(text="''", pattern="$pattern")
     return Question(f"SELECT {sql}", {"pattern": pattern})
 
 
-def build_counts(query: Query, kinds: Sequence[str], dialect: Dialect = DUCKDB) -> Question:
+def build_counts(query: Query, kinds: Sequence[str], dialect: Dialect) -> Question:
     """Rows (kind, name, detail, n) of the counters of these kinds, the largest first."""
     writer = Writer(query, (), dialect)
     sql = (
@@ -101,7 +98,7 @@ def build_counts(query: Query, kinds: Sequence[str], dialect: Dialect = DUCKDB) 
     return Question(sql, writer.values)
 
 
-def build_count_sums(query: Query, kinds: Sequence[str], dialect: Dialect = DUCKDB) -> Question:
+def build_count_sums(query: Query, kinds: Sequence[str], dialect: Dialect) -> Question:
     """Rows (kind, n): all counters of each of these kinds together."""
     writer = Writer(query, (), dialect)
     return Question(
@@ -109,7 +106,7 @@ def build_count_sums(query: Query, kinds: Sequence[str], dialect: Dialect = DUCK
     )
 
 
-def build_daily_counts(query: Query, kinds: Sequence[str], dialect: Dialect = DUCKDB) -> Question:
+def build_daily_counts(query: Query, kinds: Sequence[str], dialect: Dialect) -> Question:
     """Rows (local day, kind, name, detail, n) of the counters of these kinds; an hour belongs to the day it begins on."""
     writer = Writer(query, (), dialect)
     sql = (
@@ -124,7 +121,7 @@ def _count(metric: Metric) -> str:
     return f"coalesce({metric.name}, 0)" if metric.unit == "count" else metric.name
 
 
-def _order(query: Query, names: Sequence[str], writer: Writer) -> str:
+def _order(query: Query, names: Sequence[str]) -> str:
     if not names:
         return ""
     columns = dict(zip(query.dimensions, names, strict=True))
@@ -133,4 +130,8 @@ def _order(query: Query, names: Sequence[str], writer: Writer) -> str:
         orders = [(f"shown_{query.metrics[0]}", True)]
     orders += [(name, False) for name in names if name not in {name for name, _ in orders}]
     keys = ", ".join(f"{name}{' DESC' if down else ''} NULLS LAST" for name, down in orders)
-    return f" ORDER BY {keys} LIMIT {writer.bind(query.limit)} OFFSET {writer.bind(query.offset)}"
+    return f" ORDER BY {keys}"
+
+
+def _page(query: Query, writer: Writer) -> str:
+    return f" LIMIT {writer.bind(query.limit)} OFFSET {writer.bind(query.offset)}" if query.dimensions else ""

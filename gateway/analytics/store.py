@@ -19,6 +19,7 @@ ENTRY_TEXTS = (
     "host", "source", "medium", "campaign", "term", "content", "channel", "referrer", "country",
     "language", "browser", "browser_version", "os", "os_version", "device",
 )  # fmt: skip
+VISIT_TEXTS = tuple(name for name in ENTRY_TEXTS if name != "host")  # that an event has of its visit, not of its own
 # What is told of a view again and again: the largest counts.
 CUMULATIVE = ("engaged_ms", "scroll", "screen", "lcp", "inp", "cls")
 
@@ -69,6 +70,10 @@ class Store(Protocol):
 
     def compact(self, *, at_any_rate: bool = False) -> bool:
         """Give back room that nothing stands in, where that is for the gateway to do; returns whether it was done."""
+
+    def arrange(self, before: float) -> bool:
+        """Put some of what is older in an order in which a question about one site passes over others, where that is for the
+        gateway to do; returns whether anything was, and there may be more. Raises StoreError."""
 
     def copy_to(self, target: Path, tell: Tell) -> None:
         """A copy of all that is stored, for a backup, where that lies in the data folder."""

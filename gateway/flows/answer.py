@@ -6,7 +6,7 @@ what it does not.
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +17,6 @@ from gateway.analytics.dimensions import get_dimension
 from gateway.analytics.filters import Condition, Filter, Join, conditions_of, join_filters
 from gateway.analytics.local_time import find_buckets, label_bucket
 from gateway.analytics.query import Query
-from gateway.analytics.question_parts import Fold
 from gateway.analytics.sql import Question, build_answer, build_pattern, build_visitors
 from gateway.analytics.store import Store
 from gateway.errors import QueryError, StoreError
@@ -25,7 +24,7 @@ from gateway.settings import AnalyticsConfig
 
 FEW, FEW_OTHERS = "few", "few_others"
 MOST_COMPARED = 100_000
-SAMPLED = 1000  # rows: where they tell of visitors enough, nobody need count all
+SAMPLED = 2  # days of a longer period: where they have visitors enough, nobody need count those of all
 
 
 def answer(query: Query, store: Store, config: AnalyticsConfig) -> Answer:
@@ -67,8 +66,7 @@ class _Asking:
             return Answer([], withheld=withheld)
         folding = self._least > 1 and any(key.scope != "time" for key in query.keys)
         hide = self._least > 1 and (folding or query.filters is not None)
-        rows, all_rows, folded = self._rows(query, Fold(self._least) if folding else None, hide)
-        others = self._others(query) if folding and folded else []
+        rows, others, all_rows = self._rows(query, self._least if folding else 0, hide)
         if query.compared is not None:
             rows = self._compare(rows, query, query.compared, hide)
         return Answer(rows, others, all_rows)
@@ -77,48 +75,46 @@ class _Asking:
         if query.filters is None or self._least <= 1:
             return ""
         asked = [query.filters, *_left_out(query.filters)]
-        counts = self._visitors(query, asked, SAMPLED)
-        if any(count < self._least for count in counts):
-            counts = self._visitors(query, asked)
+        middle = query.first + (query.last - query.first) // 2
+        part = query.asking(first=middle, last=min(query.last, middle + timedelta(days=SAMPLED - 1)))
+        if all(count >= self._least for count in self._visitors(part, asked)):
+            return ""
+        counts = self._visitors(query, asked)
         fitting, *others = counts
         if 0 < fitting < self._least:
             return FEW
         return FEW_OTHERS if any(0 < count < self._least for count in others) else ""
 
-    def _visitors(self, query: Query, filters: Sequence[Filter | None], most: int = 0) -> list[int]:
-        question = build_visitors(query, filters, self._goals, self._store.dialect, most)
+    def _visitors(self, query: Query, filters: Sequence[Filter | None]) -> list[int]:
+        question = build_visitors(query, filters, self._store.dialect, self._goals)
         return [int(count) for count in _ask(self._store, question)[0]]
 
-    def _rows(self, query: Query, fold: Fold | None, hide: bool) -> tuple[list[AnswerRow], int, bool]:
-        """Rows, how many there are of them in all, and whether the fold may have left out any.
+    def _rows(self, query: Query, least: int, hide: bool) -> tuple[list[AnswerRow], list[AnswerRow], int]:
+        """Rows of at least so many visitors, what all others have in common, and how many rows there are of the first in all.
 
         `hide`: those with too few visitors tell no figures.
         """
-        width, rows, all_rows, least = len(query.dimensions), list[AnswerRow](), 0, 0
-        for *values, visitors, counted, fewest in self._answered(query, fold):
-            all_rows, least = counted, fewest
-            keys, figures = values[:width], values[width:]
+        width, rows, others, all_rows = len(query.dimensions), list[AnswerRow](), list[AnswerRow](), 0
+        for *values, visitors, counted, folded in self._answered(query, least):
+            keys, figures = tuple(_label(key, query) for key in values[:width]), values[width:]
+            if folded:
+                others += [AnswerRow(keys, tuple(map(_plain, figures)))] if any(figures) else []
+                continue
+            all_rows = counted
             few = hide and width > 0 and visitors < self._least and any(figures)
-            shown = tuple(None if few else _plain(figure) for figure in figures)
-            rows.append(AnswerRow(tuple(_label(key, query) for key in keys), shown, few))
-        return rows, all_rows, least < self._least
+            rows.append(AnswerRow(keys, tuple(None if few else _plain(figure) for figure in figures), few))
+        return rows, others, all_rows
 
-    def _answered(self, query: Query, fold: Fold | None) -> list[tuple[Any, ...]]:
+    def _answered(self, query: Query, least: int) -> list[tuple[Any, ...]]:
         summed = None if query.filters else self._store.summed_days(query.site, query.timezone)
-        question = build_answer(query, self._goals, fold, self._store.dialect, summed or frozenset())
-        return _ask(self._store, question)
-
-    def _others(self, query: Query) -> list[AnswerRow]:
-        whole = query.asking(limit=MOST_COMPARED, offset=0, order_by=())
-        rows, _, _ = self._rows(whole, Fold(self._least, others=True), hide=False)
-        return [row for row in rows if any(row.figures)]
+        return _ask(self._store, build_answer(query, self._store.dialect, self._goals, least, summed or frozenset()))
 
     def _compare(self, rows: Sequence[AnswerRow], query: Query, before: Query, hide: bool) -> list[AnswerRow]:
         """Each row with the figures of the row of the same keys; hours, days ... go by their number in the period."""
         if self._withheld(before):
             return list(rows)
         asked = before.only(_among(rows, query)).asking(limit=MOST_COMPARED, offset=0, order_by=())
-        figures = {row.keys: None if row.few else row.figures for row in self._rows(asked, None, hide)[0]}
+        figures = {row.keys: None if row.few else row.figures for row in self._rows(asked, 0, hide)[0]}
         nothing: tuple[Figure, ...] = tuple(0 if metric.unit == "count" else None for metric in query.figures)
         earlier = earlier_labels(query, before)
         return [

@@ -26,7 +26,7 @@ def follow_funnel(query: Query, texts: Sequence[str], parts: ReportParts) -> Fun
     if found.withheld:
         return Funnel(query.site, period, None, [Step(text) for text in texts], found.withheld)
     visitors, visits = (int(figure or 0) for figure in found.rows[0].figures)
-    question = build_funnel(query, steps, config.goals, parts.store.dialect)
+    question = build_funnel(query, steps, parts.store.dialect, config.goals)
     counts = [(int(str(one)), int(str(two))) for _, one, two in parts.store.fetch(question.sql, question.values)]
     return Funnel(query.site, period, visits, _steps(texts, counts, visitors, config.min_visitors))
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from gateway.analytics.day_sums import SUMMED_DIMENSIONS, DaySums, SummedDay
+from gateway.analytics.dialect import Dialect
 from gateway.analytics.period import MAX_DAYS, midnight
 from gateway.analytics.query import Query
 from gateway.analytics.sql import build_sums
@@ -30,7 +31,7 @@ def sum_days(store: Store, site: str, timezone: str, now: float, seconds: float)
     for days in find_unsummed(summed, _first_day(store, site, timezone), timezone, now):
         if time.monotonic() >= until:
             return False
-        store.keep_sums(build_day_sums(site, timezone, days))
+        store.keep_sums(build_day_sums(site, timezone, days, store.dialect))
     return True
 
 
@@ -57,9 +58,9 @@ def find_unsummed(summed: frozenset[date], first: date, timezone: str, now: floa
         yield run[::-1]
 
 
-def build_day_sums(site: str, timezone: str, days: Sequence[date]) -> DaySums:
+def build_day_sums(site: str, timezone: str, days: Sequence[date], dialect: Dialect) -> DaySums:
     """The questions that sum up days that follow one another."""
     query = Query(site, days[0], days[-1], timezone)
     edges = [midnight(day, timezone) for day in (*days, days[-1] + timedelta(days=1))]
     bounds = [SummedDay(day, *edge) for day, edge in zip(days, pairwise(edges), strict=True)]
-    return DaySums(site, timezone, bounds, {one: (*build_sums(query, one),) for one in SUMMED_DIMENSIONS})
+    return DaySums(site, timezone, bounds, {one: (*build_sums(query, one, dialect),) for one in SUMMED_DIMENSIONS})

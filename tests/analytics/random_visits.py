@@ -12,25 +12,26 @@ PATHS, SOURCES = ("/", "/a", "/b"), ("", "Bing", "Google")
 
 
 @st.composite
-def visits(draw: st.DrawFn, number: int) -> list[Recorded]:
-    """One visit's entries: views, custom events and engagement, some at the very same moment."""
+def visits(draw: st.DrawFn, number: int, few: bool) -> list[Recorded]:
+    """One visit's entries: views, custom events and engagement, some at the very same moment; `few`: of one of two visitors."""
     visit, entries, at = f"visit-{number}", list[Recorded](), NOON + draw(st.integers(0, 5000))
-    started = at
+    started, visitor = at, draw(st.integers(1, 2)) if few else number
     for step in range(draw(st.integers(1, 5))):
         at += draw(st.sampled_from((0, 0.25, 60, 1700)))
         kind = draw(st.sampled_from((PAGE_VIEW, PAGE_VIEW, "download")))
         fields = {"path": draw(st.sampled_from(PATHS)), "source": draw(st.sampled_from(SOURCES)), "started": started}
         view_id = f"{visit}.{step}"
-        entries.append(record(kind, at, visit, view_id=view_id, visitor=number, **fields))
+        entries.append(record(kind, at, visit, view_id=view_id, visitor=visitor, **fields))
         for told in draw(st.lists(st.integers(0, 9000), max_size=3)):
             entries.append(engaged(at + told / 1000, view_id, told, visit, started=started))
     return entries
 
 
 @st.composite
-def drains(draw: st.DrawFn) -> list[tuple[str, int, list[Entry]]]:
-    """Entries of several visits, shuffled over three workers' segments, read in pieces, some read twice."""
-    entries = [entry for number in range(draw(st.integers(1, 4))) for entry in draw(visits(number))]
+def drains(draw: st.DrawFn, few: bool = False) -> list[tuple[str, int, list[Entry]]]:
+    """Entries of several visits, shuffled over three workers' segments, read in pieces, some read twice; `few`: visitors come
+    again."""
+    entries = [entry for number in range(draw(st.integers(1, 4))) for entry in draw(visits(number, few))]
     segments: dict[str, list[Entry]] = defaultdict(list)
     for entry in draw(st.permutations(entries)):
         segments[draw(st.sampled_from("abc"))].append(entry)

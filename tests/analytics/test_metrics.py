@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.analytics.dialect import DUCKDB
 from gateway.analytics.dimensions import DIMENSIONS, Defined, find_dimension, get_dimension
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.metrics import BREAKDOWNS, LANGUAGES, METRICS, SERIES, TOTALS, find_metric, get_metric
@@ -31,7 +32,7 @@ def store(tmp_path: Path) -> Iterator[DuckDBStore]:
 
 def measure(store: DuckDBStore, name: str) -> Any:
     """A metric over everything."""
-    question = build_answer(WEEK.asking(metrics=(name,)))
+    question = build_answer(WEEK.asking(metrics=(name,)), DUCKDB)
     return store.fetch(question.sql, question.values)[0][0]
 
 
@@ -130,7 +131,7 @@ def test_revenue_and_errors_have_dimensions(store: DuckDBStore) -> None:
     store.add(Batch("a", 1, [*PAID, *DOLLARS, lost, view(NOON, "f", view_id="f1"), seen]))
     found = {}
     for metric, dimension in (("revenue", "currency"), ("events", "status"), ("page_views", "screen")):
-        question = build_answer(WEEK.asking(metrics=(metric,), dimensions=(dimension,)))
+        question = build_answer(WEEK.asking(metrics=(metric,), dimensions=(dimension,)), DUCKDB)
         found[dimension] = [row[:2] for row in store.fetch(question.sql, question.values)]
     assert found["currency"] == [("EUR", pytest.approx(10.355)), ("USD", 5.0)]
     assert (found["status"], found["screen"]) == ([("404", 1)], [("small", 1)])

@@ -192,7 +192,7 @@ def compare(
 def sum_up(store: Store, query: Query, days: list[date]) -> None:
     """Keep sums of some days, only by the dimension that will be asked for."""
     if days:
-        sums, dimension = build_day_sums(query.site, query.timezone, days), summed_dimension(query)
+        sums, dimension = build_day_sums(query.site, query.timezone, days, store.dialect), summed_dimension(query)
         known = {name: question for name, question in sums.questions.items() if name == dimension}
         store.keep_sums(sums._replace(questions=known))
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.analytics.dialect import DUCKDB
 from gateway.analytics.dimensions import DIMENSIONS
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.filters import Condition
 from gateway.analytics.local_time import find_buckets, find_pieces, label_bucket
 from gateway.analytics.query import Query
-from gateway.analytics.question_parts import Fold
 from gateway.analytics.sql import Question, build_answer, build_counts
 from gateway.analytics.store import Batch
 from gateway.event import Counted
@@ -50,7 +50,7 @@ def days(first: str, last: str, zone: str = AMSTERDAM, interval: str = "day", **
 def figures(store: DuckDBStore, query: Query, *metrics: str, by: str = "") -> list[Any]:
     """The rows of these metrics: figures, after the key when there is one."""
     asked = query.asking(metrics=metrics, dimensions=(by,) if by else ())
-    return [row[:-3] for row in ask(store, build_answer(asked))]
+    return [row[:-3] for row in ask(store, build_answer(asked, DUCKDB))]
 
 
 def test_period_without_clock_change_is_one_piece() -> None:
@@ -147,7 +147,7 @@ def test_every_moment_has_the_hour_and_offset_of_its_clock(store: DuckDBStore, z
         f"{shown:%Y-%m-%dT%H}:00{shown.isoformat()[19:]}"
         for shown in (datetime.fromtimestamp(at, ZoneInfo(zone)) for at in moments)
     )
-    found = {label_bucket(key, zone): views for key, views, *_ in ask(store, build_answer(query))}
+    found = {label_bucket(key, zone): views for key, views, *_ in ask(store, build_answer(query, DUCKDB))}
     assert found == wanted
     buckets = find_buckets(query, "hour")
     assert [label_bucket(bucket.key, zone) for bucket in buckets] == list(
@@ -165,7 +165,7 @@ def test_a_period_that_begins_within_an_hour(store: DuckDBStore) -> None:
     times, day = (starts, starts + 3600), date(2026, 4, 5)
     query = Query("main", day, day, LORD_HOWE, times=times, metrics=("page_views",), dimensions=("hour",))
     store.add(Batch("a", 1, [view(starts + second, f"{second}") for second in (-1, 0, 1199, 1200, 3599, 3600)]))
-    found = [(label_bucket(key, LORD_HOWE), views) for key, views, *_ in ask(store, build_answer(query))]
+    found = [(label_bucket(key, LORD_HOWE), views) for key, views, *_ in ask(store, build_answer(query, DUCKDB))]
     assert found == [("2026-04-05T01:00+10:30", 2), ("2026-04-05T02:00+10:30", 2)]
 
 
@@ -218,7 +218,7 @@ def test_other_sites_are_left_out(store: DuckDBStore) -> None:
     )
     query = days("2026-11-23", "2026-11-23")
     assert figures(store, query, "visits", "page_views") == [(1, 1)]
-    assert ask(store, build_counts(query, ["shown"])) == []
+    assert ask(store, build_counts(query, ["shown"], DUCKDB)) == []
 
 
 def test_breakdown_is_ordered_and_cut(store: DuckDBStore) -> None:
@@ -252,7 +252,7 @@ def test_counters_are_summed_largest_first(store: DuckDBStore) -> None:
     rows = [("dropped", "bot", "", 2), ("dropped", "prefetch", "", 5), ("held", "x", "", 9)]
     store.add(Batch("a", 1, [Counted("main", hour, rows), Counted("main", hour + 82_800, [("dropped", "bot", "", 1)])]))
     store.add(Batch("a", 2, [Counted("main", hour - 3600, rows), Counted("main", hour + 86_400, rows)]))
-    found = ask(store, build_counts(days("2026-11-23", "2026-11-23"), ["dropped", "refused_request"]))
+    found = ask(store, build_counts(days("2026-11-23", "2026-11-23"), ["dropped", "refused_request"], DUCKDB))
     assert found == [("dropped", "prefetch", "", 5), ("dropped", "bot", "", 3)]
 
 
@@ -269,7 +269,7 @@ def test_values_never_enter_the_text(store: DuckDBStore, dimension: str, interva
     texts = set()
     for value in (HOSTILE, "/contact"):
         narrowed = honest.asking(site=value).only(Condition("contains", dimension, (value,)))
-        question = build_answer(narrowed, GOALS, Fold(5, others=True))
+        question = build_answer(narrowed, DUCKDB, GOALS, least=5)
         assert value in question.values.values()
         texts.add(question.sql)
         ask(store, question)
@@ -281,4 +281,4 @@ def test_unknown_dimension_is_no_identifier() -> None:
     """A name that is no dimension never becomes SQL."""
     for name in ("path; DROP TABLE events", 'prop:a"', "prop:"):
         with pytest.raises(KeyError):
-            build_answer(days("2026-11-23", "2026-11-23", dimensions=(name,)))
+            build_answer(days("2026-11-23", "2026-11-23", dimensions=(name,)), DUCKDB)

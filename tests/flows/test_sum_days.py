@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.analytics.answers import AnswerRow
+from gateway.analytics.dialect import DUCKDB
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.metrics import SERIES, TOTALS
 from gateway.analytics.query import Query
@@ -131,7 +132,7 @@ def test_some_days_are_summed_at_once_the_newest_first() -> None:
     assert [run[0] for run in runs if first in run] == [first]
     assert max(len(run) for run in runs[:-1]) == AT_ONCE < len(runs[-1])
     assert all(later[0] > earlier[-1] for later, earlier in pairwise(runs))
-    assert build_day_sums("main", ZONE, runs[0]).days[0].ends_at == local("2026-11-22 00:00")
+    assert build_day_sums("main", ZONE, runs[0], DUCKDB).days[0].ends_at == local("2026-11-22 00:00")
 
 
 def test_time_is_given_to_other_work(store: DuckDBStore) -> None:

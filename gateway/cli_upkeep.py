@@ -67,7 +67,8 @@ def prune(
             old = upkeep.find_old(time.time()) if dry_run else upkeep.prune(time.time())
     verb = "would go" if dry_run else "gone"
     out.print(
-        f"{verb}: {old.events} events and {old.inventory} rows of the inventory from before {_day(old.events_before)}"
+        f"{verb}: {old.events} events, {old.inventory} rows of the inventory and {old.mailings} mails that were sent, "
+        f"from before {_day(old.events_before)}"
     )
     out.print(f"{verb}: {old.visits} visits and {old.counters} counters from before {_day(old.visits_before)}")
 

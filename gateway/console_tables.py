@@ -29,3 +29,17 @@ NOTES = Table(
     Column("at", Float, nullable=False),
     Index("notes_by_day", "site", "day"),
 )
+
+# Who gets a site's report by mail each week or month (`every`), beside those whom the configuration names; nobody is sent one
+# before `confirmed_at`.
+MAIL_RECIPIENTS = Table(
+    "mail_recipients",
+    METADATA,
+    Column("site", String(32), primary_key=True),
+    Column("every", String(8), primary_key=True),
+    Column("address", String(254), primary_key=True),
+    Column("language", String(8), nullable=False),
+    Column("operator", String(64), nullable=False),
+    Column("added_at", Float, nullable=False),
+    Column("confirmed_at", Float),
+)

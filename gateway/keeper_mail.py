@@ -2,10 +2,11 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
@@ -16,10 +17,11 @@ from gateway.analytics.results import Report
 from gateway.config import Config, Site
 from gateway.errors import NotSent
 from gateway.mail import Mailer, open_mailer
+from gateway.mail_recipients import Recipient, list_recipients
 from gateway.mailings import claim, is_unsubscribed, mailing_key, settle
 from gateway.settings import MailedReport
 from gateway.signing import TokenSigner
-from gateway.subscriptions import Subscription, open_signer, unsubscribe_link
+from gateway.subscriptions import CONFIRM_USE, Subscription, confirm_link, open_signer, unsubscribe_link
 from gateway.web.labels import Labels
 from gateway.web.pages import Pages
 from gateway.web.report_mail import fill_mail, mail_subject, report_query
@@ -52,6 +54,20 @@ class Desk:
         fill_mail(message, found, query, name, labels, self.pages, links)
         return message
 
+    def write_question(self, recipient: Recipient) -> EmailMessage:
+        """What asks somebody whether they want a site's reports."""
+        texts = Labels(recipient.language).texts
+        words, kind = texts["confirm"]["mail"], texts["unsubscribe"]["kinds"][recipient.every]
+        site = find_site(self.config, recipient.site)
+        name = site.config.name or site.id
+        message = self.mailer.start(recipient.address, words["subject"].format(site=name))
+        signer = open_signer(self.config, CONFIRM_USE)
+        link = confirm_link(recipient.subscription, signer, self.config.console_url)
+        text = words["text"].format(operator=recipient.operator, kind=kind, site=name)
+        message.set_content(f"{text}\n\n{link}\n")
+        message["Content-Language"] = recipient.language
+        return message
+
 
 def open_desk(config: Config, report: Callable[[Query], Report]) -> Desk:
     """The desk of a configuration. Raises ConfigError for a password that is not there."""
@@ -60,13 +76,34 @@ def open_desk(config: Config, report: Callable[[Query], Report]) -> Desk:
 
 def mail_reports(desk: Desk, engine: Engine, now: float) -> int:
     """Send what is due and nobody has sent; returns how many that were. What fails is tried again. Raises StoreError."""
-    sent = 0
-    for wanted in desk.config.settings.mail.reports:
+    sent, sites = 0, {site.id for site in desk.config.sites} if desk.config.settings.mail.host else ()
+    kept = [one for one in list_recipients(engine) if one.site in sites]
+    _ask_recipients(desk, engine, kept, now)
+    confirmed = [
+        MailedReport(
+            (one.address,), "week" if one.every == "week" else "month", one.site, "nl" if one.language == "nl" else "en"
+        )
+        for one in kept
+        if one.confirmed_at is not None
+    ]
+    for wanted in (*desk.config.settings.mail.reports, *confirmed):
         site = find_site(desk.config, wanted.site)
         days = find_due(wanted.every, site.config.timezone, now)
         for address in wanted.to if days else ():
             sent += _mail_once(desk, engine, wanted, site, days, address, now)
     return sent
+
+
+def _ask_recipients(desk: Desk, engine: Engine, kept: Sequence[Recipient], now: float) -> None:
+    """Ask whom operators have added, each time once."""
+    for one in kept:
+        if one.confirmed_at is None and now - one.added_at < GRACE.total_seconds():
+            key = mailing_key("confirm", one.subscription.key, str(one.added_at))
+            deliver_once(engine, key, partial(_ask, desk, one), now)
+
+
+def _ask(desk: Desk, recipient: Recipient) -> None:
+    desk.mailer.send(desk.write_question(recipient))
 
 
 def find_site(config: Config, site_id: str) -> Site:

@@ -6,7 +6,7 @@ Nobody's address is kept: what was mailed, and who unsubscribed, is known by has
 
 import hashlib
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gateway.database import MAILINGS, reading, transaction
@@ -53,6 +53,20 @@ def is_unsubscribed(engine: Engine, key: str) -> bool:
     ended = (MAILINGS.c.key == key) & (MAILINGS.c.state == ENDED)
     with reading(engine) as connection:
         return connection.execute(select(MAILINGS.c.at).where(ended)).first() is not None
+
+
+def count_old(connection: Connection, before: float) -> int:
+    """How many mails were last tried before a moment. That somebody unsubscribed is never old."""
+    return int(connection.execute(select(func.count()).select_from(MAILINGS).where(*_old(before))).scalar_one())
+
+
+def prune_mailings(connection: Connection, before: float) -> int:
+    """Forget those mails; returns how many."""
+    return connection.execute(delete(MAILINGS).where(*_old(before))).rowcount
+
+
+def _old(before: float) -> tuple[ColumnElement[bool], ...]:
+    return MAILINGS.c.at < before, MAILINGS.c.state != ENDED
 
 
 def _insert(engine: Engine, key: str, state: str, now: float) -> bool:

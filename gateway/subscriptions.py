@@ -1,4 +1,4 @@
-"""Links that end a subscription: signed, so that nobody can end another's, and good without signing in.
+"""Links that end or confirm a subscription: signed, so that nobody can end another's, and good without signing in.
 
 A mail's link names site, kind and address; keys that sign cookies sign it under a use of its own.
 """
@@ -12,8 +12,8 @@ from gateway.keys import load_keys
 from gateway.mailings import mailing_key
 from gateway.signing import TokenSigner
 
-USE = "mail"
-PATH = "/unsubscribe/"
+USE, CONFIRM_USE = "mail", "mail-confirm"
+PATH, CONFIRM_PATH = "/unsubscribe/", "/confirm/"
 
 
 class Subscription(msgspec.Struct, frozen=True, array_like=True):
@@ -29,15 +29,24 @@ class Subscription(msgspec.Struct, frozen=True, array_like=True):
         return mailing_key(self.site, self.kind, self.address)
 
 
-def open_signer(config: Config) -> TokenSigner:
-    """The signer of these links."""
-    return TokenSigner(load_keys(config), USE)
+def open_signer(config: Config, use: str = USE) -> TokenSigner:
+    """The signer of links that end a subscription, or, of the use CONFIRM_USE, of those that confirm one."""
+    return TokenSigner(load_keys(config), use)
+
+
+def sign_subscription(subscription: Subscription, signer: TokenSigner) -> str:
+    """The last part of a link."""
+    return str(signer.sign(urlsafe_b64encode(msgspec.json.encode(subscription)).rstrip(b"=")))
 
 
 def unsubscribe_link(subscription: Subscription, signer: TokenSigner, console_url: str) -> str:
     """Where a subscription is ended."""
-    payload = urlsafe_b64encode(msgspec.json.encode(subscription)).rstrip(b"=")
-    return f"{console_url}{PATH}{signer.sign(payload)}"
+    return f"{console_url}{PATH}{sign_subscription(subscription, signer)}"
+
+
+def confirm_link(subscription: Subscription, signer: TokenSigner, console_url: str) -> str:
+    """Where a subscription is confirmed."""
+    return f"{console_url}{CONFIRM_PATH}{sign_subscription(subscription, signer)}"
 
 
 def read_subscription(token: str, signer: TokenSigner) -> Subscription | None:

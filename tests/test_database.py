@@ -8,7 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, event, func, select
 
-from gateway.console_tables import NOTES, SAVED
+from gateway.console_tables import MAIL_RECIPIENTS, NOTES, SAVED
 from gateway.database import METADATA, SALTS, open_database, reading, transaction
 from gateway.imported_tables import IMPORTED_DAYS, IMPORTS
 from gateway.migrations.upgrade import upgrade
@@ -19,7 +19,7 @@ def test_migrations_give_the_schema_of_the_code(engine: Engine) -> None:
     with reading(engine) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, METADATA) == []
-    assert {table.name for table in (NOTES, SAVED, IMPORTS, IMPORTED_DAYS)} <= set(METADATA.tables)
+    assert {table.name for table in (NOTES, SAVED, MAIL_RECIPIENTS, IMPORTS, IMPORTED_DAYS)} <= set(METADATA.tables)
 
 
 def test_a_new_file_is_for_its_owner_alone_and_synced(tmp_path: Path) -> None:

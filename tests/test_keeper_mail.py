@@ -1,27 +1,33 @@
 """Reports by mail: due on Monday and on the first, to each address once, until it unsubscribes."""
 
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
+from gateway import ledger
 from gateway.analytics.period import Days
 from gateway.analytics.query import Query
 from gateway.analytics.results import Report
 from gateway.cli import app
 from gateway.errors import StoreError
 from gateway.keeper_mail import Desk, find_due, mail_reports, open_desk
+from gateway.mail_recipients import list_recipients
 from gateway.mailings import FIRST_WAIT
+from gateway.subscriptions import Subscription, open_signer, sign_subscription
 from gateway.web.console import build_console
 from tests.mail_server import Box, open_box
 from tests.migrated import put_migrated
-from tests.web.console_browser import open_browser
-from tests.web.console_example import build_example, build_parts
+from tests.web.console_browser import OWN_PAGE, open_browser, open_operator
+from tests.web.console_example import NAME, build_example, build_parts
 
 ZONE = "Europe/Amsterdam"
 REPORTS = [{"to": ["anke@example.org", "bram@example.org"], "site": "main", "language": "nl"}]
@@ -145,6 +151,92 @@ def test_a_click_ends_it_for_that_address_alone(tmp_path: Path, box: Box) -> Non
     assert [mail["To"] for mail in box.mails] == ["anke@example.org"]
     assert mail_reports(desk, parts.engine, local("2026-11-01T08:00")) == 1  # the month
     assert browser.get(path[:-1] + ("A" if path[-1] != "A" else "E")).status_code == 404
+    parts.engine.dispose()
+
+
+def post(browser: TestClient, action: str, address: str = "carla@example.org", **more: str) -> int:
+    """What an operator does on the page."""
+    fields = {"site": "main", "action": action, "address": address, "every": "week", "language": "nl"} | more
+    return browser.post("/sharing/mails", data=fields, headers=OWN_PAGE).status_code
+
+
+def page(browser: TestClient) -> str:
+    """The page as the operator sees it, in plain spaces."""
+    return " ".join(browser.get("/sharing", params={"lang": "en"}).text.split())
+
+
+def test_who_is_added_in_the_console_is_asked_first(tmp_path: Path, box: Box) -> None:
+    """One mail asks; its link only asks too; with the button reports come, until the click that ends them. Removed
+    and added anew they are asked again, and the ledger has all of it without an address."""
+    desk, parts = open_world(tmp_path, box, [REPORTS[0]])
+    parts = replace(parts, clock=lambda: MONDAY)
+    operator, reader = open_operator(parts), open_browser(build_console(parts))
+    assert post(operator, "add") == 303
+    assert "asked, not confirmed yet" in page(operator) and page(operator).count("named by the configuration") == 2
+    assert (mail_reports(desk, parts.engine, MONDAY), mail_reports(desk, parts.engine, MONDAY)) == (2, 0)
+    [asked] = [mail for mail in box.mails if mail["To"] == "carla@example.org"]
+    assert asked["Subject"] == "Voorbeeld Incasso: rapporten per mail?" and NAME in asked.get_content()
+    path = re.findall(r"https://stat\.example\.org(/confirm/\S+)", asked.get_content())[0]
+    shown = reader.get(path, params={"lang": "en"})
+    assert shown.status_code == 200 and "would like to send a weekly report to carla@example.org" in shown.text
+    assert mail_reports(desk, parts.engine, MONDAY + 7 * 86_400) == 2
+    assert reader.post(path).status_code == 200
+    assert page(operator).count('<td data-label="State">in force</td>') == 3
+    assert mail_reports(desk, parts.engine, MONDAY + 7 * 86_400) == 1
+    assert reader.post(unsubscribe_path(box)).status_code == 200
+    assert '<td data-label="State">unsubscribed</td>' in page(operator)
+    assert mail_reports(desk, parts.engine, MONDAY + 14 * 86_400) == 2
+    assert reader.post(path).status_code == 200
+    assert mail_reports(desk, parts.engine, MONDAY + 14 * 86_400) == 1
+    reader.post(unsubscribe_path(box))
+    assert post(operator, "remove") == 303
+    assert reader.post(path).status_code == 404 and "carla@example.org" not in page(operator)
+    parts = replace(parts, clock=lambda: MONDAY + 14 * 86_400)
+    assert post(open_operator(parts), "add") == 303
+    mail_reports(desk, parts.engine, MONDAY + 21 * 86_400 - 60)
+    assert box.mails[-1]["Subject"] != asked["Subject"]  # nobody is asked for longer than three days
+    mail_reports(desk, parts.engine, MONDAY + 14 * 86_400 + 60)
+    assert box.mails[-1]["Subject"] == asked["Subject"]
+    assert reader.post(path).status_code == 200
+    assert mail_reports(desk, parts.engine, MONDAY + 21 * 86_400) == 1
+    entries = [entry.body for entry in ledger.entries(parts.engine) if entry.kind == "mail_recipient"]
+    assert [msgspec.json.decode(body)["action"] for body in entries] == [
+        "add",
+        "confirm",
+        "confirm",
+        "remove",
+        "add",
+        "confirm",
+    ]
+    assert not any("carla" in str(body) for body in entries)
+    parts.engine.dispose()
+
+
+def test_what_cannot_be_added_is_told(tmp_path: Path, box: Box) -> None:
+    """No address, a kind or language that there is none of, somebody on the list, a foreign page, a site that is not there;
+    a link that was signed for something else confirms nothing."""
+    _, parts = open_world(tmp_path, box, [REPORTS[0]])
+    browser = open_operator(parts)
+    for wrong in (
+        "carla",
+        "a b@example.org",
+        "x@example.org,y@example.org",
+        "a@b\r\nBcc: c@example.org",
+        "@example.org",
+    ):
+        assert post(browser, "add", wrong) == 422
+    assert post(browser, "add", every="day") == post(browser, "add", language="fr") == post(browser, "remove") == 422
+    assert (post(browser, "add"), post(browser, "add"), post(browser, "add", every="month")) == (303, 422, 303)
+    assert (post(browser, "dance"), post(browser, "add", site="nowhere")) == (400, 404)
+    foreign = {"sec-fetch-site": "cross-site", "origin": "https://evil.example.net"}
+    assert browser.post("/sharing/mails", data={"site": "main", "action": "add"}, headers=foreign).status_code == 403
+    ending = sign_subscription(Subscription("main", "week", "carla@example.org"), open_signer(parts.config))
+    assert open_browser(build_console(parts)).post(f"/confirm/{ending}").status_code == 404
+    assert (
+        open_browser(build_console(parts)).post("/sharing/mails", data={"site": "main"}, headers=OWN_PAGE).status_code
+        == 303
+    )
+    assert [one.confirmed_at for one in list_recipients(parts.engine)] == [None, None]
     parts.engine.dispose()
 
 

@@ -11,6 +11,7 @@ from gateway.analytics.store import Store, naive_utc
 from gateway.analytics.visitor import MONTH, local_day
 from gateway.database import SIGHTINGS, reading, transaction
 from gateway.flows.inventory import prune_sights
+from gateway.mailings import count_old, prune_mailings
 from gateway.settings import RetentionConfig
 
 OLD_EVENTS = "SELECT count(*) FROM events WHERE happened_at < $before"
@@ -27,6 +28,7 @@ class Old(msgspec.Struct, frozen=True):
     visits: int = 0
     counters: int = 0
     inventory: int = 0
+    mailings: int = 0
 
 
 def months_before(now: float, months: int) -> float:
@@ -43,7 +45,7 @@ def find_old(store: Store, engine: Engine, retention: RetentionConfig, now: floa
     visits_before = months_before(now, retention.visits_months)
     with reading(engine) as connection:
         query = select(func.count()).select_from(SIGHTINGS).where(SIGHTINGS.c.last_at < events_before)
-        seen = connection.execute(query).scalar_one()
+        seen, mailed = connection.execute(query).scalar_one(), count_old(connection, events_before)
     return Old(
         events_before,
         visits_before,
@@ -51,6 +53,7 @@ def find_old(store: Store, engine: Engine, retention: RetentionConfig, now: floa
         visits=_count(store, OLD_VISITS, visits_before),
         counters=_count(store, OLD_COUNTS, visits_before),
         inventory=seen,
+        mailings=mailed,
     )
 
 
@@ -60,6 +63,7 @@ def prune(store: Store, engine: Engine, retention: RetentionConfig, now: float) 
     old = find_old(store, engine, retention, now)
     with transaction(engine) as connection:
         prune_months(connection, local_day(old.visits_before, "UTC")[:MONTH])
+        prune_mailings(connection, old.events_before)
     prune_sights(engine, old.events_before)
     store.prune(old.events_before, old.visits_before)
     return old

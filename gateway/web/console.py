@@ -31,6 +31,7 @@ from gateway.destinations.figures import queue_figures
 from gateway.errors import BadRequest, ConfigError, QueryError, StoreError
 from gateway.resources import Asset
 from gateway.web.asking import Asking
+from gateway.web.confirm_mail import Confirming
 from gateway.web.console_consent import ConsentPage
 from gateway.web.console_destinations import DestinationsPage
 from gateway.web.console_flows import FlowsPage
@@ -121,11 +122,7 @@ def build_console(parts: ConsoleParts) -> Starlette:
         *QueryApi(parts.engine, api.sites, parts.answer, parts.clock).routes(),
         *SharingPage(parts.config, parts.engine, frame, parts.clock).routes(signin),
         *SharedReports(parts.config, parts.engine, frame, api, parts.clock).routes(),
-        *(
-            Unsubscribing(parts.config, parts.engine, frame, parts.clock).routes()
-            if parts.config.settings.mail.host
-            else []
-        ),
+        *_mail_routes(parts, frame),
         *_metrics_routes(parts),
         *inventory.routes(signin),
         *signin.routes(),
@@ -140,6 +137,14 @@ def _figures(parts: ConsoleParts, api: ReportApi) -> Mapping[str, Handler]:
     flow, table = FollowApi(api, parts.walk, "pages", build_flow_csv), TableApi(api, parts.answer)
     faces: dict[str, FollowApi[Any] | TableApi] = {"/funnel": funnel, "/flow": flow, "/table": table}
     return {path: face.json for path, face in faces.items()} | {f"{path}.csv": face.csv for path, face in faces.items()}
+
+
+def _mail_routes(parts: ConsoleParts, frame: Frame) -> list[Route]:
+    """Where links in mails lead."""
+    if not parts.config.settings.mail.host:
+        return []
+    pages = [kind(parts.config, parts.engine, frame, parts.clock) for kind in (Unsubscribing, Confirming)]
+    return [route for page in pages for route in page.routes()]
 
 
 def _metrics_routes(parts: ConsoleParts) -> list[Route]:

@@ -1,4 +1,4 @@
-"""The console's page on sharing: links to a site's report, made and revoked."""
+"""The console's page on sharing: links to a site's report, made and revoked; and who gets it by mail."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,6 +13,7 @@ from gateway.config import Config
 from gateway.errors import BadRequest, ConfigError
 from gateway.shares import add_share, describe_share, list_shares, revoke_share
 from gateway.web.console_guard import check_same_site
+from gateway.web.console_mails import Mails
 from gateway.web.frame import Frame
 from gateway.web.signin import SignIn, read_form
 
@@ -23,6 +24,7 @@ class SharingPage:
     """The page /sharing and its forms."""
 
     def __init__(self, config: Config, engine: Engine, frame: Frame, clock: Callable[[], float]) -> None:
+        self._mails = Mails(config, engine, clock)
         self._engine, self._frame, self._clock = engine, frame, clock
         self._sites = {site.id: site.config for site in config.sites}
 
@@ -31,6 +33,7 @@ class SharingPage:
         return [
             Route(PATH, signin.page(self.show), methods=["GET"]),
             Route(PATH, signin.page(self.act), methods=["POST"]),
+            self._mails.route(signin),
         ]
 
     async def show(self, request: Request) -> Response:
@@ -77,5 +80,6 @@ class SharingPage:
             timezone=self._sites[site].timezone,
             shares=await run_sync(list_shares, self._engine, site),
             now=self._clock(),
+            **await self._mails.show(site),
             **context,
         )

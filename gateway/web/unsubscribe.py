@@ -14,16 +14,42 @@ from starlette.routing import Route
 
 from gateway.config import Config
 from gateway.mailings import is_unsubscribed, unsubscribe
-from gateway.subscriptions import PATH, Subscription, open_signer, read_subscription
+from gateway.subscriptions import PATH, USE, Subscription, open_signer, read_subscription
 from gateway.web.frame import Frame
 
 
-class Unsubscribing:
-    """The pages under /unsubscribe/."""
+class SubscriptionPages:
+    """Pages that a link in a mail leads to; `use` says what for the link was signed."""
+
+    use = USE
 
     def __init__(self, config: Config, engine: Engine, frame: Frame, clock: Callable[[], float]) -> None:
-        self._engine, self._frame, self._clock, self._signer = engine, frame, clock, open_signer(config)
+        self.engine, self.clock, self._frame, self._signer = engine, clock, frame, open_signer(config, self.use)
         self._names = {site.id: site.config.name or site.id for site in config.sites}
+
+    def read(self, request: Request) -> Subscription:
+        """The subscription that a link is about; 404 for what we did not sign for this."""
+        subscription = read_subscription(request.path_params["token"], self._signer)
+        if subscription is None:
+            raise HTTPException(404)
+        return subscription
+
+    def page(self, request: Request, subscription: Subscription, words: str, *, done: bool) -> Response:
+        """The question, or that it is done, in the words of that name."""
+        name = self._names.get(subscription.site, subscription.site)
+        return self._frame.page(
+            request,
+            "subscription.html",
+            words=words,
+            done=done,
+            site_name=name,
+            kind=subscription.kind,
+            address=subscription.address,
+        )
+
+
+class Unsubscribing(SubscriptionPages):
+    """The pages under /unsubscribe/."""
 
     def routes(self) -> list[Route]:
         """GET the question, POST the end of it."""
@@ -34,28 +60,12 @@ class Unsubscribing:
 
     async def show(self, request: Request) -> Response:
         """GET /unsubscribe/TOKEN."""
-        subscription = self._read(request)
-        return self._page(request, subscription, ended=await run_sync(is_unsubscribed, self._engine, subscription.key))
+        subscription = self.read(request)
+        ended = await run_sync(is_unsubscribed, self.engine, subscription.key)
+        return self.page(request, subscription, "unsubscribe", done=ended)
 
     async def end(self, request: Request) -> Response:
         """POST /unsubscribe/TOKEN: from the page's form, or from a mail program."""
-        subscription = self._read(request)
-        await run_sync(unsubscribe, self._engine, subscription.key, self._clock())
-        return self._page(request, subscription, ended=True)
-
-    def _read(self, request: Request) -> Subscription:
-        subscription = read_subscription(request.path_params["token"], self._signer)
-        if subscription is None:
-            raise HTTPException(404)
-        return subscription
-
-    def _page(self, request: Request, subscription: Subscription, *, ended: bool) -> Response:
-        name = self._names.get(subscription.site, subscription.site)
-        return self._frame.page(
-            request,
-            "unsubscribe.html",
-            ended=ended,
-            site_name=name,
-            kind=subscription.kind,
-            address=subscription.address,
-        )
+        subscription = self.read(request)
+        await run_sync(unsubscribe, self.engine, subscription.key, self.clock())
+        return self.page(request, subscription, "unsubscribe", done=True)

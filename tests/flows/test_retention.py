@@ -3,7 +3,7 @@
 import stat
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from hashlib import md5
 from pathlib import Path
 
@@ -13,11 +13,14 @@ from sqlalchemy import Engine
 from gateway.analytics import duckdb_store_file
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.month_sketch import MonthSketches, estimate_month
+from gateway.analytics.query import Query
 from gateway.analytics.store import Batch
 from gateway.database import open_database
 from gateway.event import PAGE_VIEW, Counted, Event, Recorded
+from gateway.flows.answer import answer
 from gateway.flows.retention import find_old, months_before, prune
-from gateway.settings import RetentionConfig
+from gateway.mailings import claim, is_unsubscribed, mailing_key, unsubscribe
+from gateway.settings import AnalyticsConfig, RetentionConfig
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC).timestamp()
 MONTH = 31 * 86_400
@@ -126,3 +129,45 @@ def test_months_are_those_of_the_calendar(now: str, months: int, then: str) -> N
     """The same day so many months earlier, or the last day of a shorter month."""
     moment = datetime.fromisoformat(now).replace(tzinfo=UTC).timestamp()
     assert datetime.fromtimestamp(months_before(moment, months), UTC).date().isoformat() == then
+
+
+def test_mails_are_forgotten_but_not_who_unsubscribed(store: DuckDBStore, engine: Engine) -> None:
+    """What was mailed goes with the events of its time; that somebody wants no more of it stays."""
+    for at in (NOW - 14 * MONTH, NOW - MONTH):
+        assert claim(engine, mailing_key("report", str(at)), at)
+        unsubscribe(engine, mailing_key("somebody", str(at)), at)
+    assert find_old(store, engine, RetentionConfig(), NOW).mailings == 1
+    assert prune(store, engine, RetentionConfig(), NOW).mailings == 1
+    assert not claim(engine, mailing_key("report", str(NOW - MONTH)), NOW)
+    assert claim(engine, mailing_key("report", str(NOW - 14 * MONTH)), NOW)
+    assert is_unsubscribed(engine, mailing_key("somebody", str(NOW - 14 * MONTH)))
+
+
+def test_what_visits_tell_after_events_are_gone(store: DuckDBStore, engine: Engine) -> None:
+    """Page views in all, by source, by day and by month are still told of visits within the period and the day; by page and
+    hour there are none, and those of a visit over midnight are missing by day."""
+    day = datetime(2025, 1, 15, 12, tzinfo=UTC).timestamp()
+    for number, begun in enumerate((day, day + 60, day + 43_000)):  # the third goes on over midnight
+        events = [
+            Recorded(
+                Event(at, "main", PAGE_VIEW, "/", number, f"v{number}", begun, f"{number} {at}", source="Google"),
+                "c",
+                1,
+                (),
+            )
+            for at in (begun, begun + 600)
+        ]
+        store.add(Batch(f"s{number}", 1, events))
+    query = Query("main", date(2025, 1, 15), date(2025, 1, 16), "UTC", metrics=("page_views", "visits"))
+
+    def ask(*dimensions: str) -> list[tuple[object, ...]]:
+        found = answer(query.asking(dimensions=dimensions), store, AnalyticsConfig(min_visitors=1))
+        return [(*row.keys, *row.figures) for row in found.rows]
+
+    assert ask("day") == [("2025-01-15", 5, 3), ("2025-01-16", 1, 0)]
+    prune(store, engine, RetentionConfig(), NOW)
+    assert (ask(), ask("source")) == ([(6, 3)], [("Google", 6, 3)])
+    assert ask("month") == [("2025-01-01", 4, 3)]
+    assert ask("day") == [("2025-01-15", 4, 3)]
+    assert ask("page") == []
+    assert [row[1] for row in ask("hour")] == [0, 0]

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -26,6 +27,7 @@ from tests.analytics.entries import local, view
 
 AMSTERDAM, KOLKATA, LORD_HOWE, HAVANA = "Europe/Amsterdam", "Asia/Kolkata", "Australia/Lord_Howe", "America/Havana"
 CHATHAM = "Pacific/Chatham"
+NUMBERS = count()
 ZONES = (AMSTERDAM, KOLKATA, LORD_HOWE, HAVANA, "UTC", "America/New_York", "Africa/Casablanca", "Pacific/Apia", CHATHAM)
 
 
@@ -104,20 +106,17 @@ def test_every_day_of_the_period_is_a_point() -> None:
 @pytest.mark.parametrize("interval", ["day", "hour", "week", "month"])
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_points_are_what_the_zone_says(tmp_path: Path, interval: str, data: st.DataObject) -> None:
+def test_points_are_what_the_zone_says(store: DuckDBStore, interval: str, data: st.DataObject) -> None:
     """In any zone, through any clock change, a moment is counted in the day or hour that the local clock shows."""
+    site = f"site-{next(NUMBERS)}"  # one that has nothing yet
     zone = data.draw(st.sampled_from(ZONES))
     first = date(2026, 1, 1) + timedelta(days=data.draw(st.integers(0, 350)))
-    query = Query("main", first, first + timedelta(days=data.draw(st.integers(0, 14))), zone, interval)
+    query = Query(site, first, first + timedelta(days=data.draw(st.integers(0, 14))), zone, interval)
     inside = st.integers(int(query.starts_at), int(query.ends_at) - 1)
     edges = [piece.starts_at + step for piece in find_pieces(query) for step in (-1, 0, 1)]
     moments = data.draw(st.lists(st.one_of(inside, st.sampled_from(edges)), min_size=1, max_size=20))
-    path = tmp_path / "events.duckdb"
-    path.unlink(missing_ok=True)
-    store = DuckDBStore(path)
-    store.add(Batch("a", 1, [view(float(at), f"visit-{number}") for number, at in enumerate(moments)]))
+    store.add(Batch(site, 1, [view(float(at), f"{site}-{number}", site=site) for number, at in enumerate(moments)]))
     answers = figures(store, query.asking(limit=1000), "visits", by=interval)
-    store.close()
     labels = {bucket.key: bucket.label for bucket in find_buckets(query, interval)}
     counted = Counter[str]()
     for key, visits in answers:

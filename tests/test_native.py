@@ -49,9 +49,9 @@ def test_compiled_classes_lose_nothing() -> None:
 @pytest.mark.timeout(600)
 def test_a_compiled_wheel_passes_the_tests_of_its_modules(tmp_path: Path) -> None:
     """Built with GATEWAY_COMPILE, unpacked elsewhere and put before the sources, the wheel passes the tests of each module
-    that was compiled."""
+    that was compiled. What mypyc makes of the sources is what there is to test; C is not optimised for it."""
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(build, cwd=ROOT, env={**os.environ, "GATEWAY_COMPILE": "1"}, check=True, capture_output=True)
+    subprocess.run(build, cwd=ROOT, env={**os.environ, "GATEWAY_COMPILE": "plain"}, check=True, capture_output=True)
     wheel = next(tmp_path.glob("consent_gateway-*.whl"))
     assert "-none-any" not in wheel.name  # for this machine only, and says so
     zipfile.ZipFile(wheel).extractall(tmp_path / "wheel")

@@ -25,6 +25,7 @@ from gateway.errors import KeeperUnreachable
 from gateway.keeper_process import LOCK_NAME
 from gateway.process_lock import is_held
 from gateway.socket_client import call_keeper
+from tests.migrated import put_migrated
 from tests.ports import free_port
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -104,6 +105,7 @@ def _write(folder: Path, app: str, secret: str, url: str) -> Config:
         f'[[destinations]]\nname = "crm"\nkind = "webhook"\nurl = "{url}"\nsecret = "file:hook.secret"\n'
         'purposes = ["marketing"]\nevents = ["page_view", "probe"]\nallow_private = true\n'
     )
+    put_migrated(folder / "data" / "gateway.db")
     return load_config(folder, {})
 
 

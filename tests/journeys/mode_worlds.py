@@ -29,6 +29,7 @@ from gateway.socket_client import call_keeper
 from tests.journeys.cluster import end_keeper, wait_until_up
 from tests.journeys.mode_site import COOKIES, ORIGINS, careless_tags, starlette_site, write_files
 from tests.journeys.wsgi_sites import write_django, write_flask
+from tests.migrated import put_migrated
 from tests.nginx_server import nginx_command, write_rules
 from tests.ports import free_port
 
@@ -190,7 +191,9 @@ def write_config(folder: Path, secret: str, hook: str) -> Config:
         f'[[destinations]]\nname = "crm"\nkind = "webhook"\nurl = "{hook}"\nsecret = "file:hook.secret"\n'
         'purposes = ["marketing"]\nallow_private = true\n'
     )
-    return load_config(folder, {})
+    config = load_config(folder, {})
+    put_migrated(config.data_folder / "gateway.db")
+    return config
 
 
 def _serve(server: LoopbackServer, stack: ExitStack) -> LoopbackServer:

@@ -23,7 +23,8 @@ from gateway.keys import FILE, SUBJECT_FILE
 
 DATABASE_COPY, STORE_COPY = "gateway.db", "events.duckdb"
 KEY_FILES = (FILE, SUBJECT_FILE, KEY_FILE)
-UNFINISHED = "unfinished"  # stands in a backup that is being made
+MANIFEST = "manifest.json"
+UNFINISHED = "unfinished"  # stands in a backup until it has its manifest
 LEFT_OUT = ("salts", "sessions")  # tables that are made, and stay empty
 # Locks, sockets, the bell, the reserve, drafts, what a killed process left, and what is copied in a way of its own.
 NOT_COPIED = re.compile(
@@ -81,12 +82,17 @@ def _check_target(folder: Path, target: Path) -> None:
 
 
 def _begin(partial: Path) -> None:
-    """An empty folder; what an interrupted backup left there goes."""
-    if partial.exists() and not (partial / UNFINISHED).exists():
+    """A folder that holds nothing but its mark; what an interrupted backup left there goes, at whatever step that one ended."""
+    partial.mkdir(mode=0o700, exist_ok=True)
+    mark, left = partial / UNFINISHED, list(partial.iterdir())
+    if left and not mark.exists() and not (partial / MANIFEST).exists():
         raise ConfigError("command line", "TO", str(partial), "is in the way, and is no unfinished backup")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(mode=0o700)
-    (partial / UNFINISHED).touch(mode=0o600)
+    mark.touch(mode=0o600)
+    for path in left:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path != mark:
+            path.unlink()
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -15,11 +15,10 @@ from gateway.analytics.journal import JOURNAL_FOLDER, SUFFIX, measure_segment
 from gateway.analytics.store import Tell
 from gateway.database import open_copy
 from gateway.errors import BackupBroken, GatewayError, HeadsBroken, LedgerBroken, StoreError
-from gateway.flows.backup import DATABASE_COPY, KEY_FILES, STORE_COPY, UNFINISHED
+from gateway.flows.backup import DATABASE_COPY, KEY_FILES, MANIFEST, STORE_COPY, UNFINISHED
 from gateway.heads import HEADS_FILE, PUBLIC_FILE, check_heads, parse_heads, read_public_keys
 from gateway.keys import write_whole
 
-MANIFEST = "manifest.json"
 FORMAT = 1
 AT_ONCE = 8 << 20
 
@@ -52,7 +51,6 @@ def seal_backup(folder: Path, version: str, now: float, tell: Tell) -> Manifest:
         rows = _count_rows(folder, settle=True)
     except StoreError as error:
         raise BackupBroken([str(error)]) from error
-    (folder / UNFINISHED).unlink(missing_ok=True)
     names = _names(folder)
     manifest = Manifest(
         format=FORMAT,
@@ -65,6 +63,7 @@ def seal_backup(folder: Path, version: str, now: float, tell: Tell) -> Manifest:
         files={name: _sum(folder / name, tell) for name in names},
     )
     write_whole(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
+    (folder / UNFINISHED).unlink(missing_ok=True)
     return manifest
 
 
@@ -147,7 +146,7 @@ def _count_journals(folder: Path) -> dict[str, int]:
 
 def _names(folder: Path) -> list[str]:
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return [name for path in files if (name := path.relative_to(folder).as_posix()) != MANIFEST]
+    return [name for path in files if (name := path.relative_to(folder).as_posix()) not in (MANIFEST, UNFINISHED)]
 
 
 def _sum(path: Path, tell: Tell) -> Sum:

@@ -17,8 +17,8 @@ from gateway.database import SALTS, open_database, reading, transaction
 from gateway.destinations.figures import get_standing
 from gateway.errors import BackupBroken, ConfigError, StoreError
 from gateway.event import PAGE_VIEW, Event, Recorded
-from gateway.flows.backup import UNFINISHED, copy_tables, partial_of
-from gateway.flows.backup_proof import MANIFEST, Manifest, seal_backup, verify_backup
+from gateway.flows.backup import MANIFEST, UNFINISHED, copy_tables, partial_of
+from gateway.flows.backup_proof import Manifest, seal_backup, verify_backup
 from gateway.flows.drain import drain_once
 from gateway.flows.open_store import STORE_FILE
 from gateway.flows.restore import restore_data
@@ -159,7 +159,13 @@ def test_nothing_is_written_over(config: Config, tmp_path: Path) -> None:
 
 
 def test_an_unfinished_backup_makes_room_for_the_next(config: Config, tmp_path: Path) -> None:
-    """What a killed backup left is replaced; a folder of somebody's that is called so is not."""
+    """What a killed backup left is replaced, whether it was just begun, half done or only had to get its name; a folder of
+    somebody's that is called so is not."""
+    partial_of(tmp_path / "first").mkdir()
+    assert back_up(config, tmp_path / "first").rows["events"] == 3
+    (tmp_path / "first").rename(partial_of(tmp_path / "second"))
+    assert back_up(config, tmp_path / "second").rows["events"] == 3
+    assert not (tmp_path / "second" / UNFINISHED).exists()
     partial = partial_of(tmp_path / "backup")
     partial.mkdir()
     (partial / "thesis.txt").write_text("years of work")

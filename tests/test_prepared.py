@@ -17,11 +17,11 @@ def test_a_list_is_one_parameter(engine: Engine) -> None:
     for name in ("c1", "c2", odd):
         grant(engine, name)
     with transaction(engine) as connection:
-        assert FIND.run(connection, {"ids": [], "below": 5}) == []
-        assert FIND.run(connection, {"ids": ["c2", "gone"], "below": 5}) == [("c2", 1)]
-        assert sorted(FIND.run(connection, {"ids": ["c1", odd], "below": 5})) == sorted([("c1", 1), (odd, 1)])
-        assert CHANGE.run(connection, {"ids": ["c1", odd], "to": "{}"}) == []
-        assert sorted(FIND.run(connection, {"ids": ["c1", "c2", odd], "below": 5})) == [("c2", 1)]
+        assert FIND.find(connection, {"ids": [], "below": 5}) == []
+        assert FIND.find(connection, {"ids": ["c2", "gone"], "below": 5}) == [("c2", 1)]
+        assert sorted(FIND.find(connection, {"ids": ["c1", odd], "below": 5})) == sorted([("c1", 1), (odd, 1)])
+        assert CHANGE.change(connection, {"ids": ["c1", odd], "to": "{}"}) == 2
+        assert sorted(FIND.find(connection, {"ids": ["c1", "c2", odd], "below": 5})) == [("c2", 1)]
 
 
 def test_a_list_is_looked_up_by_its_index(engine: Engine) -> None:

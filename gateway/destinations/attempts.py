@@ -49,8 +49,8 @@ BEGIN = Prepared(
     update(OUTBOX)
     .where(*READY)
     .values(state=State.STARTED, reason="", started_at=bindparam("at"), attempts=C.attempts + 1)
-    .returning(C.id)
 )
+FIND_BEGUN = Prepared(select(C.id).where(*SENT, C.started_at == bindparam("at")))
 FIND_SENT = Prepared(select(C.consent_id).where(*SENT))
 DELIVER = Prepared(
     update(OUTBOX)
@@ -61,7 +61,6 @@ DELIVER = Prepared(
         reason=case((LATE, literal(Reason.ON_THE_WIRE.value)), else_=literal("")),
         settled_at=bindparam("at"),
     )
-    .returning(C.id)
 )
 
 
@@ -114,38 +113,39 @@ def start(
 
     Once the transaction is committed, the requests may be written; before that, they must not.
     """
-    found = FIND_READY.run(connection, {"ids": list(ids), "owner": owner, "now": now})
-    rows = {row[0]: Ready(*row) for row in found}
-    grants = _lock_consents(connection, {row.consent_id for row in rows.values()})
+    mine: dict[str, Value] = {"owner": owner, "now": now, "at": now}
+    rows = [Ready(*row) for row in FIND_READY.find(connection, {**mine, "ids": list(ids)})]
+    consents = _lock_consents(connection, {row.consent_id for row in rows})
     outcomes: dict[int, Started | NotStarted] = {}
+    begun: list[int] = []
     refused: dict[tuple[State, str], list[int]] = defaultdict(list)
-    for row in rows.values():
-        refusal = _find_refusal(row, grants, rules, now)
+    for row in rows:
+        refusal = _find_refusal(row, consents, rules, now)
         if refusal is None:
             outcomes[row.id] = Started(row.id, row.kind, row.consent_id, row.event_id, row.payload, row.attempts + 1)
+            begun.append(row.id)
         else:
             outcomes[row.id] = NotStarted(refusal[1])
             refused[refusal].append(row.id)
-    begun = [row_id for row_id, outcome in outcomes.items() if isinstance(outcome, Started)]
-    marked = _mark(connection, BEGIN, begun, owner, now)
+    for row_id in set(begun) - _mark_begun(connection, begun, mine):
+        outcomes[row_id] = LOST
     for (state, reason), those in refused.items():
-        refuse = update(OUTBOX).where(*READY).values(**_closing(state, reason, now)).returning(C.id)
-        marked |= _mark(connection, Prepared(refuse), those, owner, now)
-    # The rows were read without a lock; whoever has changed one since wins here.
-    return [outcomes[row_id] if row_id in marked else LOST for row_id in ids]
+        refuse = update(OUTBOX).where(*READY).values(**_closing(state, reason, now))
+        Prepared(refuse).change(connection, {**mine, "ids": those})
+    return [outcomes.get(row_id, LOST) for row_id in ids]
 
 
-def _mark(connection: Connection, statement: Prepared, ids: list[int], owner: str, now: float) -> set[int]:
-    """Which of these rows the statement has changed, being still ours."""
-    if not ids:
-        return set()
-    values: dict[str, Value] = {"ids": ids, "owner": owner, "now": now, "at": now}
-    return {row_id for (row_id,) in statement.run(connection, values)}
+def _mark_begun(connection: Connection, ids: list[int], mine: Mapping[str, Value]) -> set[int]:
+    """Mark these rows started; which of them were still ours. They were read without a lock: who has changed one wins."""
+    values: dict[str, Value] = {**mine, "ids": ids}
+    if not ids or BEGIN.change(connection, values) == len(ids):
+        return set(ids)
+    return {row_id for (row_id,) in FIND_BEGUN.find(connection, values)}
 
 
 def _lock_consents(connection: Connection, ids: Iterable[str]) -> dict[tuple[str, str], Consent]:
     """The grants of these consents by id and site; a withdrawal waits until our transaction ends."""
-    found = LOCK_CONSENTS.run(connection, {"ids": list(ids)})
+    found = LOCK_CONSENTS.find(connection, {"ids": list(ids)})
     return {(consent_id, site): Consent(grants, changed_at) for consent_id, site, grants, changed_at in found}
 
 
@@ -182,12 +182,16 @@ def find_gap(grants: str | None, purposes: Collection[str], scopes: Mapping[str,
         return Reason.NO_CONSENT
     if grants is None or not purposes:
         return Reason.NO_CONSENT
-    if any(purpose not in granted for purpose in purposes):
+    if not granted.keys() >= set(purposes):
         return Reason.WITHDRAWN
-    if any(granted[purpose][0] != scopes.get(purpose) for purpose in purposes):
-        return Reason.SCOPE_CHANGED
-    later = any(granted[purpose][1] > revision for purpose in purposes)
-    return Reason.GRANTED_LATER if later else None
+    gap: Reason | None = None
+    for purpose in purposes:
+        scope, since = granted[purpose]
+        if scope != scopes.get(purpose):
+            return Reason.SCOPE_CHANGED
+        if since > revision:
+            gap = Reason.GRANTED_LATER
+    return gap
 
 
 def is_under_way(engine: Engine, ids: Sequence[int], owner: str) -> bool:
@@ -204,19 +208,20 @@ def settle(connection: Connection, endings: Sequence[Ending], owner: str, now: f
     """Write down how attempts ended; returns how many were still ours. Who holds the others will settle them."""
     ids = [ending.row_id for ending in endings]
     if connection.dialect.name == "postgresql":  # the consents first: see the lock order in outbox
-        held = FIND_SENT.run(connection, {"ids": ids, "owner": owner})
+        held = FIND_SENT.find(connection, {"ids": ids, "owner": owner})
         _lock_consents(connection, {consent_id for (consent_id,) in held if consent_id})
-    plain = [e.row_id for e in endings if isinstance(e.verdict, Delivered)]
-    events = _mark(connection, DELIVER, plain, owner, now)
-    rest = {ending.row_id: ending for ending in endings if ending.row_id not in events}
-    if not rest:
-        return len(events)
+    accepted = [ending.row_id for ending in endings if isinstance(ending.verdict, Delivered)]
+    values: dict[str, Value] = {"ids": accepted, "owner": owner, "at": now}
+    delivered = DELIVER.change(connection, values) if accepted else 0
+    if delivered == len(endings):
+        return delivered
+    rest = {ending.row_id: ending for ending in endings}
     ours = (C.state == State.STARTED, C.lease_owner == owner)
     query = select(OUTBOX).where(C.id.in_(list(rest)), *ours).order_by(C.id).with_for_update()
     rows = connection.execute(query).all()
     for row in rows:
         _settle_one(connection, row, rest[row.id], now)
-    return len(events) + len(rows)
+    return delivered + len(rows)
 
 
 def _settle_one(connection: Connection, row: Row[Any], ending: Ending, now: float) -> None:

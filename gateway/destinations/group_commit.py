@@ -9,8 +9,9 @@ itself; there each kind has transactions of its own, since its locks are taken i
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from sqlalchemy import Connection, Engine
 
@@ -22,16 +23,16 @@ Work = Callable[[Connection], Any]
 Many = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 
 
-class Piece:
-    """One piece of work: its kind, what it is about, and who waits for it."""
+class Piece(NamedTuple):
+    """One piece of work: its kind, what it is about, and whom to tell its result, or what went wrong."""
 
-    def __init__(self, many: Many, item: object) -> None:
-        self.many, self.item = many, item
-        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    many: Many
+    item: Any
+    told: Callable[[Any, Exception | None], None]
 
 
 class GroupCommit:
-    """Belongs to one event loop. `run` and `join` return once the work is committed."""
+    """Belongs to one event loop. `run` and `join` return once the work is committed; `hand_over` tells of it then."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -49,19 +50,21 @@ class GroupCommit:
         """
         # On PostgreSQL nothing is shared with others: the work itself is its kind.
         many: Many = _each if self._together else lambda connection, works: _each(connection, works)
-        return cast(T, await self._hand_over(Piece(many, work)))
+        return cast(T, await self.join(many, work))
 
     async def join(self, many: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item) -> T:
         """Do this together with all that waits for the same function; returns what it gives for this item."""
-        return cast(T, await self._hand_over(Piece(many, item)))
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.hand_over(many, item, partial(_tell, future))
+        return await future
 
-    async def _hand_over(self, piece: Piece) -> Any:
-        self._waiting.append(piece)
-        if not (self._busy if self._together else piece.many in self._busy):
-            key = None if self._together else piece.many
-            self._busy.add(piece.many)
-            self._workers.add(asyncio.create_task(self._work(key, piece.many)))
-        return await piece.future
+    def hand_over(self, many: Many, item: Any, told: Callable[[Any, Exception | None], None]) -> None:
+        """The same for who need not wait: `told` is called in the loop, with the result or with what went wrong."""
+        self._waiting.append(Piece(many, item, told))
+        if not (self._busy if self._together else many in self._busy):
+            key = None if self._together else many
+            self._busy.add(many)
+            self._workers.add(asyncio.create_task(self._work(key, many)))
 
     async def finish(self) -> None:
         """Wait until all work handed over is done."""
@@ -70,18 +73,29 @@ class GroupCommit:
         self._let_go()
 
     async def _work(self, key: Many | None, mark: Many) -> None:
-        while batch := self._take(key):
+        while batch := await self._gather(key):
             try:
                 results = await asyncio.to_thread(self._commit, batch)
             except Exception as error:  # a door: whoever waits for the work hears of it
-                self._fail(batch, error)
+                for piece in batch:
+                    piece.told(None, error)
             else:
-                self._answer(batch, results)
+                for piece, result in zip(batch, results, strict=True):
+                    piece.told(result, None)
         # Here, not in a callback: work that came before the callback would wait for a worker that has gone.
         self._busy.discard(mark)
         task = asyncio.current_task()
         assert task is not None
         self._workers.discard(task)
+
+    async def _gather(self, key: Many | None) -> list[Piece]:
+        """All that waits, and what comes with it: while each turn of the loop brings more, the loop is busy, and a thread
+        beside it would hold both up."""
+        known = 0
+        while len(self._waiting) > known:
+            known = len(self._waiting)
+            await asyncio.sleep(0)
+        return self._take(key)
 
     def _take(self, key: Many | None) -> list[Piece]:
         batch = [piece for piece in self._waiting if key is None or piece.many == key]
@@ -107,17 +121,15 @@ class GroupCommit:
             self._kept.close()
             self._kept = None
 
-    @staticmethod
-    def _answer(batch: list[Piece], results: list[Any]) -> None:
-        for piece, result in zip(batch, results, strict=True):
-            if not piece.future.done():
-                piece.future.set_result(result)
 
-    @staticmethod
-    def _fail(batch: list[Piece], error: Exception) -> None:
-        for piece in batch:
-            if not piece.future.done():
-                piece.future.set_exception(error)
+def _tell(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+    """To who waits, unless cancelled meanwhile."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
 
 
 def _run(connection: Connection, batch: Sequence[Piece]) -> list[Any]:

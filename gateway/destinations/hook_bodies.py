@@ -6,6 +6,7 @@ the extension `consentpurposes`. https://github.com/cloudevents/spec/blob/v1.0.2
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Literal
 from urllib.parse import quote
 
@@ -104,6 +105,7 @@ def _as_cloud_event(message: Message, options: HookOptions) -> dict[str, object]
     return value | {name: text for name, text in more.items() if text}
 
 
+@lru_cache(maxsize=256)
 def to_rfc3339(at: float) -> str:
     """Milliseconds, UTC. Raises DestinationError for what is no time."""
     try:

@@ -68,6 +68,7 @@ class Matomo(Destination):
 
     batch_size: ClassVar[int] = 100
     mixed: ClassVar[bool] = True
+    at_once: ClassVar[int] = 8  # each of up to a hundred events, and mostly a machine of one's own
     cannot_undo: str = KEPT
     options: ClassVar[type[Section]] = MatomoOptions
 

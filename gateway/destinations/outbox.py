@@ -109,6 +109,13 @@ LOST = NotStarted("lease_lost")
 FREE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
 CLOSED: Mapping[str, Any] = {**FREE, "consent_id": None, "payload": None}
 E = OUTBOX.alias("earlier").c
+FIND_DUE = Prepared(
+    select(C.id, C.site, C.consent_id)
+    .where(C.destination == bindparam("destination"), C.state == State.QUEUED, C.next_at <= bindparam("now"))
+    .order_by(C.next_at, C.id)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
 FIND_BLOCKED = Prepared(
     select(C.id, func.max(case((E.state == State.QUEUED, E.next_at), else_=literal(0.0))))
     .where(Among(C.id, "ids"), E.destination == C.destination, E.consent_id == C.consent_id, E.id < C.id)
@@ -141,15 +148,13 @@ def lease(
     """
     lost = (C.destination == destination, C.state.in_((State.LEASED, State.STARTED)), C.lease_until <= now)
     _return_to_queue(connection, lock_ids(connection, lost, limit), now)
-    due = (C.destination == destination, C.state == State.QUEUED, C.next_at <= now)
-    query = select(C.id, C.site, C.consent_id).where(*due).order_by(C.next_at, C.id).limit(limit)
-    rows = connection.execute(query.with_for_update(skip_locked=True)).all()
-    found = {row.id: Leased(row.id, row.site, row.consent_id) for row in rows}
+    rows = FIND_DUE.find(connection, {"destination": destination, "now": now, "limit": limit})
+    found = {row[0]: Leased(*row) for row in rows}
     for row_id, next_at in _find_blocked(connection, list(found), now):
         connection.execute(update(OUTBOX).where(C.id == row_id).values(next_at=next_at))
         del found[row_id]
     if found:
-        TAKE.run(connection, {"ids": list(found), "owner": owner, "until": now + lease_seconds})
+        TAKE.change(connection, {"ids": list(found), "owner": owner, "until": now + lease_seconds})
     return sorted(found.values(), key=lambda leased: leased.id)
 
 
@@ -157,7 +162,7 @@ def _find_blocked(connection: Connection, ids: list[int], now: float) -> list[tu
     """Those that an earlier row of the same subject keeps back, with the time at which to look again."""
     if not ids:
         return []
-    return [(row_id, max(at, now + CROWDED_SECONDS)) for row_id, at in FIND_BLOCKED.run(connection, {"ids": ids})]
+    return [(row_id, max(at, now + CROWDED_SECONDS)) for row_id, at in FIND_BLOCKED.find(connection, {"ids": ids})]
 
 
 def find_next_due(connection: Connection, destination: str) -> float | None:

@@ -58,6 +58,7 @@ class FormOptions(Section, frozen=True):
 class PardotForm(Destination):
     """One form handler: `https://go.example.org/l/519011/2026-01-31/abc`."""
 
+    at_once: ClassVar[int] = 8
     knows_people: ClassVar[bool] = True
     needs_secret: ClassVar[bool] = False
     cannot_undo: str = STAYS

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, Engine
 
@@ -39,8 +39,8 @@ from gateway.flows.lane import (
 
 log = logging.getLogger("gateway.deliver")
 
-CONCURRENCY = 8
-ROUNDS_AHEAD = 16  # how many rows are leased at once, for each place on the wire
+CONCURRENCY = 32  # for each destination: of a receiver that takes 100 ms some 300 a second
+ROUNDS_AHEAD = 8  # how many rows are leased at once, for each place on the wire
 LEASE_SLACK_SECONDS = 30.0  # beyond the timeouts of those rounds, for the database before and after
 IDLE_SECONDS = 5.0  # how often a lane looks for rows that nobody woke it for
 CROWDED_SECONDS = 0.2  # due rows, all of them locked by others or behind one that is under way
@@ -87,7 +87,9 @@ class Deliverer:
         await self._commits.run(lambda connection: release(connection, self._owner, self._clock()))
         for destination in self._destinations:
             private = destination.config.allow_private
-            lane = Lane(destination, Sender(allow_private=private, connections=self._concurrency))
+            places = min(self._concurrency, destination.at_once)
+            most_held = places * ROUNDS_AHEAD * min(destination.batch_size, MOST_IN_BATCH)
+            lane = Lane(destination, Sender(allow_private=private, connections=self._concurrency), most_held)
             lane.start, lane.settle = partial(self._start_rows, lane), partial(self._settle_rows)
             self._lanes.append(lane)
             self._tasks.append(asyncio.create_task(self._serve(lane)))
@@ -131,42 +133,33 @@ class Deliverer:
                 await _wait(lane.changed, pause)
 
     async def _turn(self, lane: Lane) -> float:
-        """Begin as many attempts as there is room for; returns how long to rest unless woken."""
-        if self._is_full(lane):
-            return IDLE_SECONDS
+        """Look for what is due before the lane runs dry, and begin; returns how long to rest unless woken."""
         wait = 0.0 if lane.rests else lane.health.may_begin(self._clock())
         if wait > 0:
             return min(wait, IDLE_SECONDS)
-        if lane.rests or not lane.is_ready():
-            pause = await self._look(lane)
-            if pause > 0:
-                return pause
+        pause = await self._look(lane) if lane.rests or lane.is_low() else IDLE_SECONDS
         self._begin(lane)
-        return 0.0
+        return 0.0 if lane.is_ready() and not self._is_full(lane) else pause
 
     def _begin(self, lane: Lane) -> None:
-        """Take up what is at hand, as far as there is room; where nothing is left, somebody has to look for more."""
-        while not self._is_full(lane) and lane.is_ready():
+        """Begin as many attempts as there is room for, of what is at hand."""
+        while lane.is_ready() and not self._is_full(lane):
             if self._stopping or lane.rests or lane.health.may_begin(self._clock()) > 0:
-                break
+                return
             probe = lane.health.begun()
             lane.places += 1
-            task = asyncio.create_task(self._deliver(lane, lane.take_load(), probe))
-            lane.running.add(task)
-            task.add_done_callback(partial(self._ended, lane))
-        else:
-            if lane.is_ready():
-                return
-        lane.changed.set()
+            lane.running.add(asyncio.create_task(self._deliver(lane, lane.take_load(), probe)))
 
-    def _ended(self, lane: Lane, task: asyncio.Task[None]) -> None:
-        lane.running.discard(task)
-        self._begin(lane)  # its subjects are free
+    def _go_on(self, lane: Lane) -> None:
+        """There is room for the next attempts; where nothing is left to begin, somebody has to look for more."""
+        self._begin(lane)
+        if lane.is_low() or not self._is_full(lane):
+            lane.changed.set()
 
     def _is_full(self, lane: Lane) -> bool:
         """Whether all places on the wire are taken, or too many endings wait to be written down."""
         most = min(self._concurrency, lane.destination.at_once)
-        return lane.places >= most or len(lane.running) >= self._concurrency * ROUNDS_AHEAD
+        return lane.places >= most or lane.loads >= most * ROUNDS_AHEAD
 
     async def _look(self, lane: Lane) -> float:
         """Fetch what is due, some rounds ahead; returns how long to rest when there is nothing."""
@@ -178,9 +171,11 @@ class Deliverer:
         if due is None or due > now:
             return IDLE_SECONDS if due is None else min(due - now, IDLE_SECONDS)
         seconds = lane.destination.config.timeout_seconds * (ROUNDS_AHEAD + 1) + LEASE_SLACK_SECONDS
-        limit = self._concurrency * ROUNDS_AHEAD * min(lane.destination.batch_size, MOST_IN_BATCH)
+        limit = lane.most_held - (lane.held if lane.is_ready() else 0)
         take = partial(lease, destination=lane.name, owner=self._owner, limit=limit, now=now, lease_seconds=seconds)
-        lane.hold(await self._commits.run(take))
+        rows = await self._commits.run(take)
+        lane.hold(rows)
+        lane.more = len(rows) == limit
         return 0.0 if lane.is_ready() else CROWDED_SECONDS
 
     def _find_next_due(self, name: str) -> tuple[float | None, Standing]:
@@ -192,53 +187,58 @@ class Deliverer:
         lane.paused = standing.paused
         if lane.disabled and (standing.resumed_at or 0.0) > lane.disabled_at:
             lane.disabled = ""
-        if lane.rests and lane.waiting:
-            lane.waiting.clear()
+        if lane.rests and lane.let_go():
             give_back = partial(release, owner=self._owner, now=self._clock(), destination=lane.name)
             await self._commits.run(give_back)
 
     async def _deliver(self, lane: Lane, load: list[Leased], probe: bool) -> None:
-        leave = _Place(lane, self._begin).leave
+        endings: list[Ending] = []
+        again: set[str] = set()  # subjects of whom something has to be tried again
         try:
             # What may take its time comes first: between the start and the request lies nothing.
             ready = await get_credentials(lane, self._clock())
             issued = lane.issued
             outcomes = await self._commits.join(lane.start, [row.id for row in load])
-            started = [outcome for outcome in outcomes if isinstance(outcome, Started)]
-            for refusal in (outcome for outcome in outcomes if isinstance(outcome, NotStarted)):
-                log.debug("deliver: %s: not started: %s", lane.name, refusal.reason)
-            parcels, faults = build_parcels(lane.destination, started, self._subject_key, self._clock())
-            for fault in faults:
-                self._log_fault(lane, fault)
-            held_back: set[str] = set()
-            for number, parcel in enumerate(parcels, 1):
-                if held_back.intersection(row.consent_id for row in parcel.rows):
-                    waits = Retry(Reason.BEHIND)
-                    await self._commits.join(lane.settle, [Ending(r.id, waits, 0.0, costs=False) for r in parcel.rows])
+            for number, parcel in enumerate(self._build(lane, outcomes)):
+                if endings:
+                    await self._commits.join(lane.settle, endings)
+                if again.intersection(row.consent_id for row in parcel.rows):
+                    endings = [Ending(row.id, Retry(Reason.BEHIND), 0.0, costs=False) for row in parcel.rows]
                 else:
-                    first, answered = number == 1, leave if number == len(parcels) else None
-                    held_back |= await self._attempt(lane, parcel, ready, issued, answered, first=first)
+                    endings = await self._attempt(lane, parcel, ready, issued, again, first=number == 0)
         except Exception as error:  # a door: the rows return to the queue when their lease ends
             self._log_fault(lane, error)
         finally:
-            lane.leave(load)
+            lane.running.discard(cast(asyncio.Task[None], asyncio.current_task()))
             lane.health.left(probe=probe)
-            leave()
+            lane.places -= 1
+            if endings:  # the next request need not wait until they are written down
+                self._commits.hand_over(lane.settle, endings, partial(self._settled, lane, load))
+            else:
+                lane.leave(load)
+            self._go_on(lane)
+
+    def _settled(self, lane: Lane, load: list[Leased], _result: None, error: Exception | None) -> None:
+        if error is not None:
+            self._log_fault(lane, error)
+        lane.leave(load)
+        self._go_on(lane)
+
+    def _build(self, lane: Lane, outcomes: Sequence[Started | NotStarted]) -> list[Parcel]:
+        started = [outcome for outcome in outcomes if isinstance(outcome, Started)]
+        for refusal in (outcome for outcome in outcomes if isinstance(outcome, NotStarted)):
+            log.debug("deliver: %s: not started: %s", lane.name, refusal.reason)
+        parcels, faults = build_parcels(lane.destination, started, self._subject_key, self._clock())
+        for fault in faults:
+            self._log_fault(lane, fault)
+        return parcels
 
     async def _attempt(
-        self,
-        lane: Lane,
-        parcel: Parcel,
-        ready: Verdict,
-        issued: int,
-        answered: Callable[[], None] | None,
-        *,
-        first: bool,
-    ) -> set[str]:
-        """One request and what came of it; returns the subjects of whom something has to be tried again.
+        self, lane: Lane, parcel: Parcel, ready: Verdict, issued: int, again: set[str], *, first: bool
+    ) -> list[Ending]:
+        """One request and what came of it; adds to `again` the subjects of whom something has to be tried again.
 
-        `answered` is called before the ending is written down, which the next request need not wait for. Where it is not the
-        `first` after the start, a withdrawal may have come since.
+        Where it is not the `first` after the start, a withdrawal may have come since.
         """
         judged: Verdict | Sequence[Verdict]
         if not isinstance(parcel.request, OutgoingRequest):
@@ -254,15 +254,12 @@ class Deliverer:
         now, together = self._clock(), len(pairs)
         note_refused_credentials(lane, [verdict for _, verdict in pairs], issued, now)
         endings = [decide_ending(lane, row, verdict, together, now, self._chance()) for row, verdict in pairs]
-        again = {row.consent_id for (row, _), e in zip(pairs, endings, strict=True) if isinstance(e.verdict, Retry)}
+        again |= {row.consent_id for (row, _), e in zip(pairs, endings, strict=True) if isinstance(e.verdict, Retry)}
         for subject in again:
             lane.drop(subject)
-        if answered is not None:
-            answered()
-        await self._commits.join(lane.settle, endings)
         if lane.disabled:
             log.error("deliver: %s has stopped: %s", lane.name, lane.disabled)
-        return again
+        return endings
 
     async def _is_wanted(self, parcel: Parcel) -> bool:
         """Whether nothing of it was taken back since its start. A notice goes on in any case."""
@@ -314,20 +311,6 @@ class Deliverer:
     def _log_fault(self, lane: Lane, error: Exception) -> None:
         # The type alone: messages and tracebacks may quote what is being delivered.
         log.error("deliver: %s: %s", lane.destination.config.name, type(error).__name__)
-
-
-class _Place:
-    """One attempt's place on the wire, left once."""
-
-    def __init__(self, lane: Lane, begin: Callable[[Lane], None]) -> None:
-        self._lane, self._begin, self._taken = lane, begin, True
-
-    def leave(self) -> None:
-        """The next one may have it."""
-        if self._taken:
-            self._taken = False
-            self._lane.places -= 1
-            self._begin(self._lane)
 
 
 async def _wait(changed: asyncio.Event, seconds: float) -> None:

@@ -45,18 +45,26 @@ MOST_STEPS = 8  # requests in one conversation
 MOST_RENEWALS = 2  # credentials refused so often in a row: new ones do not help
 NOTHING_TO_ASK = "nothing"
 NOTICE_PAUSE_SECONDS = 86_400.0
+_events, _notices = msgspec.json.Decoder(PersonalEvent), msgspec.json.Decoder(Notice)
 
 
 @dataclass
 class Lane:
-    """One destination at work. `changed`: there may be something to do; `disabled`: why it has stopped, and since when."""
+    """One destination at work. `changed`: there may be something to do; `disabled`: why it has stopped, and since when.
+
+    `most_held`: how many leased rows it holds, waiting for their turn.
+    """
 
     destination: Destination
     sender: Sender
+    most_held: int = 1
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     health: Health = field(default_factory=Health)
     running: set[asyncio.Task[None]] = field(default_factory=set)
     places: int = 0  # taken by attempts that have not had their answer yet
+    loads: int = 0  # begun, and their ending not written down yet
+    held: int = 0
+    more: bool = False  # there was more than could be held
     disabled: str = ""
     disabled_at: float = 0.0
     paused: bool = False
@@ -65,7 +73,8 @@ class Lane:
     issued: int = 0  # how often credentials came
     refused: int = -1  # of those, the last that were refused
     alone: set[int] = field(default_factory=set)
-    waiting: dict[str, deque[Leased]] = field(default_factory=dict)
+    waiting: dict[str, deque[Leased]] = field(default_factory=dict)  # of subjects with no attempt under way
+    behind: dict[str, deque[Leased]] = field(default_factory=dict)  # of those that have one
     busy: set[str] = field(default_factory=set)
     start: Callable[[Connection, Sequence[list[int]]], list[list[Started | NotStarted]]] = field(init=False)
     settle: Callable[[Connection, Sequence[list[Ending]]], list[None]] = field(init=False)
@@ -83,40 +92,65 @@ class Lane:
     def hold(self, rows: Iterable[Leased]) -> None:
         """Take leased rows up, each behind the others of its subject."""
         for row in rows:
-            self.waiting.setdefault(row.consent_id, deque()).append(row)
+            self.held += 1
+            queues = self.behind if row.consent_id in self.busy else self.waiting
+            queues.setdefault(row.consent_id, deque()).append(row)
 
     def is_ready(self) -> bool:
         """Whether some subject has a row and no attempt under way."""
-        return any(subject not in self.busy for subject in self.waiting)
+        return bool(self.waiting)
+
+    def is_low(self) -> bool:
+        """Whether it is time to look for more: nothing can begin, or there is more and half of what was held has gone."""
+        return not self.waiting or (self.more and self.held < self.most_held // 2)
 
     def take_load(self) -> list[Leased]:
         """What goes in the next request; its subjects are busy until `leave`."""
         load: list[Leased] = []
-        for subject in [subject for subject in self.waiting if subject not in self.busy]:
-            rows = self.waiting[subject]
-            while rows and len(load) < self.destination.batch_size and not (load and rows[0].id in self.alone):
-                load.append(rows.popleft())
-                self.busy.add(subject)
-                if load[-1].id in self.alone:
-                    return self._taken(subject, load)
-            self._taken(subject, load)
-            if len(load) >= self.destination.batch_size or not self.destination.mixed:
+        most = self.destination.batch_size
+        while self.waiting and len(load) < most:
+            subject, rows = next(iter(self.waiting.items()))
+            if load and rows[0].id in self.alone:
                 break
+            self._take(subject, rows, load)
+            if not self.destination.mixed or load[-1].id in self.alone:
+                break
+        self.held -= len(load)
+        self.loads += 1
         return load
 
-    def _taken(self, subject: str, load: list[Leased]) -> list[Leased]:
-        if not self.waiting[subject]:
-            del self.waiting[subject]
-        return load
+    def _take(self, subject: str, rows: deque[Leased], load: list[Leased]) -> None:
+        """Move this subject's rows into the load, as many as fit; what has to go alone goes alone."""
+        del self.waiting[subject]
+        self.busy.add(subject)
+        while rows and len(load) < self.destination.batch_size and not (load and rows[0].id in self.alone):
+            load.append(rows.popleft())
+            if load[-1].id in self.alone:
+                break
+        if rows:
+            self.behind[subject] = rows
 
     def leave(self, load: Sequence[Leased]) -> None:
-        """These have ended; their subjects may go on."""
-        self.busy -= {row.consent_id for row in load}
-        self.alone -= {row.id for row in load if len(load) == 1}
+        """The ending of these is written down; their subjects may go on."""
+        self.loads -= 1
+        for row in load:
+            self.busy.discard(row.consent_id)
+            if rows := self.behind.pop(row.consent_id, None):
+                self.waiting[row.consent_id] = rows
+        if len(load) == 1:
+            self.alone.discard(load[0].id)
 
     def drop(self, subject: str) -> None:
         """What else is held of this subject is in the queue again."""
-        self.waiting.pop(subject, None)
+        for queues in (self.waiting, self.behind):
+            self.held -= len(queues.pop(subject, ()))
+
+    def let_go(self) -> bool:
+        """Hold nothing any more but what is under way; whether there was anything."""
+        held, self.held = self.held, 0
+        self.waiting.clear()
+        self.behind.clear()
+        return held > 0
 
     def disable(self, reason: str, now: float) -> None:
         """Stop until an operator resumes."""
@@ -144,13 +178,13 @@ def build_parcels(
         subject = make_subject(key, destination.config.name, row.consent_id)
         try:
             if row.kind == EVENT:
-                event = trim(msgspec.json.decode(row.payload, type=PersonalEvent), destination.config)
+                event = trim(_events.decode(row.payload), destination.config)
                 if is_withheld(event, destination.config):  # queued before the configuration said so
                     parcels.append(Parcel([row], Dead(WITHHELD)))
                 else:
                     tellings.append((row, Telling(row.event_id, event, subject, event.person)))
             else:
-                notice = msgspec.json.decode(row.payload, type=Notice)
+                notice = _notices.decode(row.payload)
                 notice = msgspec.structs.replace(notice, subject=subject)
                 request = destination.withdraw(notice, now)
                 parcels.append(Parcel([row], request if request is not None else Delivered(NOTHING_TO_ASK)))

@@ -1,7 +1,8 @@
 """Group commit: each piece of work is committed before its caller goes on, and none is lost or left waiting."""
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 
 import pytest
 from sqlalchemy import Connection, Engine, func, insert, select
@@ -76,15 +77,46 @@ def test_sqlite_commits_together(engine: Engine) -> None:
     """On SQLite those that wait fail together, since they share a commit; on PostgreSQL each is alone."""
 
     async def run() -> int:
-        commits = GroupCommit(engine)
-        first = asyncio.create_task(commits.run(put(0)))
-        await asyncio.sleep(0)  # its commit is on its way; the others wait and go together
-        rest = [commits.run(work) for work in (put(1), fail, put(2))]
+        commits, under_way, others_wait = GroupCommit(engine), threading.Event(), threading.Event()
+
+        def put_first(connection: Connection) -> int:
+            under_way.set()
+            others_wait.wait(20)
+            return put(0)(connection)
+
+        first = asyncio.create_task(commits.run(put_first))
+        await asyncio.to_thread(under_way.wait, 20)
+        rest = [asyncio.create_task(commits.run(work)) for work in (put(1), fail, put(2))]
+        await asyncio.sleep(0)  # all three are handed over
+        others_wait.set()
         results = await asyncio.gather(first, *rest, return_exceptions=True)
         return sum(isinstance(result, KeyError) for result in results)
 
     assert asyncio.run(run()) == (3 if is_sqlite(engine) else 1)
     assert count(engine) == (1 if is_sqlite(engine) else 3)
+
+
+def test_what_comes_while_the_loop_is_busy_shares_a_commit(engine: Engine) -> None:
+    """Work handed over in later turns of a busy loop goes with what came before: one commit for all; who does not wait
+    is told of the result all the same."""
+    kept: list[list[int]] = []
+    told: list[int] = []
+
+    def put_all(connection: Connection, days: Sequence[int]) -> list[int]:
+        kept.append(list(days))
+        return [put(day)(connection) for day in days]
+
+    async def run() -> None:
+        commits = GroupCommit(engine)
+        for day in range(5):
+            commits.hand_over(put_all, day, lambda result, error: told.append(result))
+            await asyncio.sleep(0)
+        await commits.finish()
+
+    asyncio.run(run())
+    assert kept == [[0, 1, 2, 3, 4]]
+    assert told == [0, 1, 2, 3, 4]
+    assert count(engine) == 5
 
 
 def test_finish_waits_for_work_whose_caller_was_cancelled(engine: Engine) -> None:

@@ -16,7 +16,7 @@ from hatch_build import COMPILED
 
 ROOT = Path(hatch_build.__file__).parent
 # What compiled classes may be made of: classes of their own, and those whose rules are inherited.
-BASES = {"Frozen", "Enum", "Protocol", "GatedResponse", "Journal"}
+BASES = {"Frozen", "NamedTuple", "Enum", "Protocol", "GatedResponse", "Journal"}
 # Beside the tests of each compiled module: attacks, and what comes of all modules together.
 TOGETHER = (
     "consent/test_held_kinds.py",

@@ -42,6 +42,9 @@ Linux Mint|Mac OS X|NetBSD|OpenBSD|Other Linux|PlayStation|Red Hat|SUSE|Solaris|
 Windows Phone|iOS|webOS""".replace("\n", "").split("|")
 )
 SCREENS, WIDEST = (("small", 576), ("medium", 992), ("large", 1440)), "wide"
+# A rule of which the first group is a name in plain letters, or several.
+SPELLED = re.compile(r"(?:\\.|\(\?|[^(\\])*\(((?:[\w /|-]|\\\W)*)\)")
+ESCAPED = re.compile(r"\\(\W)")
 VERSION = re.compile(r"(?:RT )?\d{1,4}(?:\.\d{1,4})?|XP|Vista|ME|NT|RT|CE")
 
 
@@ -56,17 +59,24 @@ class Device(msgspec.Struct, frozen=True):
 
 
 def _open_parser() -> Parser:
-    """ua_parser on its compiled matcher, without rules that would change nothing but take twelve megabytes in every worker:
+    """ua_parser on its compiled matcher, without rules that would change nothing but take fifteen megabytes in every worker:
     the names of some four hundred Android models, since the class of an Android device follows from system and browser
     alone, and the names of what we do not list, so that an app counts as the browser that it is made of."""
     browsers, systems, devices = load_lazy_builtins()
+    named = [found for found in _naming(browsers, BROWSERS) if not _names_others(found)]
     models = [found for found in devices if not _is_android_model(found)]
-    return Parser(Resolver((_naming(browsers, BROWSERS), _naming(systems, SYSTEMS), models)))
+    return Parser(Resolver((named, _naming(systems, SYSTEMS), models)))
 
 
 def _naming(matchers: Sequence[Any], names: frozenset[str]) -> list[Any]:
     """Those that give one of these names, or take theirs from the agent string."""
     return [found for found in matchers if not found.family or "$" in found.family or found.family in names]
+
+
+def _names_others(matcher: Any) -> bool:
+    """Whether a browser's rule takes its name from the agent string, where only names can stand that we do not list."""
+    spelled = SPELLED.match(matcher.regex) if matcher.family == "$1" else None
+    return spelled is not None and BROWSERS.isdisjoint(ESCAPED.sub(r"\1", name) for name in spelled.group(1).split("|"))
 
 
 def _is_android_model(matcher: Any) -> bool:

@@ -78,6 +78,7 @@ class Journal:
         self._lost = 0  # since when writing began to fail
         self._file = -1  # descriptor of the segment in hand; below 0: none
         self._queue: SimpleQueue[Line] = SimpleQueue()
+        self._hurry = threading.Event()  # somebody waits: entries are gathered no longer
         self._stopping = self._ended = False
         self._writing = threading.Thread(target=self._run, name="journal", daemon=True)
         self._writing.start()
@@ -93,6 +94,8 @@ class Journal:
         if self._stopping or self._queue.qsize() >= MAX_WAITING:
             raise JournalFull("the journal cannot keep up")
         self._queue.put((line, done))
+        if done is not None and not self._hurry.is_set():
+            self._hurry.set()
         if self._ended:  # meanwhile: what the thread has not taken along by now it never will
             self._refuse_rest()
 
@@ -100,6 +103,7 @@ class Journal:
         """Write down all that waits, then release the files."""
         self._stopping = True
         self._queue.put((b"", None))
+        self._hurry.set()
         self._writing.join()
         self._lock_file.close()
         if not any(self._folder.glob(f"{self._writer}-*{SUFFIX}")):
@@ -116,27 +120,21 @@ class Journal:
 
     def _gather(self) -> tuple[list[bytes], list[Done]]:
         """What is to be written next, and whoever waits for it. Waits for something to come, and for some more to gather
-        while nobody waits for any of it."""
+        while nobody waits for any of it: without looking, since each look would be a change of threads."""
         lines: list[bytes] = []
         waiting: list[Done] = []
-        until = time.monotonic() + SEGMENT_SECONDS
-        while True:
-            try:
+        with suppress(Empty):
+            line, done = self._queue.get(timeout=0 if self._stopping else SEGMENT_SECONDS)
+            if done is None and not self._stopping:
+                self._hurry.wait(LINGER_SECONDS)
+            self._hurry.clear()
+            while True:
+                if line:
+                    lines.append(line)
+                if done is not None:
+                    waiting.append(done)
                 line, done = self._queue.get_nowait()
-            except Empty:
-                left = until - time.monotonic()
-                if waiting or self._stopping or left <= 0:
-                    return lines, waiting
-                try:
-                    line, done = self._queue.get(timeout=left)
-                except Empty:
-                    return lines, waiting
-            if line:
-                if not lines:
-                    until = time.monotonic() + LINGER_SECONDS
-                lines.append(line)
-            if done is not None:
-                waiting.append(done)
+        return lines, waiting
 
     def _refuse_rest(self) -> None:
         while not self._queue.empty():

@@ -4,12 +4,13 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
+from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 ID = ":id"
 MAX_PATH = 300
 MAX_TEXT = 200
-MAX_READ = 4096  # letters looked at, and remembered, of what a visitor sent
+MAX_READ: Final = 4096  # letters looked at, and remembered, of what a visitor sent
 MAX_MASKED = 1000
 CAMPAIGN_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 CLICK_IDS = {

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA
@@ -12,7 +13,7 @@ from gateway.event import DropReason
 from gateway.hit import Hit
 
 Check = Callable[[Hit], DropReason | None]
-MAX_AGENT = 512  # bytes looked at: parsers and the list of crawlers take time by length
+MAX_AGENT: Final = 512  # bytes looked at: parsers and the list of crawlers take time by length
 NO_AGENT = "Mozilla/5.0 (agent not known)"  # in the place of one that nobody has told: no bot, and no browser
 
 # Headless browsers and libraries that the kept list of crawlers leaves to others.

@@ -9,6 +9,7 @@ import os
 import re
 from base64 import urlsafe_b64encode
 from hashlib import blake2b
+from typing import Final
 
 from gateway.frozen import Frozen
 from gateway.signing import TokenSigner
@@ -16,8 +17,8 @@ from gateway.signing import TokenSigner
 NAME = "gw_visit"
 LIFETIME_SECONDS = 86_400
 ID_LETTERS, IDS_AT_ONCE = 22, 64
-CLOCKS_APART_SECONDS = 120  # at most: so long before its visit's start an event can seem to lie
-RENEWALS = 30  # of the cookie, within one time-out
+CLOCKS_APART_SECONDS: Final = 120  # at most: so long before its visit's start an event can seem to lie
+RENEWALS: Final = 30  # of the cookie, within one time-out
 _FORM = re.compile(
     r"1~([a-z0-9_-]{1,32})~([A-Za-z0-9_-]{22})~([0-9]{1,12})~([0-9]{1,12})~([A-Za-z0-9_-]{0,22})"
     r"(?:~([A-Za-z0-9_-]{11}))?\Z"

@@ -14,6 +14,7 @@ import secrets
 import threading
 from contextlib import closing
 from datetime import datetime, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine, func, insert, literal, select
@@ -24,7 +25,7 @@ from gateway.database import SALTS, is_sqlite, reading, transaction
 from gateway.errors import JournalFull
 
 SALT_BYTES = 32
-REMEMBERED = 4096
+REMEMBERED: Final = 4096
 GRACE_SECONDS = 30 * 60
 MONTH = len("2026-11")  # so much of a day is its month
 

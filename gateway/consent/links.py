@@ -3,6 +3,7 @@ something to tell (`Report-To`, `Reporting-Endpoints`, the `report-uri` of a con
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from gateway.consent.report_places import directives, endpoint_places, group_places, groups, policy_places
 from gateway.consent.tag_addresses import contacts, read_refresh, read_srcset
@@ -51,7 +52,7 @@ _JUDGED: dict[bytes, tuple[_Reader, _Reader, str]] = {
     b"content-security-policy": _POLICY,
     b"content-security-policy-report-only": _POLICY,
 }
-LEADING = frozenset(_JUDGED)
+LEADING: Final = frozenset(_JUDGED)
 
 
 def hold_links(headers: Sequence[Header], gate: TagGate) -> tuple[list[Header], list[Held]]:

@@ -25,7 +25,7 @@ class Frame(Frozen, frozen=True):
 def find_frame(body: bytes, lowered: bytes) -> Frame | None:
     """The frame of a page that begins and ends as pages usually do; None when the parser has to say."""
     end = _END.match(body, max(0, lowered.rfind(b"</body", -_END_BYTES)))
-    if end is None or b"background" in lowered:
+    if end is None or lowered.rfind(b"background") >= 0:
         return None
     language = _find_language(body[:_END_BYTES])
     return None if language is None else Frame(language, body[end.start() :])

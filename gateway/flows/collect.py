@@ -1,6 +1,7 @@
 """Turn a hit into a stored event, or say why not. Every view, engagement and custom event takes this way."""
 
 from collections.abc import Callable
+from typing import Final
 
 from gateway.analytics.device import parse_agent
 from gateway.analytics.masking import campaign_fields, search_words, truncate_address
@@ -14,10 +15,10 @@ from gateway.flows.count_dropped import count_dropped
 from gateway.flows.parts import Parts
 from gateway.hit import Hit
 
-NO_SOURCE = Source()
-DIRECT_SOURCE = Source(source=DIRECT, channel=DIRECT)
-SLACK_MS = 5_000
-OWN_KINDS = (PAGE_VIEW, ENGAGEMENT)
+NO_SOURCE: Final = Source()
+DIRECT_SOURCE: Final = Source(source=DIRECT, channel=DIRECT)
+SLACK_MS: Final = 5_000
+OWN_KINDS: Final = (PAGE_VIEW, ENGAGEMENT)
 
 Done = Callable[[JournalFull | None], object]
 

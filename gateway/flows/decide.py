@@ -1,12 +1,14 @@
 """Decide for a request: cookie to choice, choice to decision, withdrawals asked last."""
 
+from typing import Final
+
 from gateway.config import Site
 from gateway.consent.consent_cookie import read_choice
 from gateway.consent.decision import UNDECIDED, Choice, Decision, decide
 from gateway.flows.parts import Parts
 
-REMEMBERED = 4096
-QUARTER_SECONDS = 900
+REMEMBERED: Final = 4096
+QUARTER_SECONDS: Final = 900
 Key = tuple[str, str, float, bool]
 
 

@@ -4,6 +4,8 @@ The visit's cookie has to be known before the page's first byte goes out, the to
 a view is opened first and recorded later.
 """
 
+from typing import Final
+
 import msgspec
 
 from gateway.analytics.visit import LIFETIME_SECONDS, Visit, continue_visit, encode_visit, is_due, mark_page
@@ -15,21 +17,21 @@ from gateway.event import NOT_FOUND, DropReason, Told
 from gateway.flows.collect import find_reason, record
 from gateway.flows.count_dropped import count_dropped
 from gateway.flows.parts import Parts
-from gateway.frozen import Frozen
 from gateway.hit import Hit
 
-PENDING_SECONDS = 60
-LOST = (404, 410)
+PENDING_SECONDS: Final = 60
+LOST: Final = (404, 410)
 
 
-class PageView(Frozen, frozen=True):
+class PageView:
     """An opened view. `visit` is None when nothing is counted; `set_cookie` carries the visit where the browser has to be
-    given it anew."""
+    given it anew. Written out, as a hit is."""
 
-    id: str
-    hit: Hit | None = None
-    visit: Visit | None = None
-    set_cookie: str = ""
+    def __init__(self, id: str, hit: Hit | None = None, visit: Visit | None = None, set_cookie: str = "") -> None:
+        self.id: Final = id
+        self.hit: Final = hit
+        self.visit: Final = visit
+        self.set_cookie: Final = set_cookie
 
 
 def open_view(

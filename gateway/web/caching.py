@@ -1,11 +1,12 @@
 """What browsers and caches may keep of an answer: nothing that one visitor's grants let pass is ever shown to another."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 Header = tuple[bytes, bytes]
 
 # Headers that speak of bytes we are going to change. Those by which caches are told what to keep are added below.
-REPLACED = frozenset(
+REPLACED: Final = frozenset(
     (
         b"content-length",
         b"etag",
@@ -20,8 +21,8 @@ REPLACED = frozenset(
         b"content-encoding",
     )
 )
-CONTROL = b"cache-control"  # also the end of all that speak to one cache alone (RFC 9213): `CDN-Cache-Control`
-SHARED = frozenset((b"surrogate-control", b"x-accel-expires", b"edge-control"))
+CONTROL: Final = b"cache-control"  # also the end of all that speak to one cache alone (RFC 9213): `CDN-Cache-Control`
+SHARED: Final = frozenset((b"surrogate-control", b"x-accel-expires", b"edge-control"))
 FOR_ALL = (b"public", b"private", b"s-maxage", b"proxy-revalidate")  # words on who may keep an answer
 
 

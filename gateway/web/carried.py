@@ -1,6 +1,7 @@
 """What a request's Cookie header means: the decision, and what of the header the site may see. Worked out once for a header."""
 
 import logging
+from typing import Final
 
 import msgspec
 
@@ -17,8 +18,8 @@ from gateway.web.request import VisitorRequest
 
 log = logging.getLogger("gateway.carried")
 
-REMEMBERED = 4096
-MAX_REMEMBERED = 4096  # bytes of one header
+REMEMBERED: Final = 4096
+MAX_REMEMBERED: Final = 4096  # bytes of one header
 
 EXPIRING_BYTES = 2048  # of a page's head
 
@@ -47,7 +48,7 @@ class Carried(Frozen, frozen=True):
         return [(b"set-cookie", line.encode("latin-1", "replace")) for line in cut_to(lines, EXPIRING_BYTES)]
 
 
-NOTHING = Carried(UNDECIDED)
+NOTHING: Final = Carried(UNDECIDED)
 
 
 class VisitReader:

@@ -1,7 +1,7 @@
 """The content policy as a header: worked out once for a site, host, decision and scheme, and remembered as it goes out."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -12,13 +12,14 @@ from gateway.consent.whole_page import Rewritten
 from gateway.web.caching import CONTROL, SHARED
 from gateway.web.request import VisitorRequest
 
-MAX_REMEMBERED = 512
-ENFORCE, REPORT = b"content-security-policy", b"content-security-policy-report-only"
+MAX_REMEMBERED: Final = 512
+ENFORCE: Final = b"content-security-policy"
+REPORT: Final = b"content-security-policy-report-only"
 # Scripts that have a policy of their own, from their own answer, whatever page they are started by.
-OUTLASTS = (
+OUTLASTS: Final = (
     b"serviceworker"  # lives on after the page and after a withdrawal, with the policy that it was installed under
 )
-WORKERS = frozenset((b"worker", b"sharedworker", OUTLASTS))
+WORKERS: Final = frozenset((b"worker", b"sharedworker", OUTLASTS))
 
 Header = tuple[bytes, bytes]
 Key = tuple[str, str, str, str]
@@ -92,6 +93,8 @@ def add_nonce_to_head(page: Rewritten, head: str, headers: Sequence[Header]) -> 
 def add_nonce(snippet: bytes, headers: Sequence[Header]) -> bytes:
     """Our scripts and style with the nonces by which the site's own policy knows what it wrote, where it uses any."""
     policies = [value for name, value in headers if name == ENFORCE]
+    if not policies:
+        return snippet
     for tag, kinds in ((b"<script ", SCRIPTS), (b"<link ", STYLES)):
         nonce = next(filter(None, (find_nonce(policy, kinds) for policy in policies)), b"")
         if nonce:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
+from typing import Final
 
 from gateway.web.encoding import Damaged, open_undo
 
@@ -29,12 +30,15 @@ _UNREADABLE = re.compile(
 _DECLARED = re.compile(rb"charset\s*=\s*[\"']?\s*(?:iso-2022-jp|csiso2022jp)(?![\w-])", re.IGNORECASE)
 _MARKS = (b"\xfe\xff", b"\xff\xfe")
 _DECLARED_WITHIN = 1024  # bytes of a page in which browsers look for its own word on its encoding
-_READ_BY = frozenset((b"content-type", b"content-encoding", b"content-disposition"))
+_READ_BY: Final = frozenset((b"content-type", b"content-encoding", b"content-disposition"))
 _ESSENCE = re.compile(rb"[^\s;(]*")
 _NO_TYPE = (b"unknown/unknown", b"application/unknown", b"*/*")
 _XML = (b"text/xml", b"application/xml", b"text/rdf", b"text/xsl")
 # For what we must not touch but cannot pass as it is: nothing foreign is loaded at all.
-CLOSED = (b"content-security-policy", b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; base-uri 'self'")
+CLOSED: Final = (
+    b"content-security-policy",
+    b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; base-uri 'self'",
+)
 PEEK_BYTES, MARK_BYTES = 16, 3
 SNIFFED_BYTES = 1445  # in which browsers look for what an answer without a type is
 _UNPACKED_BYTES = 1 << 24  # to which the first bytes of an answer may grow

@@ -6,7 +6,7 @@ prefix) are answered by `web/public`; everything else goes to the inner app with
 
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from gateway.config import Config, Site
 from gateway.consent.consent_cookie import NAME as CONSENT
@@ -33,7 +33,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 REMEMBERED = 1024  # hosts
 # Ways by which an app has the server send what we never see: files, hints before the head, pushed responses.
-SHORT_CUTS = frozenset(f"http.response.{way}" for way in ("pathsend", "zerocopysend", "early_hint", "push"))
+SHORT_CUTS: Final = frozenset(f"http.response.{way}" for way in ("pathsend", "zerocopysend", "early_hint", "push"))
 
 
 class ConsentGate:
@@ -76,8 +76,8 @@ class ConsentGate:
         onward["headers"] = pass_on(scope["headers"], request.headers, carried, enforce=site.enforce)
         if scope["type"] == "websocket":
             return self._app(onward, receive, gate_handshake(request, site, decision, now, self._desk.parts, send))
-        if not SHORT_CUTS.isdisjoint(onward.get("extensions") or ()):
-            onward["extensions"] = {n: value for n, value in onward["extensions"].items() if n not in SHORT_CUTS}
+        if extensions := onward.get("extensions"):
+            onward["extensions"] = {name: value for name, value in extensions.items() if name not in SHORT_CUTS}
         if shared:
             gated: GatedResponse = (for_all := self._shared.gate(request, site, now, send))
             onward["headers"] = for_all.ask(onward["headers"])

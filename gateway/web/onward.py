@@ -2,6 +2,7 @@
 is stated, and what would make a page come in parts or unreadable is taken out."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from gateway.consent.cookies import stated_consent
 from gateway.web.carried import Carried
@@ -10,11 +11,11 @@ from gateway.web.request import Headers
 
 Header = tuple[bytes, bytes]
 
-STATED = b"x-gateway-consent"
+STATED: Final = b"x-gateway-consent"
 # A page that we are going to change must come whole and readable: no "you have it already", no part of it.
-CONDITIONAL = frozenset((b"if-none-match", b"if-modified-since", b"if-range", b"range"))
-TAKEN = frozenset((b"cookie", STATED))  # replaced below; what a visitor states of itself counts for nothing
-TAKEN_FOR_PAGES = TAKEN | CONDITIONAL
+CONDITIONAL: Final = frozenset((b"if-none-match", b"if-modified-since", b"if-range", b"range"))
+TAKEN: Final = frozenset((b"cookie", STATED))  # replaced below; what a visitor states of itself counts for nothing
+TAKEN_FOR_PAGES: Final = TAKEN | CONDITIONAL
 
 
 def pass_on(raw: Sequence[Header], headers: Headers, carried: Carried, *, enforce: bool) -> list[Header]:
@@ -33,7 +34,7 @@ def pass_on(raw: Sequence[Header], headers: Headers, carried: Carried, *, enforc
 
 def _hinders(headers: Headers) -> bool:
     """Whether a page is asked for in a way that would make it come in parts, unreadable, or not at all."""
-    if b"text/html" not in headers.get(b"accept", b"text/html"):
+    if headers.get(b"accept", b"text/html").find(b"text/html") < 0:
         return False
     encodings = headers.get(b"accept-encoding")
     if encodings is not None and readable_encodings(encodings) != encodings:

@@ -11,11 +11,10 @@ from gateway.hit import Hit
 Scope = Any
 Headers = dict[bytes, bytes]
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-MAX_FORWARDED = 50
-MAX_AGENT = 512
-MAX_LANGUAGES = 500
-MAX_HOST = 260
-BY_SCRIPTS = frozenset((b"x-requested-with", b"sec-websocket-key"))  # of requests that nobody looks at
+MAX_FORWARDED: Final = 50
+MAX_AGENT: Final = 512
+MAX_LANGUAGES: Final = 500
+MAX_HOST: Final = 260
 
 
 class VisitorRequest:
@@ -107,8 +106,11 @@ class VisitorRequest:
         destination = self.headers.get(b"sec-fetch-dest")
         if destination is not None:
             return destination == b"document"
-        accepts = self.headers.get(b"accept", b"")
-        return b"text/html" in accepts and BY_SCRIPTS.isdisjoint(self.headers)
+        headers = self.headers
+        if headers.get(b"accept", b"").find(b"text/html") < 0:
+            return False
+        by_script = b"x-requested-with" in headers or b"sec-websocket-key" in headers  # what nobody looks at
+        return not by_script
 
     @property
     def same_origin(self) -> bool:

@@ -6,7 +6,7 @@ HTML that comes whole or is small: rewritten once and remembered by its content.
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from gateway.analytics.visit import NAME as VISIT
 from gateway.analytics.visit import new_id
@@ -40,10 +40,11 @@ Message = Any
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-NO_BODY = (204, 304)
-MAX_GATES, MAX_CHUNKS = 256, 64  # the second: of a page that streams by, kept for the inventory
-NO_VIEW = PageView("")
-WHOLE_BYTES = 262_144  # up to this announced length a streamed page is gathered, so that it can be remembered
+NO_BODY: Final = (204, 304)
+MAX_GATES: Final = 256
+MAX_CHUNKS: Final = 64  # of a page that streams by, kept for the inventory
+NO_VIEW: Final = PageView("")
+WHOLE_BYTES: Final = 262_144  # up to this announced length a streamed page is gathered, so that it can be remembered
 
 
 class Desk:
@@ -142,7 +143,8 @@ class GatedResponse:
             return self._start_page(message, values)
         if granted and self._decision.key and self._site.enforce:
             message["headers"] = keep_from_others(message["headers"])
-        is_script = b"script" in values.get(b"content-type", b"").lower()  # ecmascript, livescript and their like
+        content_type = values.get(b"content-type", b"").lower()
+        is_script = content_type.find(b"script") >= 0  # ecmascript, livescript and their like
         if is_script or self._request.headers.get(b"sec-fetch-dest") in WORKERS:
             self._desk.policies.put_on_script(message, self._request, self._site, self._policy())
         elif kind is Kind.OTHER and enforces(self._site):

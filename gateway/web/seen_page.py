@@ -25,10 +25,11 @@ def count_seen(
     parts: Parts,
 ) -> None:
     """Count a page of this status, with its opened view, as its snippet is put into it."""
-    if request.is_document:
+    document = request.is_document
+    if document:
         count_shown(parts, now, site.id, language, decision, request.user_agent)
     record_view(view, topic, decision, site, parts)
-    there = 200 <= status < 300 and request.is_document and request.method == "GET"
+    there = 200 <= status < 300 and document and request.method == "GET"
     if site.policy.page_counter and there and not request.gpc:
         said = CONSENT_COOKIE in request.headers.get(b"cookie", b"") or request.objects(site.config.signals)
         count_page(view.hit or request.hit(site.id, now), view, decision, site, parts, said=said)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from html import escape
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -19,7 +19,6 @@ from gateway.consent.banner import purpose_texts
 from gateway.consent.decision import UNDECIDED, Decision
 from gateway.consent.shown_text import ShownText, build_shown_text
 from gateway.consent.wording import load_wording
-from gateway.frozen import Frozen
 from gateway.resources import Asset
 from gateway.web.content_policy import enforces
 from gateway.web.own_addresses import lead_home
@@ -31,18 +30,19 @@ from gateway.web.site_style import build_style
 from gateway.web.tracker import build_tracker
 
 BY_SCRIPT = ("outbound", "downloads", "forms", "not_found", "scroll", "hash_routes")
-MAX_REMEMBERED = 500  # letters of an address
-MAX_RENDERED = 1024  # snippets: visitors choose among services in many ways
+MAX_REMEMBERED: Final = 500  # letters of an address
+MAX_RENDERED: Final = 1024  # snippets: visitors choose among services in many ways
 TOKEN = re.compile(r"%%GW_([A-Z_]+)%%")
 
 
-class View(Frozen, frozen=True):
-    """The values of one page view that the snippet carries."""
+class View:
+    """The values of one page view that the snippet carries. Written out, as a request is."""
 
-    view_id: str
-    url: str
-    referrer: str
-    topic: str
+    def __init__(self, view_id: str, url: str, referrer: str, topic: str) -> None:
+        self.view_id: Final = view_id
+        self.url: Final = url
+        self.referrer: Final = referrer
+        self.topic: Final = topic
 
 
 class Snippets:

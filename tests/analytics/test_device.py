@@ -25,6 +25,14 @@ def test_agents_are_read(agent: str, expected: tuple[str, ...]) -> None:
     assert (device.browser, device.browser_version, device.os, device.os_version, device.device) == expected
 
 
+def test_a_browser_that_is_not_listed_counts_as_what_it_is_made_of() -> None:
+    """A name of the parser's own that is not listed here leaves the agent to the browser underneath."""
+    chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) {}Chrome/120.0.0.0 Safari/537.36"
+    for app in ("RockMelt/0.9.58.494 ", "Chesscom-Android/4.2.9 ", "WMPlayer/12.0.1 "):
+        device = parse_agent(chrome.format(app))
+        assert (device.browser, device.browser_version) == ("Chrome", "120"), app
+
+
 @pytest.mark.parametrize(
     "agent", ["", " ", "\0", "x", "Mozilla/5.0", "é€\U0001f600", "a" * 100_000, "Android " * 10_000, "(" * 100_000]
 )

@@ -164,6 +164,19 @@ def test_entries_nobody_waits_for_are_written_soon(writer: Writer, tmp_path: Pat
     assert len(read_all(tmp_path / "journal")) == 3
 
 
+def test_whoever_waits_waits_for_no_gathering(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """However long entries may gather that nobody waits for, the first with a waiter ends it, and so does closing."""
+    monkeypatch.setattr(journal_module, "LINGER_SECONDS", 600.0)
+    writer = Writer(tmp_path / "journal")
+    for number in range(0, 6, 2):
+        writer.journal.append(make_entry(number))
+        writer.append(make_entry(number + 1))
+        assert len(read_all(tmp_path / "journal")) == number + 2
+    writer.journal.append(make_entry(6))
+    writer.journal.close()
+    assert len(read_all(tmp_path / "journal")) == 7
+
+
 def test_a_segment_is_closed_when_its_writer_goes_on_or_is_gone(
     monkeypatch: pytest.MonkeyPatch, writer: Writer, tmp_path: Path
 ) -> None:

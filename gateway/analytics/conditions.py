@@ -100,6 +100,13 @@ class Writer:
         sql = metric.matched.replace("{visits}", visits).replace("{visitors}", visitors)
         return sql.format(daily=self._daily("matched")) if "{daily}" in sql else sql
 
+    def fits_visits(self, found: Filter | None) -> str:
+        """Whether a visit `v.` fits; empty, where its events have to be asked."""
+        names = [one.dimension for one in _own(found)]
+        if found is None or _has_done(found) or not all(map(_is_of_visit, names)):
+            return ""
+        return self._filter(found, Place("visits"))
+
     def key(self, dimension: Dimension, place: Place) -> str:
         """A dimension's value on a row; a day, week or month as its first day, an hour as its start in UTC."""
         if dimension.scope == "time":
@@ -348,6 +355,10 @@ def _names(query: Query) -> set[str]:
 def _is_of_visit(name: str) -> bool:
     """Whether it is the same for all events of a visit, where they count when it began."""
     return get_dimension(name).scope in ("visit", "time")
+
+
+def _has_done(found: Filter) -> bool:
+    return isinstance(found, Join) and (found.operator in DONE or any(map(_has_done, found.parts)))
 
 
 def _own(found: Filter | None) -> Iterator[Condition]:

@@ -65,7 +65,8 @@ DUCKDB = Dialect(
     "ELSE xor({row}.visitor, CAST({day} AS UBIGINT) * 281474976710656) END",
     visitors="count(*) FILTER (WHERE v.alone) + count(distinct {daily}) FILTER (WHERE NOT v.alone)",
     informed=True,
-    page_visitors="count(*) FILTER (WHERE e.alone AND e.first_here) + count(distinct {daily}) FILTER (WHERE NOT e.alone)",
+    page_visitors="count(*) FILTER (WHERE e.alone AND e.first_here) + count(distinct {daily}) "
+    "FILTER (WHERE e.first_here AND NOT e.alone)",
     page_visits="count(*) FILTER (WHERE e.first_here)",
 )
 # A dot fits the end of a line here, unless it is told not to; `median` and `quantile` are estimates.

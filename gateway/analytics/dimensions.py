@@ -45,7 +45,13 @@ class Dimension(Defined, frozen=True):
     def lasting(self) -> bool:
         return self.scope == "visit" and self.column not in MOVING
 
+    @property
+    def narrow(self) -> bool:
+        """Whether there are so few values that hardly one is of too few visitors."""
+        return self.scope == "time" or self.name in NARROW
 
+
+NARROW = ("channel", "medium", "country", "browser", "os", "device", "language", "screen")
 MOVING = ("v.entry_page", "v.exit_page")  # what an event that comes later can change
 UNKNOWN = {"en": "(unknown)", "nl": "(onbekend)"}
 NONE = {"en": "(none)", "nl": "(geen)"}

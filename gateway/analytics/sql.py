@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from gateway.analytics.conditions import Writer
+from gateway.analytics.conditions import Place, Writer
 from gateway.analytics.dialect import Dialect
 from gateway.analytics.filters import Filter
 from gateway.analytics.metrics import SUMMED, Metric
@@ -33,7 +33,7 @@ def build_answer(
     least: int = 0,
     summed: frozenset[date] = frozenset(),
 ) -> Question:
-    """Rows (*dimensions, *metrics, daily visitors, number of all rows, 0), in the query's order.
+    """Rows (*dimensions, *metrics, daily visitors, fewest of any row, number of all rows, 0), in the query's order.
 
     A row is there when something of it is; without dimensions there is always one. Those of fewer visitors than `least` are put
     together in rows that come after all others and end with 1: their dimensions but those of time are ''. `summed` are the
@@ -44,11 +44,12 @@ def build_answer(
     figures = query.figures if VISITORS in query.figures else [*query.figures, VISITORS]
     rows = parts.rows(figures)
     columns = [*parts.names, *(f"{_count(metric)} AS shown_{metric.name}" for metric in query.figures)]
-    columns += [f"coalesce({VISITORS.name}, 0) AS visitors", "count(*) OVER () AS all_rows"]
+    visitors = f"coalesce({VISITORS.name}, 0)"
+    columns += [f"{visitors} AS visitors", f"min({visitors}) OVER () AS fewest", "count(*) OVER () AS all_rows"]
     order, page = _order(query, parts.names), _page(query, writer)
     if not least:
         return Question(f"SELECT {', '.join(columns)}, 0 AS folded FROM ({rows}) a{order}{page}", writer.values)
-    enough = f"coalesce({VISITORS.name}, 0) >= {writer.bind(least, 'least')}"
+    enough = f"{visitors} >= {writer.bind(least, 'least')}"
     others = Parts(writer, query, Fold(least, "answered")).rows(figures)
     sql = (
         f"WITH answered AS ({rows}) SELECT * FROM ("
@@ -66,7 +67,13 @@ def build_visitors(
 ) -> Question:
     """One row: how many daily visitors there are with each of the filters, whatever the query's own."""
     writer = Writer(query, goals, dialect)
-    asked = [query.asking(filters=one, dimensions=()) for one in filters]
+    whole = query.asking(filters=None, dimensions=())
+    fits = [writer.fits_visits(one) for one in filters]
+    if all(fits):
+        counts = [f"{writer.visitors()} FILTER (WHERE {one}) AS n{number}" for number, one in enumerate(fits)]
+        return Question(f"SELECT {', '.join(counts)} {writer.source(whole, Place('visits'))}", writer.values)
+    writer = Writer(query, goals, dialect)
+    asked = [whole.asking(filters=one) for one in filters]
     counts = [f"({Parts(writer, one).visits([VISITORS])}) AS n{number}" for number, one in enumerate(asked)]
     return Question(f"SELECT {', '.join(counts)}", writer.values)
 

@@ -74,13 +74,12 @@ class _Asking:
     def _withheld(self, query: Query) -> str:
         if query.filters is None or self._least <= 1:
             return ""
-        asked = [query.filters, *_left_out(query.filters)]
+        quick = [query.filters, *_left_out(query.filters, quick=True)]
         middle = query.first + (query.last - query.first) // 2
         part = query.asking(first=middle, last=min(query.last, middle + timedelta(days=SAMPLED - 1)))
-        if all(count >= self._least for count in self._visitors(part, asked)):
+        if all(count >= self._least for count in self._visitors(part, quick)):
             return ""
-        counts = self._visitors(query, asked)
-        fitting, *others = counts
+        fitting, *others = self._visitors(query, [query.filters, *_left_out(query.filters)])
         if 0 < fitting < self._least:
             return FEW
         return FEW_OTHERS if any(0 < count < self._least for count in others) else ""
@@ -95,7 +94,7 @@ class _Asking:
         `hide`: those with too few visitors tell no figures.
         """
         width, rows, others, all_rows = len(query.dimensions), list[AnswerRow](), list[AnswerRow](), 0
-        for *values, visitors, counted, folded in self._answered(query, least):
+        for *values, visitors, _, counted, folded in self._answered(query, least):
             keys, figures = tuple(_label(key, query) for key in values[:width]), values[width:]
             if folded:
                 others += [AnswerRow(keys, tuple(map(_plain, figures)))] if any(figures) else []
@@ -106,6 +105,11 @@ class _Asking:
         return rows, others, all_rows
 
     def _answered(self, query: Query, least: int) -> list[tuple[Any, ...]]:
+        """Where rows of too few visitors are rare, what they have in common is asked for only where there are any."""
+        if least and all(key.narrow for key in query.keys):
+            rows = self._answered(query, 0)
+            if rows and rows[0][-3] >= least:
+                return rows
         summed = None if query.filters else self._store.summed_days(query.site, query.timezone)
         return _ask(self._store, build_answer(query, self._store.dialect, self._goals, least, summed or frozenset()))
 
@@ -123,10 +127,11 @@ class _Asking:
         ]
 
 
-def _left_out(found: Filter) -> list[Filter]:
+def _left_out(found: Filter, *, quick: bool = False) -> list[Filter]:
     """For each condition that has to hold, those who fulfil all others but not this one: by event, and by visit.
 
-    What is said of time is no quality of a visitor, and narrows the period only.
+    What is said of time is no quality of a visitor, and narrows the period only. `quick`: of those by event only the ones by
+    visit, who are among them.
     """
     parts = found.parts if isinstance(found, Join) and found.operator == "and" else (found,)
     left: list[Filter] = []
@@ -136,6 +141,7 @@ def _left_out(found: Filter) -> list[Filter]:
             continue
         rest = [other for place, other in enumerate(parts) if place != number]
         ways = ("not", "has_not_done") if scopes & {"event", "goal"} else ("not",)
+        ways = ways[-1:] if quick else ways
         left += [Join("and", (*rest, Join(way, (part,)))) for way in ways]
     return left
 

@@ -52,7 +52,7 @@ def days(first: str, last: str, zone: str = AMSTERDAM, interval: str = "day", **
 def figures(store: DuckDBStore, query: Query, *metrics: str, by: str = "") -> list[Any]:
     """The rows of these metrics: figures, after the key when there is one."""
     asked = query.asking(metrics=metrics, dimensions=(by,) if by else ())
-    return [row[:-3] for row in ask(store, build_answer(asked, DUCKDB))]
+    return [row[:-4] for row in ask(store, build_answer(asked, DUCKDB))]
 
 
 def test_period_without_clock_change_is_one_piece() -> None:

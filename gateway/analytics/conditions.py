@@ -92,9 +92,11 @@ class Writer:
         """Whether events know enough of their visits to tell all these figures of them."""
         return self._dialect.informed and all(metric.matched for metric in figures)
 
-    def matched(self, metric: Metric, query: Query) -> str:
-        """A metric's expression over events that fit, of the visits that hold them."""
-        by_page = "page" in query.dimensions and all(name == "page" or _is_of_visit(name) for name in _names(query))
+    def matched(self, metric: Metric, query: Query, apart: bool) -> str:
+        """A metric's expression over events that fit, of the visits that hold them; `apart`: by each of the query's keys."""
+        by_page = (
+            apart and "page" in query.dimensions and all(name == "page" or _is_of_visit(name) for name in _names(query))
+        )
         visits = self._dialect.page_visits if by_page else "count(distinct e.visit_id)"
         visitors = self._dialect.page_visitors if by_page else "count(distinct {daily})"
         sql = metric.matched.replace("{visits}", visits).replace("{visitors}", visitors)

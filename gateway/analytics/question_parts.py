@@ -78,7 +78,7 @@ class Parts:
         if not flagged and not self._writer.needs_events(self._query):
             return self._grouped(Place("visits"), columns)
         if self._writer.tells(figures):
-            told = [self._writer.matched(metric, self._query) for metric in figures]
+            told = [self._writer.matched(metric, self._query, self._fold is None) for metric in figures]
             return self._grouped(Place("matched", self._by_goal), _named(told, figures))
         return self._of_matched(columns, self._by_goal, flagged)
 
@@ -144,7 +144,11 @@ class Parts:
         if metric.whole:
             count = metric.whole if place.rows == "visits" else self._writer.figure(metric)
             return "NULL" if self._fold else f"CAST({count} AS BIGINT)"
-        return self._writer.figure(metric) if place.rows == "visits" else self._writer.matched(metric, self._query)
+        return (
+            self._writer.figure(metric)
+            if place.rows == "visits"
+            else self._writer.matched(metric, self._query, self._fold is None)
+        )
 
     def _moved(self, metric: Metric, stray: Strays) -> str:
         """What strays change of a figure."""

@@ -1,6 +1,7 @@
 """One question to the event store: filters, goals, comparisons, and what is about too few people."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -119,3 +120,15 @@ def test_what_only_the_store_can_refuse_is_a_fault_of_the_question(store: DuckDB
     with pytest.raises(QueryError) as caught:
         ask(store, EVERYBODY, filters)
     assert len(caught.value.faults) == 2
+
+
+@pytest.mark.parametrize("dimension", ["page", "entry_page"])
+def test_who_saw_several_small_pages_is_one_of_the_others(tmp_path: Path, dimension: str) -> None:
+    """Rows put together count each visitor and each visit once, and all of their views."""
+    with closing(DuckDBStore(tmp_path / "events.duckdb")) as store:
+        rare = [view(NOON + n, "v", visitor=1, started=NOON, path=f"/zelden-{n}") for n in range(3)]
+        again = [view(NOON + 60 + n, "w", visitor=1, started=NOON + 60, path=f"/zelden-{n + 1}") for n in range(2)]
+        store.add(Batch("a", 1, [*rare, *again]))
+        asked = DAY.asking(metrics=("daily_visitors", "visits", "page_views"), dimensions=(dimension,))
+        (others,) = answer(asked, store, FIVE).others
+    assert others.figures == (1, 2, 5)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
+from bench.arriving import ask_while_events_arrive
 from bench.made_events import DAYS, FIRST, SITES, TIMEZONE, fill_store, make_raw
 from bench.table import Line
 from gateway.analytics.duckdb_store import SETTINGS, DuckDBStore
@@ -203,7 +204,13 @@ def run(folder: Path) -> list[Line]:
     return [
         *_by_panel(asked, quickest, quickest_raw, events),
         Line("memory of the process that answers", f"{most / 1e6:,.0f} MB", "", "", "<= 1.5 GB", most <= MOST_BYTES),
+        *ask_while_events_arrive(folder, SITES[0], _by_dashboard(asked)),
     ]
+
+
+def _by_dashboard(asked: Sequence[Asked]) -> list[list[Query]]:
+    """The questions of each round together, as a page asks them."""
+    return [[one.query for one in asked[at : at + len(KINDS)]] for at in range(0, len(asked), len(KINDS))]
 
 
 def _by_panel(asked: Sequence[Asked], ours: Sequence[float], raw: Sequence[float], events: int) -> list[Line]:

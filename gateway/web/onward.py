@@ -14,7 +14,9 @@ Header = tuple[bytes, bytes]
 STATED: Final = b"x-gateway-consent"
 # A page that we are going to change must come whole and readable: no "you have it already", no part of it.
 CONDITIONAL: Final = frozenset((b"if-none-match", b"if-modified-since", b"if-range", b"range"))
-TAKEN: Final = frozenset((b"cookie", STATED))  # replaced below; what a visitor states of itself counts for nothing
+# What a visitor states of itself counts for nothing, in no spelling: CGI and WSGI cannot tell "_" from "-".
+CLAIMS: Final = frozenset((STATED, b"x_gateway_consent", b"x_gateway-consent", b"x-gateway_consent"))
+TAKEN: Final = CLAIMS | {b"cookie"}  # replaced below
 TAKEN_FOR_PAGES: Final = TAKEN | CONDITIONAL
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from multidict import istr
 
 from gateway.errors import BadRequest
+from gateway.web.onward import STATED
 
 RawFields = Iterable[tuple[bytes, bytes]]
 RequestFields = list[tuple[str, str]]
@@ -148,12 +149,12 @@ def _is_unfit(value: bytes) -> bool:
 
 
 def _named_by_connection(kept: Mapping[bytes, list[bytes]]) -> frozenset[bytes]:
-    """Names that the message itself declares to concern this connection alone; never its length."""
+    """Names that the message itself declares to concern this connection alone; never its length, or what we state in it."""
     values = kept.get(b"connection")
     if values is None or (len(values) == 1 and values[0].lower() in ALONE):
         return frozenset()
     named = {name.strip().lower() for value in values for name in value.split(b",")}
-    return frozenset(named - {b"content-length"})
+    return frozenset(named - {b"content-length", STATED})
 
 
 def _read_host(kept: Mapping[bytes, list[bytes]]) -> str:

@@ -68,6 +68,7 @@ def test_refused_cookies_are_listed_with_their_purposes() -> None:
 def test_the_statement_is_ours_alone(purposes: tuple[str, ...], stated: bytes) -> None:
     """What a visitor writes into the header, however often, is replaced by what was decided."""
     raw = [(b"x-gateway-consent", b"marketing"), (b"accept", b"*/*"), (b"x-gateway-consent", b"all")]
+    raw += [(b"x_gateway_consent", b"marketing"), (b"x-gateway_consent", b"all"), (b"x_gateway-consent", b"all")]
     headers = send_on(raw, decision(*purposes))
     assert headers == [(b"accept", b"*/*"), (b"x-gateway-consent", stated)]
 

@@ -75,9 +75,11 @@ def test_a_site_is_no_tunnel() -> None:
 
 
 def test_connection_cannot_name_away_what_the_proxy_sets() -> None:
-    """Naming Host or X-Forwarded-For in Connection leaves both in place."""
-    named = [(b"host", b"a.example"), (b"connection", b"Host, X-Forwarded-For, Cookie"), (b"cookie", b"a=1")]
+    """Naming Host, X-Forwarded-For or what was decided in Connection leaves them in place."""
+    named = [(b"host", b"a.example"), (b"connection", b"Host, X-Forwarded-For, Cookie, X-Gateway-Consent")]
+    named += [(b"cookie", b"a=1"), (b"x-gateway-consent", b"none")]
     fields = dict(head_of(headers=named, client=("192.0.2.9", 5)).fields)
+    assert fields["x-gateway-consent"] == "none"
     assert fields["Host"] == "a.example"
     assert fields["X-Forwarded-For"] == "192.0.2.9"
     assert "cookie" not in fields

@@ -130,7 +130,7 @@ def _print(config: Config, found: tuple[RuleFinding, ...], speaker: Speaker) -> 
     print_would_hold(config)
     if found:
         _print_findings(found, speaker)
-    counts = [f"{sum(one.level == level for one in found)} {speaker.say(f'{level}s')}" for level in LINT_LEVELS]
+    counts = [speaker.count(sum(one.level == level for one in found), level) for level in LINT_LEVELS]
     out.print(f"{speaker.say('rules')}: {', '.join(counts)}", highlight=False)
     if any(one.stops for one in found):
         out.print(speaker.say("an error keeps the gateway from serving"), highlight=False)

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from gateway.consent.cookies import is_named_as_needed
 from gateway.errors import ConfigError
 from gateway.resources import config_file
 from gateway.survey.crawl import Limits
@@ -100,6 +101,7 @@ def _summarise(found: FirstLook, folder: Path) -> None:
     """What was found, on one screen."""
     seen, inventory = found.sightings, found.inventory
     strangers = [f"{one.sort.replace('_', ' ')} {one.name}" for one in inventory.unknown if one.sort != "script"]
+    needed = [one.name for one in inventory.unknown if one.sort == "cookie" and is_named_as_needed(one.name)]
     rows = [
         ("looked at", f"{len(seen.pages)} pages of {seen.start} with {seen.eye}"),
         ("not seen", seen.blind),
@@ -107,6 +109,7 @@ def _summarise(found: FirstLook, folder: Path) -> None:
         ("platform", _names(platform.name for platform in inventory.platforms)),
         ("services", _names(one.service.name for one in inventory.services)),
         ("unknown, held back", _names(strangers)),
+        *([("may be needed", f"{_names(needed)} (held, a form, signing in or a basket may fail)")] if needed else []),
         ("own scripts in pages", str(inventory.scripts)),
         ("other consent tool", _names(one.service.name for one in inventory.tools)),
     ]

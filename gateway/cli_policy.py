@@ -20,7 +20,7 @@ from gateway.consent.catalogue import load_catalogue
 from gateway.database import SIGHTINGS, open_database, prepare_database, reading, sqlite_path
 from gateway.errors import ConfigError
 from gateway.flows.declare_seen import switch_mode
-from gateway.flows.undeclared import Listed, list_inventory
+from gateway.flows.undeclared import Listed, list_inventory, name_needed
 from gateway.overlay import NO_OVERLAY, overlay_path, read_overlay
 from gateway.policy import first_said
 from gateway.resources import config_file
@@ -95,6 +95,8 @@ def mode(
         switch_mode(loaded, engine, one, f"{getpass.getuser()} (command line)", time.time(), mode.value)
         before = "enforce" if one.enforce else "observe"
         out.print(f"site {one.id}: {mode.value} (before: {before}); workers follow within seconds", highlight=False)
+        if mode is ModeName.ENFORCE and _has_inventory(loaded, engine):
+            _warn_of_needed(one, list_inventory(engine, one, load_catalogue(config_file("catalogue")), pages=False))
     engine.dispose()
 
 
@@ -164,3 +166,16 @@ def _print_site(config: Config, site: Site, listed: list[Listed]) -> None:
     undeclared = sum(one.undeclared for one in listed)
     if undeclared:
         out.print(f"site {site.id}: {undeclared} seen and undeclared: see the console's inventory", highlight=False)
+    _warn_of_needed(site, listed)
+
+
+def _warn_of_needed(site: Site, listed: list[Listed]) -> None:
+    """What is likely to break: a site whose forms fail is switched off again, and not looked into."""
+    if names := name_needed(listed):
+        out.print(
+            f"site {site.id}: {', '.join(names)}: named like cookies that a form, signing in or a basket needs; while held, "
+            "those fail. Try them, and say in the console's inventory whose they are",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )

@@ -94,3 +94,15 @@ def test_check_says_what_would_be_held(folder: Path) -> None:
     (folder / "data" / "gateway.db").unlink()
     assert "nothing was seen yet" in run(folder, "check", "--no-browser")
     assert not (folder / "data" / "gateway.db").exists()
+
+
+def test_whoever_switches_on_is_told_what_is_likely_to_fail(folder: Path) -> None:
+    """A cookie held back that is named like a basket's, or a form's token, is named when enforcement is switched on, and by
+    `gateway check`; one that the catalogue knows as optional is not."""
+    engine = engine_of(folder)
+    put_inventory(engine)
+    engine.dispose()
+    told = "site main: mandje: named like cookies that a form, signing in or a basket needs"
+    assert told in run(folder, "mode", "enforce", "--site", "main")
+    assert told not in run(folder, "mode", "observe", "--site", "main")
+    assert told in run(folder, "check", "--no-browser")

@@ -12,6 +12,12 @@ Header = tuple[bytes, bytes]
 MAX_PATH, MAX_STEPS = 512, 8
 OVERHEAD = len("set-cookie: \r\n")
 _PATH = re.compile(r"/[!#-+\--:<-~]*\Z")  # what a cookie's path may hold: no space, quote, comma or semicolon
+# Words in the names of cookies by which sites keep forms, sign-in and baskets working.
+_NEEDED = re.compile(
+    r"csrf|xsrf|forgery|verif|nonce|token|sess|auth|jwt|sso|log[_-]?(?:in|on|ged)|cart|basket|mandje|winkel|checkout|affinity"
+    r"|(?<![a-z])sid(?![a-z])",
+    re.IGNORECASE,
+)
 # They are between the browser and us.
 OWN = frozenset(prefix + name for prefix in (b"", b"__Host-", b"__Secure-") for name in (b"gw_consent", b"gw_visit"))
 
@@ -20,6 +26,11 @@ def cookie_of(value: bytes) -> str:
     """The name in a Set-Cookie value; empty for a nameless cookie (which no policy can list)."""
     name, separator, _ = value.partition(b"=")
     return name.strip().decode("latin-1") if separator and b";" not in name else ""
+
+
+def is_named_as_needed(name: str) -> bool:
+    """Whether a cookie nobody knows is named as those are without which a form, signing in or a basket fails. A guess."""
+    return _NEEDED.search(name) is not None
 
 
 def find_refused(headers: Iterable[Header], policy: Policy, decision: Decision) -> list[tuple[Header, str, str]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from gateway.consent.controller_guess import Guess
+from gateway.consent.cookies import is_named_as_needed
 from gateway.consent.lifetimes import say_days
 from gateway.consent.policy_text import comment, heading, write_controller, write_purpose, write_service
 from gateway.consent.recognise import Found, Inventory, Unknown
@@ -204,5 +205,9 @@ def _list_unknown(unknown: Iterable[Unknown]) -> Iterator[str]:
     for one in rows[:MOST_UNKNOWN]:
         yield "#"
         yield from comment(f"{one.sort.replace('_', ' ')} {one.name}: {one.detail}; on {one.page}")
+        if one.sort == "cookie" and is_named_as_needed(one.name):
+            yield from comment(
+                "CHECK: it is named like one that a form, signing in or a basket needs: held, those fail."
+            )
     if len(rows) > MOST_UNKNOWN:
         yield from ("#", f"# and {len(rows) - MOST_UNKNOWN} more")

@@ -95,7 +95,7 @@ def _service(site: Site, service: Service) -> Iterator[RuleFinding]:
         if missing_texts := _missing(cookie.description, site):
             lacks.append(f"a description in {missing_texts}")
         if lacks:
-            yield _found("cookie_incomplete", site, f"{where}.cookies.{cookie.name}", f"has not {' and '.join(lacks)}")
+            yield _found("cookie_incomplete", site, f"{where}.cookies.{cookie.name}", f"lacks {' and '.join(lacks)}")
 
 
 def _truly_necessary(site: Site, service: Service, catalogue: Callable[[], Catalogue]) -> Iterator[RuleFinding]:

@@ -164,12 +164,13 @@ class Sightings:
             if self._banners is not None:
                 self._banners.look(at, site, body)
             for text in find_scripts(body):
-                became = _fate(site) if is_refused(text, site) else PASSED
-                self.note(at, site.id, SCRIPT, name_script(text), path, became, detail=self._first_words(text))
+                begin, refused = find_signature(text, site)
+                became = _fate(site) if refused else PASSED
+                self.note(at, site.id, SCRIPT, name_script(text), path, became, detail=self._words(text[begin:]))
                 if numbers := find_numbers(text):
                     self.note(at, site.id, NUMBERS, numbers, path)
 
-    def _first_words(self, text: str) -> str:
+    def _words(self, text: str) -> str:
         return self._masker.text(" ".join(text[:400].split()))[:MAX_WORDS]
 
 
@@ -235,12 +236,17 @@ def name_script(text: str) -> str:
     return sha256(text.strip().encode()).hexdigest()[:16]
 
 
-def is_refused(text: str, site: Site) -> bool:
-    """Whether a visitor who has not chosen gets this inline script held: by the signatures of the policy."""
-    return any(
-        owner[0] != NECESSARY and make_signature(signature, owner).pattern.search(text)
-        for signature, owner in site.policy.inline
-    )
+def find_signature(text: str, site: Site) -> tuple[int, bool]:
+    """From where the words of an inline script say whose it is, and whether a visitor who has not chosen gets it held: by the
+    signatures of the policy. The words begin with the script itself where they reach its signature, or it has none."""
+    known: tuple[int, bool] | None = None
+    for signature, owner in site.policy.inline:
+        found = make_signature(signature, owner).pattern.search(text)
+        if found and (known is None or owner[0] != NECESSARY):
+            known = (found.start() if found.end() > MAX_WORDS else 0, owner[0] != NECESSARY)
+            if known[1]:
+                break
+    return known or (0, False)
 
 
 def _page_key(site: Site, path: str, at: float) -> tuple[str, str, str, int]:

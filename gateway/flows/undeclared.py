@@ -1,6 +1,6 @@
 """The inventory judged by the policy: which service names what was seen, what the catalogue knows of it, what is undeclared."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from sqlalchemy import Engine, select
@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select
 from gateway.config import Site
 from gateway.consent.banner import pick
 from gateway.consent.catalogue import Catalogue, CatalogueService, Entry
-from gateway.consent.cookies import OWN
+from gateway.consent.cookies import OWN, is_named_as_needed
 from gateway.consent.script_rules import make_signature
 from gateway.database import KEPT_HELD, reading
 from gateway.errors import BadRequest
@@ -50,10 +50,23 @@ class Listed(msgspec.Struct, frozen=True):
         asked = self.item.kind != SCRIPT or isinstance(self.suggestion, CatalogueService)
         return self.unknown and not self.kept and self.may_be_named and asked
 
+    @property
+    def seems_needed(self) -> bool:
+        """Whether it is an undeclared cookie named as those are without which a form, signing in or a basket fails. One that
+        the catalogue takes for an optional service's is none."""
+        optional = isinstance(self.suggestion, CatalogueService) and self.suggestion.purpose != NECESSARY
+        named = LISTED[self.item.kind] == "cookie" and is_named_as_needed(self.item.name)
+        return self.undeclared and named and not optional
+
 
 def count_undeclared(engine: Engine, site: Site, catalogue: Catalogue) -> int:
     """How many things an operator has to decide about."""
     return sum(one.undeclared for one in list_inventory(engine, site, catalogue, pages=False))
+
+
+def name_needed(listed: Iterable[Listed]) -> list[str]:
+    """The names of cookies that seem needed, each once."""
+    return sorted({one.item.name for one in listed if one.seems_needed})
 
 
 def list_inventory(

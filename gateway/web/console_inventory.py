@@ -1,6 +1,7 @@
 """The console's inventory: everything that was seen on a site, and what an operator decides about it."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import cached_property, partial
 from typing import Any
 from urllib.parse import urlencode
@@ -171,7 +172,11 @@ class Inventory:
         """GET /mode?site=: which mode holds and why, and a button for the other one."""
         site = self._ask(request)[1]
         undeclared = await run_sync(count_undeclared, self._engine, site, self.catalogue)
-        return self._page(request, "mode.html", site, undeclared=undeclared, configured=self._configured)
+        since = datetime.fromisoformat(site.switched.at).timestamp() if site.switched else 0.0
+        at = self._frame.labels(request).moment(since, site.config.timezone)
+        return self._page(
+            request, "mode.html", site, undeclared=undeclared, configured=self._configured, switched_at=at
+        )
 
     async def switch(self, request: Request) -> Response:
         """POST /mode: site, mode, sure."""

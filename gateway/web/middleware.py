@@ -16,6 +16,7 @@ from gateway.consent.tag_gate import Held
 from gateway.flows.count_held import count_held
 from gateway.flows.decide import Decider
 from gateway.web.carried import Carried, CookieReader
+from gateway.web.choosing import came_from
 from gateway.web.head_gate import gate_handshake
 from gateway.web.identity import find_clean_url
 from gateway.web.onward import pass_on
@@ -101,11 +102,13 @@ class ConsentGate:
         return site.enforce and bool(held)
 
     def _list_refused(self, carried: Carried, request: VisitorRequest, site: Site, now: float) -> None:
-        """Cookies without consent are noted; while observing they are counted too: later they do not arrive."""
+        """Cookies without consent are noted, with the page of which a picture or a style sheet is a part; while observing they
+        are counted too: later they do not arrive."""
         if not carried.refused:
             return
         parts = self._desk.parts
-        parts.sightings.note_sent(now, site, request.path, carried.refused)
+        page = request.path if request.is_document else came_from(request).partition("?")[0] or request.path
+        parts.sightings.note_sent(now, site, page, carried.refused)
         if not site.enforce:
             names = [(name, f"cookie {purpose}") for name, purpose in carried.refused]
             parts.counters.add_each(now, site.id, "would_hold", names)

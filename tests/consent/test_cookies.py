@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.consent.cookies import cookie_of, cut_to, expire_cookies, find_refused, paths_above
+from gateway.consent.cookies import cookie_of, cut_to, expire_cookies, find_refused, is_named_as_needed, paths_above
 from gateway.consent.decision import UNDECIDED, decide
 from tests.example_site import NOW, make_choice, read_policy
 
@@ -122,3 +122,23 @@ def test_the_head_does_not_outgrow_what_proxies_take() -> None:
     assert cut == lines[: len(cut)]
     assert 900 < sum(len(f"set-cookie: {line}\r\n") for line in cut) <= 1000
     assert cut_to([], 10) == []
+
+
+NEEDED = [
+    "csrftoken_x",
+    "XSRF-TOKEN",
+    "ASP.NET_SessionId",
+    ".AspNetCore.Antiforgery.x",
+    "winkelmand_id",
+    "cart",
+    "sid",
+    "app-sid",
+    "logged_in",
+]
+OTHERS = ["_fbp", "side", "residence", "theme", "_ga_ABC", "visitor_id123", "catalog", "rare_thing"]
+
+
+@pytest.mark.parametrize("name", NEEDED + OTHERS)
+def test_names_of_forms_sign_in_and_baskets_are_known(name: str) -> None:
+    """A guess from the name alone, of cookies that nobody knows."""
+    assert is_named_as_needed(name) is (name in NEEDED)

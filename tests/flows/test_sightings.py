@@ -12,6 +12,7 @@ from gateway.config import Site
 from gateway.consent.decision import UNDECIDED
 from gateway.consent.tag_gate import TagGate
 from gateway.event import Sight, Sighted
+from gateway.flows.inventory import Item
 from gateway.flows.sightings import (
     COOKIE,
     HELD,
@@ -25,9 +26,10 @@ from gateway.flows.sightings import (
     find_scripts,
     name_script,
 )
+from gateway.flows.undeclared import find_purpose
 from tests.example_site import POLICY_TOML, write_site
 from tests.flows.worker_parts import read_counts, read_entries
-from tests.web.gated_site import COOKIES, HTML, Answer, Pages, visiting
+from tests.web.gated_site import COOKIES, HTML, ORIGIN, Answer, Pages, visiting
 
 SIGNED = POLICY_TOML + "inline = [\"reclame('start'\"]\n"
 SCRIPTS = (
@@ -113,6 +115,19 @@ def test_inline_scripts_are_known_by_hash_and_first_words(tmp_path: Path) -> Non
     assert len(held.detail) <= MAX_WORDS
 
 
+def test_a_script_is_shown_by_the_words_that_say_whose_it_is(tmp_path: Path) -> None:
+    """A script whose signature stands far behind its beginning is shown from there on, so that the inventory names the service
+    for whose sake it is held, and not a stranger."""
+    site, sightings = site_of(tmp_path, SIGNED), Sightings(Masker())
+    begin = b"(function (w, d, s) { w.q = w.q || []; var first = d.getElementsByTagName(s)[0];"
+    page = b"<script>%b\n reclame ( 'start' ) })()</script>" % begin
+    sightings.note_page(3.0, site, "/a", TagGate(site.policy, UNDECIDED, frozenset()), (), page)
+    [row] = [row for (kind, _, _), row in rows_of(sightings).items() if kind == SCRIPT]
+    assert (row.detail, row.held) == ("reclame ( 'start' ) })()", 1)
+    item = Item("main", row.kind, row.name, row.detail, row.first_at, row.last_at, row.count, row.held, row.would, ())
+    assert find_purpose(item, site.policy) == "marketing"
+
+
 HOSTILE = [
     b"<script>" * 130_000,
     b"<script" * 140_000,
@@ -166,6 +181,18 @@ def test_the_gate_notes_what_passes_and_what_is_held(tmp_path: Path) -> None:
     assert (SENT, "sessionid", "/s") not in seen
     assert seen[HOST, "evil.example", page] == (0, 0, 0)  # how often, the counters say
     assert seen[SCRIPT, name_script("menu.open();"), "/s"] == (1, 0, 0)
+
+
+def test_a_cookie_that_comes_with_a_picture_is_noted_on_its_page(tmp_path: Path) -> None:
+    """What browsers send along with the parts of a page is listed under the page, as far as it is one of this site; without
+    a word of the browser's, under what was asked for."""
+    pages = {"/a.png": f"{ORIGIN}/klant/1234567?q=1", "/b.png": "https://other.example/x", "/c.png": ""}
+    with visiting(tmp_path, Pages()) as browser:
+        for path, referrer in pages.items():
+            browser.carry({"_ads": "1"})
+            browser.get(path, headers={"accept": "image/*", "sec-fetch-dest": "image", "referer": referrer})
+    paths = {path for kind, name, path in seen_by(tmp_path) if (kind, name) == (SENT, "_ads")}
+    assert paths == {"/klant/:id", "/b.png", "/c.png"}
 
 
 def test_while_observing_the_same_is_noted_as_what_would_be(tmp_path: Path) -> None:

@@ -218,7 +218,7 @@ def test_the_mode_is_switched_with_a_confirmation(parts: ConsoleParts, operator:
     assert operator.post("/mode", data={**body, "mode": "x", "sure": "yes"}, headers=OWN_PAGE).status_code == 400
     assert not (parts.config.data_folder / MODES_FILE).exists()
     assert operator.post("/mode", data={**body, "sure": "yes"}, headers=OWN_PAGE).status_code == 303
-    assert f"Switched on by {NAME}" in operator.get("/mode").text
+    assert re.search(rf"Switched on by {NAME}, \d+ [A-Z][a-z]+ \d{{4}} \d\d:\d\d\.", operator.get("/mode").text)
     assert not site_of(parts).enforce
     assert "Nothing is held back yet" in operator.get("/").text
     assert "Nothing is held back yet" not in operator.get("/?site=werken").text
@@ -268,3 +268,11 @@ IDS = [
 def test_a_service_gets_an_id_of_its_name(name: str, taken: tuple[str, ...], made: str) -> None:
     """Letters, digits and _, not longer than an id may be, and nobody else's."""
     assert make_id(name, taken) == made
+
+
+def test_what_seems_needed_is_marked(operator: TestClient) -> None:
+    """A cookie named like one that a basket needs says so, and no other: not one that the catalogue knows as optional."""
+    text = operator.get("/inventory").text
+    assert text.count("Named like a cookie that a form, signing in or a basket needs") == 1
+    row = next(part for part in text.split("<tr>") if "Named like" in part)
+    assert "mandje" in row

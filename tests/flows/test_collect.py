@@ -294,7 +294,7 @@ def test_nothing_on_disk_connects_two_days(tmp_path: Path) -> None:
         stored = read_all(data)
         cells = read_cells(data / "events.duckdb")
         assert day != other and all(str(key).encode() in journalled for key in (day, other))
-        assert {day, other} <= cells and month not in cells
+        assert day in cells and month not in cells  # a visit keeps the key it began with
         for form in (str(month).encode(), f"{month:x}".encode(), month.to_bytes(8, "little"), month.to_bytes(8, "big")):
             assert form not in journalled + stored
 

@@ -196,7 +196,7 @@ def test_an_error_stops_check_and_serve(tmp_path: Path, wide: CliRunner) -> None
     write(tmp_path, GOOD + TRACKER)
     shown = wide.invoke(cli.app, ["check", "--no-browser", "-c", str(tmp_path)])
     assert shown.exit_code == 1
-    assert "1 errors" in shown.stdout and "www.google-analytics.com" in shown.stdout
+    assert "1 error," in shown.stdout and "www.google-analytics.com" in shown.stdout
     answer = wide.invoke(cli.app, ["check", "--no-browser", "--json", "-c", str(tmp_path)])
     (found,) = json.loads(answer.stdout)
     assert answer.exit_code == 1

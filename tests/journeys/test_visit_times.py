@@ -97,6 +97,13 @@ def open_counted(context: BrowserContext, journey: Journey, path: str = "/") -> 
     return page, watch
 
 
+def feel_focus(context: BrowserContext, page: Page) -> None:
+    """From now on the page has the focus when it has; Playwright tells every page that it has it, always."""
+    context.new_cdp_session(page).send("Emulation.setFocusEmulationEnabled", {"enabled": False})
+    page.bring_to_front()
+    page.wait_for_function("document.hasFocus()")
+
+
 def wait_counted(page: Page) -> None:
     """Returns when the page is being counted."""
     page.wait_for_function("window.gateway?.collecting")
@@ -172,14 +179,12 @@ def test_of_several_tabs_only_the_one_in_use_has_time(browser: Browser, journey:
     """Two tabs are one visit of two views; each has the time in which it had the focus, the visit no more than there was."""
     context = open_context(browser)
     first, watch = open_counted(context, journey, "/een")
+    feel_focus(context, first)
     watch.stay(first)
     second = context.new_page()
-    for page in (first, second):  # Playwright tells every page that it has the focus
-        context.new_cdp_session(page).send("Emulation.setFocusEmulationEnabled", {"enabled": False})
     second.goto(journey.url + "/twee")
-    second.bring_to_front()
+    feel_focus(context, second)  # of this page: another process draws it than the empty tab
     wait_counted(second)
-    second.wait_for_function("document.hasFocus()")
     assert not first.evaluate("document.hasFocus()")
     watch.stay(second, 2 * STAY)
     first.bring_to_front()

@@ -25,6 +25,7 @@ from tests.web.proxy_servers import Script, Upstream, ask, connect, read_head
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
+ATTEMPTS = 3
 GET = b"GET / HTTP/1.1\r\nHost: www.example.org\r\nAccept: text/html\r\n\r\n"
 PAGE = b"<!doctype html><html lang=nl><title>x</title><body><h1>x</h1></body></html>"
 
@@ -150,15 +151,18 @@ def test_no_hint_of_a_site_goes_before_the_page(browser: Browser, world: World) 
 
 def test_a_browser_that_takes_hints_gets_none(browser: Browser, world: World, tmp_path: Path) -> None:
     """By HTTP/2 and straight from the site the hints alone lead a browser to every foreign host; through the gateway, behind
-    the same server, they lead to nobody."""
+    the same server, they lead to nobody. A browser that has much to do at once passes over hints now and then."""
     world.site.script = slowly(hinting(world.foreign, repeated=False), world.hosts, 3)
     asked = []
     for behind in (int(world.site.url.rpartition(":")[2]), world.port):
         world.hosts.log.clear()
         with behind_tls(tmp_path / str(behind), behind) as url:
             page = browser.new_context(ignore_https_errors=True).new_page()
-            page.goto(url)
-            page.wait_for_timeout(800)
+            for _ in range(ATTEMPTS):
+                page.goto(url)
+                page.wait_for_timeout(800)
+                if len(set(world.hosts.log)) == 3:
+                    break
             assert page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol") == "h2"
         asked.append(set(world.hosts.log))
     assert asked == [{(name, "early.css") for name in ("teller", "film", "vreemd")}, set()]

@@ -18,6 +18,13 @@ def parts_of(browser: Browser) -> Any:
     return browser.app._front.parts  # type: ignore[attr-defined]
 
 
+def stop_chores(browser: Browser) -> None:
+    """The worker writes its counters down no more, until it ends."""
+    front = browser.app._front  # type: ignore[attr-defined]
+    front._stopping.set()
+    front._thread.join()
+
+
 def counted(browser: Browser, kind: str) -> dict[str, int]:
     """How often each name of a kind was counted so far."""
     found: dict[str, int] = {}
@@ -36,8 +43,9 @@ def site() -> dict[str, Any]:
 
 @pytest.fixture
 def browser(tmp_path: Path, pages: Pages, site: dict[str, Any]) -> Iterator[Browser]:
-    """A browser before a gate of its own."""
+    """A browser before a gate of its own, which leaves its counters alone: they are looked at here."""
     with visiting(tmp_path, pages, {"sites": [{"id": "main", **site}]}) as opened:
+        stop_chores(opened)
         yield opened
 
 

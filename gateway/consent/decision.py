@@ -95,8 +95,9 @@ def decide(choice: Choice | None, site: str, policy: Policy, now: float, *, gpc:
     if age > LIFETIME_SECONDS or age < -CLOCK_SKEW_SECONDS:
         return UNDECIDED
     denied = policy.gpc if gpc and not choice.gpc else NONE
-    granted = frozenset(p for p, scope in policy.scopes.items() if choice.answers.get(p) == (scope, True)) - denied
-    chosen = any(_answered(choice.answers, scopes) for scopes in (policy.scopes, *policy.others))
+    answers = choice.answers
+    granted = frozenset([p for p, scope in policy.scopes.items() if answers.get(p) == (scope, True)]) - denied
+    chosen = _answered(answers, policy.scopes) or any(_answered(answers, scopes) for scopes in policy.others)
     allowed = refused = NONE
     if choice.services:
         allowed = _find_allowed(choice.services, policy, granted | denied)
@@ -138,4 +139,8 @@ def _find_allowed(said: Mapping[str, str], policy: Policy, covered: frozenset[st
 
 def _answered(answers: Mapping[str, tuple[str, bool]], scopes: Mapping[str, str]) -> bool:
     """Whether all that a policy asks is answered, under its own scopes."""
-    return all(purpose in answers and answers[purpose][0] == scope for purpose, scope in scopes.items())
+    for purpose, scope in scopes.items():
+        answer = answers.get(purpose)
+        if answer is None or answer[0] != scope:
+            return False
+    return True

@@ -20,7 +20,7 @@ from rich.console import Console
 from gateway.demo.people import plan_visits
 from gateway.demo.run import local_day, settle, walk_all
 from gateway.demo.stage import OPERATOR, Stage, open_stage
-from gateway.keeper import STORE_FILE
+from gateway.flows.open_store import STORE_FILE
 from scripts.consent_pictures import take_consent_pictures
 
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
@@ -61,6 +61,7 @@ def spread_visits(store: Path, chance: random.Random) -> None:
             (days,) = chance.choices(range(len(BUSY)), BUSY)
             for statement in MOVE:
                 connection.execute(statement, {"visit": visit, "days": days})
+        connection.execute("DELETE FROM summed_days")  # they say that nothing happened on those days
 
 
 def take_pictures(stage: Stage, out: Console) -> int:

@@ -1,7 +1,6 @@
 """The console's words and number formats in the operator's language. Texts lie in config/console/<language>.toml."""
 
 import tomllib
-from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import Any
@@ -19,6 +18,19 @@ LANGUAGE_COOKIE = "gw_lang"
 MISSING = "–"
 
 
+class Number(str):
+    """A number as people read it, which chooses the word that goes with it: in a text, `{count} {count:page|pages}` is
+    "1 page" or "2,040 pages"."""
+
+    __slots__ = ()
+
+    def __format__(self, words: str) -> str:
+        one, either, other = words.partition("|")
+        if either:
+            return one if self == "1" else other
+        return super().__format__(words)
+
+
 class Labels:
     """One language: `texts` (nested, from TOML) and formats for everything that a page shows."""
 
@@ -33,15 +45,11 @@ class Labels:
         return Locale.parse(LOCALES[self.language])
 
     def number(self, value: float | None, digits: int = 0) -> str:
-        """1204 -> "1,204" or "1.204"; None -> a dash."""
+        """1204 -> "1,204" or "1.204"; None -> a dash. A text that is given it can ask for its word (see Number)."""
         if value is None:
-            return MISSING
+            return Number(MISSING)
         places = "." + "0" * digits if digits else ""
-        return format_decimal(round(value, digits), format=f"#,##0{places}", locale=self.locale)
-
-    def count(self, words: Mapping[str, str], number: int) -> str:
-        """A sentence about a number: `words` has one for 1 and one for every other."""
-        return words["one" if number == 1 else "other"].format(count=self.number(number))
+        return Number(format_decimal(round(value, digits), format=f"#,##0{places}", locale=self.locale))
 
     def percent(self, share: float | None, digits: int = 0) -> str:
         """0.634 -> "63%"; a share too small to show is "<1%"; None -> a dash."""

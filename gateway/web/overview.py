@@ -120,7 +120,7 @@ def build_tiles(report: Report, question: Question, labels: Labels, minutes: int
             value=hidden if report.withheld else value,
             change=_change(key, report, labels),
             mood=_mood(key, report),
-            hint=duration_hint if key == "visit_duration" else hints[key].format(minutes=minutes),
+            hint=duration_hint if key == "visit_duration" else hints[key].format(minutes=labels.number(minutes)),
             help=get_metric(key).help[labels.language] + (explained if key == "daily_visitors" else ""),
             url=question.url(chart=key) if key in CHARTED else "",
             current=key == question.chart,

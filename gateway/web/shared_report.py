@@ -29,7 +29,7 @@ from gateway.web.signin import read_form
 from gateway.web.throttle import Throttle
 
 PER_MINUTE = 120  # reports of one link
-COOKIE_WAIT = "60"
+COOKIE_WAIT = 60
 
 
 class SharedReports:
@@ -59,7 +59,7 @@ class SharedReports:
                 return self._door(request, share, 200)
         if not self._rate.allow(share.id, self._clock()):
             response = self._door(request, share, 429, "busy", COOKIE_WAIT)
-            response.headers["retry-after"] = COOKIE_WAIT
+            response.headers["retry-after"] = str(COOKIE_WAIT)
             return response
         return await self._report(request, share)
 
@@ -70,9 +70,9 @@ class SharedReports:
         fields = await read_form(request)
         wait = self._tries.start(share.id, self._clock())
         if wait > 0:
-            seconds = str(max(1, math.ceil(wait)))
+            seconds = max(1, math.ceil(wait))
             response = self._door(request, share, 429, "too_many", seconds)
-            response.headers["retry-after"] = seconds
+            response.headers["retry-after"] = str(seconds)
             return response
         given, now = fields.get("password", ""), self._clock()
         token = await run_sync(open_share, self._engine, share, given, now, limiter=self._one_check)
@@ -102,7 +102,7 @@ class SharedReports:
         shown: dict[str, Any] = build_overview(report, question, labels, self._clock(), minutes)
         return self._frame.page(request, "share.html", site_name=self._names[share.site], **shown)
 
-    def _door(self, request: Request, share: Share, status: int, fault: str = "", wait: str = "") -> Response:
+    def _door(self, request: Request, share: Share, status: int, fault: str = "", wait: int = 0) -> Response:
         return self._frame.page(
             request, "share_door.html", status, fault=fault, wait=wait, asks=share.protected and fault != "busy"
         )

@@ -37,7 +37,7 @@ def test_steps_are_drawn_with_what_was_lost_between_them(operator: TestClient) -
     assert 'width="25.00%"' in page
     assert "/api/funnel.csv?site=main&amp;period=7d&amp;steps=page+is+%2F%0A" in page
     reached = operator.get("/funnels", params={"steps": STEPS}).text
-    assert "25.0%" in reached and "250 of the 1,000 visits" in reached and "Of all 2,000 visits 50%" in reached
+    assert "25.0%" in reached and "250 of 1,000 visits" in reached and "Of 2,000 visits 50%" in reached
 
 
 def test_the_form_becomes_an_address_that_can_be_shared(operator: TestClient) -> None:

@@ -1,10 +1,17 @@
 """Words and numbers in the operator's language."""
 
+import re
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from gateway.web.labels import Labels, choose_language
 
 EN, NL = Labels("en"), Labels("nl")
+COUNTS = ("count", "value", "views", "visits", "visitors", "chose", "wait", "minutes", "total", "whole", "first", "now")
+# What follows the number reads the same for every number, or the number is a share.
+SAME_FOR_ALL = {"letters", "redrive", "answered_hint", "was_held", "would_be_held", "lost", "left_out", "more_pages"}
 
 
 @pytest.mark.parametrize(
@@ -56,3 +63,39 @@ def test_moments_are_local_and_countries_have_names() -> None:
     assert EN.moment(1_795_438_800, "Europe/Amsterdam") == "23 Nov 2026 14:00"
     assert (EN.since(0, 7200), NL.since(10, 0)) == ("2 hours", "0 seconden")
     assert (NL.country("DE"), NL.country("de"), NL.country("X9")) == ("Duitsland", "Duitsland", "X9")
+
+
+def sentences(texts: dict[str, Any], name: str = "") -> Iterator[tuple[str, str]]:
+    """Each text with its own name."""
+    for key, text in texts.items():
+        if isinstance(text, dict):
+            yield from sentences(text, key)
+        elif isinstance(text, str):
+            yield key, text
+
+
+@pytest.mark.parametrize("labels", [EN, NL], ids=["en", "nl"])
+def test_a_number_before_a_word_chooses_the_word(labels: Labels) -> None:
+    """No text says "1 choices": whatever stands behind a number is one word for 1 and one for all others."""
+    wrong = [
+        text
+        for name, text in sentences(labels.texts)
+        for field in re.findall(r"\{(\w+)\} (?!in )[a-z]", text)
+        if field in COUNTS and name not in SAME_FOR_ALL and f"{{{field}:" not in text
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("number", "en", "nl"),
+    [
+        (0, "of 0 choices, to at least one purpose", "van 0 keuzes, tegen ten minste één doel"),
+        (1, "of 1 choice, to at least one purpose", "van 1 keuze, tegen ten minste één doel"),
+        (2040, "of 2,040 choices, to at least one purpose", "van 2.040 keuzes, tegen ten minste één doel"),
+    ],
+)
+def test_one_is_one_and_none_are_many(number: int, en: str, nl: str) -> None:
+    """In both languages, with the number as people write it; a number that nobody knows is many."""
+    said = [labels.texts["consent"]["rate_hint"].format(count=labels.number(number)) for labels in (EN, NL)]
+    assert said == [en, nl]
+    assert f"{EN.number(None):visit|visits}" == "visits"

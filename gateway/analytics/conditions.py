@@ -12,6 +12,7 @@ from gateway.analytics.dialect import Dialect
 from gateway.analytics.dimensions import PROP, Dimension, get_dimension
 from gateway.analytics.filters import Condition, Filter, Join, replace_conditions
 from gateway.analytics.goals import find_goals, goal_condition
+from gateway.analytics.lasting import began_between, first_begun
 from gateway.analytics.local_time import find_pieces, odd_edges
 from gateway.analytics.metrics import Metric
 from gateway.analytics.period import Days
@@ -224,7 +225,8 @@ class Writer:
         )
         tables = "events e"
         if joined or timed or any(one.scope == "visit" and not self._known(one) for one in asked):
-            tables += f" JOIN visits v ON v.site = {self._site} AND v.visit_id = e.visit_id"
+            on = [f"v.site = {self._site}", "v.visit_id = e.visit_id", *self._begun("v.started_at", place.rows)]
+            tables += f" JOIN visits v ON {' AND '.join(on)}"
         if place.by_goal:
             goals = [
                 f"SELECT {self.bind(goal.name)} AS goal, {int(bool(goal.seconds))} AS once" for goal in self._goals
@@ -260,12 +262,22 @@ class Writer:
         fits = self._filter(join.parts[0], inner)
         negated = "NOT " if join.operator == "has_not_done" else ""
         row = "v" if place.rows == "visits" else "e"
-        # What did not begin in the period need not be looked for, unless rows count by their own time.
-        within = "" if place.rows in ("events", "strays") else f"{self._within(Place('matched'))} AND "
+        where = [f"e.site = {self._site}", *self._begun("e.visit_started_at", place.rows), fits]
         return (
             f"{row}.visit_id {negated}IN (SELECT e.visit_id FROM {self._events(names, inner)} "
-            f"WHERE e.site = {self._site} AND {within}{fits})"
+            f"WHERE {' AND '.join(where)})"
         )
+
+    def _begun(self, moment: str, rows: Rows) -> list[str]:
+        """That a visit began when the visits of such rows did: what began at another time need not be looked for. Rows that
+        count by their own time are of visits that have an event in the period, or near its edges; where events know their
+        visits, looking for the first of these costs more than it spares."""
+        if rows in ("visits", "matched"):
+            return began_between(moment, self._since, self._until)
+        if self._dialect.informed:
+            return []
+        until = self._just_after(self._until)
+        return began_between(moment, first_begun(self._site, self._just_before(self._since), until), until)
 
     def _condition(self, condition: Condition, place: Place) -> str:
         negated = condition.operator.endswith("_not")

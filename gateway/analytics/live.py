@@ -5,21 +5,16 @@ from datetime import datetime
 
 import msgspec
 
+from gateway.analytics.lasting import Informed, informed_events
 from gateway.analytics.store import Store, naive_utc
 
 MINUTES = 30
 MOST_ROWS = 10
 BROKEN_DOWN = {"page": "path", "source": "source", "country": "country"}  # dimension to column
 
-_WITHIN = "FROM events WHERE site = $site AND happened_at >= $since"
-_VIEWS = "sum(CASE WHEN kind = 'page_view' THEN 1 ELSE 0 END)"
-TOTALS = f"SELECT count(DISTINCT visitor), coalesce({_VIEWS}, 0), count(*) {_WITHIN}"
-BY_MINUTE = f"SELECT date_trunc('minute', happened_at) AS begun, {_VIEWS} {_WITHIN} GROUP BY begun"
-ROWS = {
-    dimension: f"SELECT {column}, count(DISTINCT visitor) AS visitors, {_VIEWS} AS views {_WITHIN} AND kind = 'page_view' "
-    f"GROUP BY {column} ORDER BY visitors DESC, views DESC, {column} LIMIT 1000"
-    for dimension, column in BROKEN_DOWN.items()
-}
+_WITHIN = "WHERE e.site = $site AND e.happened_at >= $since"
+_VIEWS = "sum(CASE WHEN e.kind = 'page_view' THEN 1 ELSE 0 END)"
+BY_MINUTE = f"SELECT date_trunc('minute', e.happened_at) AS begun, {_VIEWS} FROM events e {_WITHIN} GROUP BY begun"
 
 
 class LiveRow(msgspec.Struct, frozen=True):
@@ -47,13 +42,17 @@ def look(store: Store, site: str, now: float, least: int) -> Live:
     """What the store has of a site's last half hour; rows with fewer than `least` visitors are left out. Raises StoreError."""
     since = now // 60 * 60 - (MINUTES - 1) * 60
     values: dict[str, object] = {"site": site, "since": naive_utc(since)}
-    [(visitors, views, rows)] = store.fetch(TOTALS, values)
+    events = informed_events(store.dialect, "$since")
+    [(visitors, views, rows)] = store.fetch(_totals(events), values)
     minutes = [0] * MINUTES
     for at, count in store.fetch(BY_MINUTE, values):
         index = _minute(at, since)
         if 0 <= index < MINUTES:
             minutes[index] = _int(count)
-    broken = {dimension: fold(_rows(store.fetch(sql, values)), least) for dimension, sql in ROWS.items()}
+    broken = {
+        dimension: fold(_rows(store.fetch(_by(column, events), values)), least)
+        for dimension, column in BROKEN_DOWN.items()
+    }
     return Live(
         since,
         minutes,
@@ -73,6 +72,18 @@ def fold(rows: Sequence[LiveRow], least: int) -> tuple[list[LiveRow], bool]:
     if shown and 0 < few < least:
         shown = shown[:-1]
     return shown, len(shown) < len(rows)
+
+
+def _totals(events: Informed) -> str:
+    visitors = f"count(DISTINCT {events.column('visitor')})"
+    return f"SELECT {visitors}, coalesce({_VIEWS}, 0), count(*) FROM {events.source} {_WITHIN}"
+
+
+def _by(column: str, events: Informed) -> str:
+    return (
+        f"SELECT {events.column(column)} AS k, count(DISTINCT {events.column('visitor')}) AS people, {_VIEWS} AS shown "
+        f"FROM {events.source} {_WITHIN} AND e.kind = 'page_view' GROUP BY k ORDER BY people DESC, shown DESC, k LIMIT 1000"
+    )
 
 
 def _rows(found: Sequence[tuple[object, ...]]) -> list[LiveRow]:

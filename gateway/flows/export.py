@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from gateway.analytics.lasting import Informed, informed_events
 from gateway.analytics.store import Store, naive_utc
 
 # The tables that say something of a site, each with the moment by which its rows belong to a day.
@@ -36,10 +37,11 @@ def find_span(store: Store, site: str) -> Span:
 def read_rows(store: Store, table: str, site: str, start: float, end: float) -> Rows:
     """The rows of one of MOMENTS from `start` (epoch seconds) to before `end`. Raises StoreError."""
     columns = store.columns(table)
-    names = ", ".join(name for name, _ in columns)
-    moment = MOMENTS[table]
+    rows = informed_events(store.dialect, "$start", "$end") if table == "events" else Informed(f"{table} e")
+    names = ", ".join(f"{rows.column(name)} AS {name}" for name, _ in columns)
+    moment = f"e.{MOMENTS[table]}"
     found = store.fetch(
-        f"SELECT {names} FROM {table} WHERE site = $site AND {moment} >= $start AND {moment} < $end ORDER BY {moment}",
+        f"SELECT {names} FROM {rows.source} WHERE e.site = $site AND {moment} >= $start AND {moment} < $end ORDER BY {moment}",
         {"site": site, "start": naive_utc(start), "end": naive_utc(end)},
     )
     return Rows(columns, [[_plain(value) for value in row] for row in found])

@@ -1,6 +1,7 @@
 """Events in ClickHouse: each once wherever it stops, the same answers as DuckDB, tables as the configuration says."""
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import date
@@ -15,13 +16,16 @@ from gateway.analytics import clickhouse_store_batch
 from gateway.analytics.clickhouse_store import ClickHouseStore
 from gateway.analytics.clickhouse_store_schema import Place, build_pruning, build_retention, build_schema
 from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.analytics.filters import Condition, Filter, Join
 from gateway.analytics.journal import Journal
 from gateway.analytics.live import look
 from gateway.analytics.query import Query
+from gateway.analytics.sql import build_answer
 from gateway.analytics.store import Batch, Store
 from gateway.database import open_database
 from gateway.errors import StoreError
 from gateway.event import Counted, Entry
+from gateway.flows.answer import answer
 from gateway.flows.consent_report import consent_report
 from gateway.flows.drain import drain_once
 from gateway.flows.export import MOMENTS, Rows, find_span, read_rows
@@ -179,7 +183,8 @@ def told_in(rows: Rows) -> list[list[str]]:
 
 
 def test_both_stores_answer_alike(tmp_path: Path, server: Server, engine: Engine) -> None:
-    """The whole report, that on consent, the last half hour, funnel, page flows and export: the same from the same entries."""
+    """The whole report, that on consent, the last half hour, funnel, page flows and export: the same from the same entries,
+    also where the events of a visit tell of other sources and countries than its first."""
     site, chance = next(SITES), random.Random(7)
     entries: list[Entry] = []
     for number in range(40):
@@ -188,6 +193,7 @@ def test_both_stores_answer_alike(tmp_path: Path, server: Server, engine: Engine
         fields: dict[str, Any] = {"site": site, "started": started, "visitor": number % 17, "device": device}
         for step in range(chance.randrange(1, 4)):
             path = chance.choice(("/", "/prijs", "/A/b\t'\\x"))
+            fields |= {"source": chance.choice(("Google", "")), "country": chance.choice(("NL", "BE"))}
             entries.append(view(started + step, f"{site}.{number}", view_id=f"{number}.{step}", path=path, **fields))
         entries.append(engaged(started + 5, f"{number}.0", 4321, f"{site}.{number}", site=site, started=started))
     entries.append(Counted(site, int(NOON // HOUR * HOUR), [("shown", "nl", "desktop", 3), ("dropped", "bot", "", 2)]))
@@ -214,6 +220,46 @@ def test_both_stores_answer_alike(tmp_path: Path, server: Server, engine: Engine
             )
     for of_duck, of_click in zip(*answered, strict=True):
         assert of_click == of_duck
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "filters"),
+    [
+        (("page",), Condition("is", "source", ("Google",))),
+        (("source",), Condition("is", "page", ("/",))),
+        (("hour",), Condition("is", "entry_page", ("/",))),
+        (("day",), Join("has_done", (Condition("is", "channel", ("search",)),))),
+        (("event",), Join("has_not_done", (Condition("is", "exit_page", ("/a",)),))),
+        ((), Condition("is_not", "country", ("DE",))),
+    ],
+)
+def test_a_month_is_answered_without_reading_the_years(
+    tmp_path: Path, server: Server, dimensions: tuple[str, ...], filters: Filter
+) -> None:
+    """Whatever is asked of visits and events together, visits of other months are not read: neither what came before the
+    first visit that the period's events are of, nor what began after it. What is answered has them nevertheless."""
+    site, over = next(SITES), NOON - 20 * HOUR
+    fields: dict[str, Any] = {"site": site, "source": "Google", "channel": "search", "country": "NL"}
+    entries: list[Entry] = [
+        view(over + hours * HOUR, f"{site}.over", view_id=f"{site}.over.{hours}", started=over, **fields)
+        for hours in (0, 20)
+    ]
+    for months in range(-6, 7):
+        at = NOON + months * 30 * 24 * HOUR
+        entries.append(view(at, f"{site}.{months}", view_id=f"{site}.{months}", started=at, **fields))
+    metrics = ("page_views", "visits", "daily_visitors", "events")
+    day = date(2026, 11, 23)
+    query = Query(site, day, day, "Europe/Amsterdam", metrics=metrics, dimensions=dimensions, filters=filters)
+    with closing(server.open_store(tmp_path / "b")) as store, closing(DuckDBStore(tmp_path / "duck")) as duck:
+        for one in (store, duck):
+            one.add(Batch(site, 1, entries))
+        config = AnalyticsConfig(min_visitors=1)
+        assert answer(query, store, config) == answer(query, duck, config)
+        question = build_answer(query, store.dialect)
+        plan = "".join(f"{row[0]}\n" for row in store.fetch(f"EXPLAIN indexes = 1 {question.sql}", question.values))
+    reads = [part.partition("ReadFrom")[0] for part in plan.split("ReadFromMergeTree (default.visits)")[1:]]
+    granules = [[int(number) for number in re.findall(r"Granules: (\d+)/", read)] for read in reads]
+    assert granules and max(min(found) for found in granules) <= 2
 
 
 def test_rows_are_kept_for_as_long_as_the_configuration_says(tmp_path: Path, server: Server) -> None:

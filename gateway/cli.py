@@ -6,6 +6,7 @@ configuration, or a website that cannot be looked at.
 
 import logging
 import os
+import socket
 import sys
 import time
 from datetime import datetime
@@ -39,8 +40,9 @@ from gateway.cli_share import share_app
 from gateway.cli_upkeep import backup_app, prune, restore
 from gateway.config import Config, load_config
 from gateway.database import open_database
+from gateway.demo.loopback import PortTaken
 from gateway.demo.run import DemoOptions, run_demo
-from gateway.errors import ConfigError, GatewayError, LookFailed
+from gateway.errors import ConfigError, DatabaseUnusable, GatewayError, LookFailed, QueryError
 from gateway.keeper import run_keeper
 from gateway.keys import new_key, rotate_keys
 from gateway.operators import add_operator, list_operators, remove_operator, set_password
@@ -74,17 +76,24 @@ app.add_typer(key_app, name="key", rich_help_panel=ACCESS)
 app.add_typer(keys_app, name="keys", rich_help_panel=ACCESS)
 
 out = Console(emoji=False)  # paths hold ":id"
-NO_ANSWER = (ConfigError, LookFailed)
+NO_ANSWER = (ConfigError, DatabaseUnusable, LookFailed, QueryError, PortTaken)
+MOST_PORT = 65_535
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="gateway.toml, or the folder that holds it.")]
 
 
 def main() -> None:
-    """Entry point: errors of ours are one clear line, never a traceback."""
+    """Entry point: what an operator can mend is one clear line, never a traceback."""
     try:
         app()
     except GatewayError as error:
-        Console(stderr=True).print(f"gateway: {error}", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2 if isinstance(error, NO_ANSWER) else 1)
+        _end(str(error), 2 if isinstance(error, NO_ANSWER) else 1)
+    except OSError as error:
+        _end(f"{error.filename}: cannot be used ({error.strerror})" if error.filename else str(error), 2)
+
+
+def _end(why: str, status: int) -> None:
+    Console(stderr=True).print(f"gateway: {why}", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(status)
 
 
 def _print_version(wanted: bool) -> None:
@@ -106,7 +115,7 @@ def options(
 def serve(
     upstream: Annotated[str, typer.Option(help="The site to stand in front of; none: the service alone.")] = "",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8787,
+    port: Annotated[int, typer.Option(min=1, max=MOST_PORT, help="Port to listen on.")] = 8787,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     config: ConfigOption = None,
 ) -> None:
@@ -119,6 +128,7 @@ def serve(
     loaded = load_config()
     check_config(loaded)
     refuse_to_serve(loaded)
+    refuse_taken(host, port)
     set_up_logging(loaded)
     run_server(loaded, host, port, workers)
 
@@ -136,8 +146,10 @@ def keeper(
 
 @app.command(rich_help_panel=BEGIN)
 def demo(
-    port: Annotated[int, typer.Option(help="Port of the gateway; 0: any free one.")] = 8787,
-    console_port: Annotated[int, typer.Option(help="Port of the console; 0: any free one.")] = 8788,
+    port: Annotated[int, typer.Option(min=0, max=MOST_PORT, help="Port of the gateway; 0: any free one.")] = 8787,
+    console_port: Annotated[
+        int, typer.Option(min=0, max=MOST_PORT, help="Port of the console; 0: any free one.")
+    ] = 8788,
     data: Annotated[Path | None, typer.Option(help="Data folder; none: a temporary one.")] = None,
     visitors: Annotated[int, typer.Option(min=1, max=5000, help="How many visitors come by.")] = 40,
     once: Annotated[bool, typer.Option("--once", help="Run the visitors, check every figure, end.")] = False,
@@ -269,6 +281,16 @@ def set_up_logging(config: Config) -> None:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("alembic", "uvicorn", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING if level == "INFO" else level)
+
+
+def refuse_taken(host: str, port: int) -> None:
+    """Raise ConfigError for an address on which nobody can listen, before it is said that somebody does."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((host, port))
+        except OSError as error:
+            raise ConfigError("command line", "--port", port, f"cannot be used on {host} ({error.strerror})") from error
 
 
 def run_server(config: Config, host: str, port: int, workers: int) -> None:

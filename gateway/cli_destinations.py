@@ -47,6 +47,9 @@ SENT = {
 def show(config: ConfigOption = None) -> None:
     """State and counts of each destination; received = delivered + dead + cancelled + expired + queued + on the wire."""
     loaded = load_config(config)
+    if not loaded.destinations:
+        out.print(f"{loaded.settings.destinations_file} names no destination: nobody is told of events")
+        return
     engine = open_database(loaded.database_url)
     with reading(engine) as connection:
         paused = {d.name for d in loaded.destinations if get_standing(connection, d.name).paused}

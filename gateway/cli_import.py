@@ -76,10 +76,14 @@ def _import_logs(logs: list[Path], config: Config, site: Site) -> None:
     geo = config.settings.geo.database
     countries = Countries(Path(config.folder) / geo if geo else country_database())
     views = Views(config, site, countries, build_checks(config.settings.analytics))
+    unreadable = False
     for log in logs:
         with _progress(log, log.stat().st_size) as tell:
             outcome = import_log(log, config.data_folder, views, tell)
         out.print(f"{log}: {_describe(outcome)}", markup=False)
+        unreadable |= 0 < outcome.lines == outcome.unread
+    if unreadable:  # no access log at all
+        raise typer.Exit(1)
 
 
 def _import_export(export: Path, config: Config, site: Site, undo: bool) -> None:

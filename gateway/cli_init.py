@@ -83,7 +83,10 @@ def show_progress(total: int) -> Iterator[Tell]:
 
 
 def _write(folder: Path, files: Mapping[str, str], force: bool) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError("command line", "FOLDER", str(folder), f"cannot be made ({error.strerror})") from error
     for name, text in files.items():
         target = folder / name
         if target.exists() and force:
@@ -127,7 +130,7 @@ def _summarise(found: FirstLook, folder: Path) -> None:
     config = "" if folder == Path() else f" --config {folder}"
     policy = folder / "policy.toml"
     out.print(f"\nNext: see to the lines of {policy} that say CHECK, then: gateway serve{config}", soft_wrap=True)
-    out.print('(mode = "observe": pages stay as they are, the console lists what would be held back)', highlight=False)
+    out.print('(mode = "observe": pages stay as they are, the console lists what would be held)', highlight=False)
 
 
 def _names(names: Iterator[str] | list[str] | tuple[str, ...]) -> str:

@@ -30,6 +30,7 @@ policy_app = command_group("The policy in force, with what operators added in th
 out = Console(emoji=False)  # paths hold ":id"
 SiteOption = Annotated[str, typer.Option(help="Site id; none: the first.")]
 MOST_LINES = 40
+UNBROKEN = 36  # a name up to this length stays whole where the terminal has 80 columns
 MOST_PAGES = 3  # of one thing
 EXPORT_HEAD = """\
 # policy.toml as it is in force: the file with what operators added in the console ({overlay}).
@@ -155,7 +156,9 @@ def _print_site(config: Config, site: Site, listed: list[Listed]) -> None:
     would = sorted((row for row in would if row[0]), key=lambda row: (-row[0], row[1].item.name))
     if would:
         table = Table(title=f"site {site.id}")
-        for head in ("would be held", "kind", "service", "pages", "times"):
+        longest = max(len(one.item.name) for _, one in would[:MOST_LINES])
+        table.add_column("would be held", overflow="fold", min_width=min(longest, UNBROKEN))
+        for head in ("kind", "service", "pages", "times"):
             table.add_column(head, overflow="fold", justify="right" if head == "times" else "left")
         for count, one in would[:MOST_LINES]:
             owner = ", ".join(one.services) or (f"unknown ({one.suggestion.name}?)" if one.suggestion else "unknown")

@@ -16,7 +16,9 @@ DEFAULT_PORT = 8790
 out = Console(emoji=False, highlight=False, soft_wrap=True)
 
 
-def receivers(port: Annotated[int, typer.Option(help="Port to listen on; 0: any free one.")] = DEFAULT_PORT) -> None:
+def receivers(
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0: any free one.")] = DEFAULT_PORT,
+) -> None:
     """Strict stand-ins for Google Analytics, Matomo, Pardot and webhook receivers: what arrives is printed."""
     rehearsal = Rehearsal(os.environ, print_arrival)
     server = LoopbackServer(rehearsal.app(), port)

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Column, Connection, Engine, Index, MetaData, Table, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import BigInteger, Float, Integer, LargeBinary, String, Text
 
 from gateway.errors import DatabaseUnusable
@@ -275,17 +276,20 @@ MIGRATION_LOCK = 4_711_001  # PostgreSQL advisory lock held while the schema is 
 def open_database(url: str) -> Engine:
     """Open the database and bring its schema up to date. SQLite files are made with mode 0600.
 
-    Safe to call from many processes at once: one migrates, the others wait.
+    Safe to call from many processes at once: one migrates, the others wait. Raises DatabaseUnusable.
     """
     path = sqlite_path(url)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600, exist_ok=True)
     engine = prepare_database(url)
-    if not _is_current(engine):
-        with _migration_lock(engine):
-            if not _is_current(engine):
-                _upgrade(engine)
+    try:
+        if not _is_current(engine):
+            with _migration_lock(engine):
+                if not _is_current(engine):
+                    _upgrade(engine)
+    except DBAPIError as error:
+        raise DatabaseUnusable(f"the database cannot be used: {str(error.orig).strip()}") from error
     return engine
 
 

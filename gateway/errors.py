@@ -9,7 +9,7 @@ GatewayError
 ├── LedgerBroken         the chain of consent records does not verify
 ├── HeadsBroken          the signed heads of that chain do not verify
 ├── BackupBroken         a backup is not whole, or not as it was made (carries all faults)
-├── DatabaseUnusable     the schema of ledger and outbox cannot be brought up to date
+├── DatabaseUnusable     ledger and outbox cannot be opened, or their schema not brought up to date
 ├── ExportBroken         another tool's export cannot be read: file, line, column
 ├── StoreError           the event store cannot answer
 ├── DestinationError     a delivery cannot be built (permanent: the event is set aside)
@@ -93,7 +93,7 @@ class BackupBroken(GatewayError):
 
 
 class DatabaseUnusable(GatewayError):
-    """The database of ledger, outbox and operators has a schema that cannot be brought up to date."""
+    """The database of ledger, outbox and operators is away, is none, or has a schema that cannot be brought up to date."""
 
 
 class ExportBroken(GatewayError):

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from gateway.errors import KeeperUnreachable
+import msgspec
+
+from gateway.errors import KeeperUnreachable, QueryError
 
 SOCKET_NAME = "keeper.sock"
 
@@ -23,7 +25,8 @@ def short_path(folder: Path) -> Iterator[str]:
 
 
 def call_keeper(data_folder: Path, method: str, path: str, timeout: float = 60) -> bytes:
-    """One request to the keeper of a data folder; raises KeeperUnreachable, also for an answer that is not 200."""
+    """One request to the keeper of a data folder. Raises QueryError for a question with faults, and KeeperUnreachable
+    where nobody answers, or with bad news."""
     connection = _UnixConnection(data_folder, timeout)
     try:
         connection.request(method, path)
@@ -33,9 +36,22 @@ def call_keeper(data_folder: Path, method: str, path: str, timeout: float = 60) 
         raise KeeperUnreachable(f"no keeper answers for {data_folder}: {error}") from error
     finally:
         connection.close()
-    if response.status != 200:
-        raise KeeperUnreachable(f"the keeper answered {response.status}: {body[:500].decode('utf-8', 'replace')}")
-    return body
+    if response.status == 200:
+        return body
+    faults = _read_faults(body)
+    raise QueryError(faults) if response.status == 400 else KeeperUnreachable(f"the keeper says: {'; '.join(faults)}")
+
+
+class _Refusal(msgspec.Struct):
+    errors: list[str]
+
+
+def _read_faults(body: bytes) -> list[str]:
+    """What the keeper found wrong, a sentence each."""
+    try:
+        return msgspec.json.decode(body, type=_Refusal).errors
+    except msgspec.DecodeError:
+        return [body[:500].decode("utf-8", "replace")]
 
 
 class _UnixConnection(HTTPConnection):

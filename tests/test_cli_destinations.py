@@ -138,3 +138,9 @@ def test_somebody_is_erased_by_command(folder: Path) -> None:
     assert [(row.kind, row.state) for row in look(engine)] == [("event", "cancelled"), ("erasure", "queued")]
     found = CliRunner().invoke(app, ["erase", "a.jansen@example.org", "--config", str(folder)])
     assert (found.exit_code, "Nobody here" in found.output) == (1, True)
+
+
+def test_where_there_is_none_it_says_so(folder: Path) -> None:
+    """A configuration without destinations is told in words, instead of a table of nothing."""
+    (folder / "destinations.toml").unlink()
+    assert say(folder, "list") == (0, "destinations.toml names no destination: nobody is told of events\n")

@@ -96,6 +96,18 @@ def test_check_says_what_would_be_held(folder: Path) -> None:
     assert not (folder / "data" / "gateway.db").exists()
 
 
+def test_names_stay_whole_on_a_narrow_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 80 columns pages and services are what is wrapped: a host's name can be copied as it stands."""
+    monkeypatch.setattr("gateway.cli_policy.out", Console(emoji=False, width=80))
+    engine = engine_of(folder)
+    put_inventory(engine)
+    engine.dispose()
+    said = run(folder, "check", "--no-browser")
+    assert f"{STRANGER} " in said
+    assert f"{KNOWN} " in said
+    assert max(map(len, said[: said.index("seen and undeclared")].splitlines())) <= 80
+
+
 def test_whoever_switches_on_is_told_what_is_likely_to_fail(folder: Path) -> None:
     """A cookie held back that is named like a basket's, or a form's token, is named when enforcement is switched on, and by
     `gateway check`; one that the catalogue knows as optional is not."""

@@ -27,6 +27,10 @@ BOXES = """() => ["film", "kaart", "vreemd"].map(id => {
     .getBoundingClientRect();
   return [box.x, box.y, box.width, box.height].map(Math.round);
 })"""
+CUT_OFF = """() => [...document.querySelectorAll(".gw-held .gw-way")].filter(button => {
+  const seen = button.getBoundingClientRect(), box = button.closest(".gw-held").getBoundingClientRect();
+  return seen.height && (seen.bottom > box.bottom || seen.right > box.right || seen.top < box.top);
+}).map(button => button.textContent)"""
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +290,7 @@ def test_it_works_under_a_strict_policy_of_the_site(browser: Browser, site: Plac
 @pytest.mark.parametrize("language", ["nl", "en"])
 def test_axe_finds_nothing_and_sizes_are_kept(browser: Browser, site: PlaceholderSite, language: str) -> None:
     """No violation in placeholders, light and dark, at 320 and 1280 pixels, whatever colours the site gives its own buttons;
-    each has the size that its element says, or the width there is."""
+    each has the size that its element says, or the width there is, and its buttons in sight without scrolling."""
     with opened(browser, f"{site.url}/?lang={language}", locale=language) as page:
         page.add_style_tag(content="button { background: #e00 !important; color: #c00 !important }")
         page.locator("#gw-banner [value=reject_all]").click()
@@ -302,4 +306,5 @@ def test_axe_finds_nothing_and_sizes_are_kept(browser: Browser, site: Placeholde
             found = AxeResults(page.evaluate("options => axe.run('.gw-held', options)", AXE))
             assert found.violations_count == 0, found.generate_report()
             assert [box[2:] for box in page.evaluate(BOXES)] == sizes[width]
+            assert page.evaluate(CUT_OFF) == []
             assert page.evaluate("document.documentElement.scrollWidth") <= width

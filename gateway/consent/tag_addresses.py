@@ -18,7 +18,7 @@ _REFRESH = re.compile(r"^[\s\d.]*[;,\s]*(?:url\s*=\s*)?(?:'([^']*)|\"([^\"]*)|(.
 _DATA = re.compile(r"data:([^,]*),(.*)", re.IGNORECASE | re.DOTALL)
 _HIDING = re.compile(r"charset\s*=\s*[\"']?\s*(?:utf-?16|ucs-2|unicode|csunicode|iso-10646-ucs-2|(?:cs)?iso-?2022-?jp)")
 _BY_XML = re.compile(
-    rb"<[\w.-]+:\w|<!\[?(?:entity|cdata)|<\?xml-|&(?!#|(?:amp|lt|gt|quot|apos);)"
+    rb"<[\w.-]+:\w|xmlns:(?!xlink\s*=)|<!\[?(?:entity|cdata)|<\?xml-|&(?!#|(?:amp|lt|gt|quot|apos);)"
     rb"|<(?:script|style|title|textarea|xmp|iframe|noembed|noframes|noscript|plaintext)\b[^>]*/>",
     re.IGNORECASE,
 )

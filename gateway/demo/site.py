@@ -37,6 +37,7 @@ SIMPLE_PAGES = {
 FILES = {
     "/stijl.css": ("stijl.css", "text/css"),
     "/beeld/merk.svg": ("merk.svg", "image/svg+xml"),
+    "/favicon.ico": ("merk.svg", "image/svg+xml"),  # what browsers ask for beside the gateway's own pages
     "/beeld/kantoor.svg": ("kantoor.svg", "image/svg+xml"),
 }
 CACHED = {"cache-control": "public, max-age=300", "etag": '"voorbeeld-1"'}

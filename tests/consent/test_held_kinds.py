@@ -240,6 +240,7 @@ DRAWING = "<svg xmlns='http://www.w3.org/2000/svg'"
         "text/html;charset=ISO-2022-JP,<p>x",
         "application/xhtml+xml,<x:img xmlns:x='http://www.w3.org/1999/xhtml' src='//evil.example'/>",
         f"image/svg+xml,{DRAWING}><style/><image href='//evil.example'/></svg>",
+        f"image/svg+xml,{DRAWING} xmlns:x='http://www.w3.org/1999/xlink'><image x:href='//evil.example'/></svg>",
         f"image/svg+xml,{DRAWING}><![CDATA[<script>]]><image href='//evil.example'/></svg>",
         f"text/xml,<!DOCTYPE x [<!ENTITY e 'http://evil.example'>]>{DRAWING}><image href='%26e;'/></svg>",
         "text/xml,<?xml-stylesheet href='//evil.example'?><x/>",
@@ -249,7 +250,8 @@ def test_a_frame_s_page_hides_no_host(data: str) -> None:
     """What another encoding or the means of XML hide from a reader of HTML is held, whatever is granted; a drawing
     without any of that stays."""
     assert hold(f'<iframe src="data:{data}"></iframe>', "analytics").startswith("<iframe data-gw-src=")
-    drawn = f"<object data=\"data:image/svg+xml,{DRAWING}><path d='M0 0'/><title>a &amp;lt; b</title></svg>\"></object>"
+    drawing = f"{DRAWING} xmlns:xlink='http://www.w3.org/1999/xlink'><path d='M0 0'/><title>a &amp;lt; b</title></svg>"
+    drawn = f'<object data="data:image/svg+xml,{drawing}"></object>'
     assert hold(drawn) == drawn
 
 

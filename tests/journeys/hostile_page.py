@@ -93,21 +93,22 @@ class HostileSite:
 
     def page(self) -> str:
         """The page, each way once for each host."""
-        ways = "".join(self._fill(WAYS + INLINE, name) for name in self._names)
+        ways = "".join(self.fill(WAYS + INLINE, name) for name in self._names)
         modules = "".join(MODULE.replace("-N", f"-{name}") for name in self._names[:1])
         return f"{HEAD}</head><body><h1>x</h1>{ways}{modules}{USE}</body></html>"
 
-    def _fill(self, text: str, name: str) -> str:
+    def fill(self, text: str, name: str) -> str:
+        """A text with one of the hosts in the place of HOST."""
         host = f"{name}.localhost:{self._port}"
         text = text.replace("HOST", f"http://{host}").replace("NAME", host)
         return text.replace("foreign-N", f"foreign-{name}").replace("foreignTag('", f"foreignTag('{name}-")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         headers = [(b"content-type", b"text/html; charset=utf-8")]
-        links = [f"<{self._fill('HOST/link.css', name)}>; rel=preload; as=style" for name in self._names]
+        links = [f"<{self.fill('HOST/link.css', name)}>; rel=preload; as=style" for name in self._names]
         headers.append((b"link", ", ".join(links).encode()))
         if scope["path"] == "/refresh":
-            headers.append((b"refresh", self._fill("0; url=HOST/refresh.html", self._names[-1]).encode()))
+            headers.append((b"refresh", self.fill("0; url=HOST/refresh.html", self._names[-1]).encode()))
         body = self.page().encode() if scope["path"] in ("/", "/stream") else b""
         if re.search(r"\.\w+$", scope["path"]):
             headers = [(b"content-type", b"image/gif")]

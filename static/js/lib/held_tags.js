@@ -97,6 +97,7 @@ function run(held, script) {
   return new Promise((done) => {
     script.onload = script.onerror = done;
     held.replaceWith(script);
-    if (!script.src || script.noModule) done();
+    // Nothing comes where there is nothing to load, or where a script before it has taken its place out of the page.
+    if (!script.src || script.noModule || !script.isConnected || !script.ownerDocument.defaultView) done();
   });
 }

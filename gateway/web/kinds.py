@@ -19,6 +19,7 @@ class Kind(Enum):
     PAGE = "read and changed"
     CLOSED = "passed as it is, with nothing foreign in it"
     UNSURE = "decided by its first bytes"
+    RULES = "read, and passed where it leads to nobody who is refused"
     OTHER = "passed"
 
 
@@ -33,6 +34,7 @@ _DECLARED_WITHIN = 1024  # bytes of a page in which browsers look for its own wo
 _READ_BY: Final = frozenset((b"content-type", b"content-encoding", b"content-disposition"))
 _ESSENCE = re.compile(rb"[^\s;(]*")
 _NO_TYPE = (b"unknown/unknown", b"application/unknown", b"*/*")
+_RULES = b"application/speculationrules+json"
 _XML = (b"text/xml", b"application/xml", b"text/rdf", b"text/xsl")
 # For what we must not touch but cannot pass as it is: nothing foreign is loaded at all.
 CLOSED: Final = (
@@ -60,6 +62,8 @@ def classify(content_type: bytes) -> Kind:
     types = [found.group() for found in named if found and b"/" in found.group()]
     if b"text/html" in types:
         return Kind.CLOSED if _UNREADABLE.search(content_type) else Kind.PAGE
+    if _RULES in types:
+        return Kind.RULES
     if any(one in _XML or one.endswith(b"+xml") or one == b"multipart/x-mixed-replace" for one in types):
         return Kind.CLOSED
     return Kind.UNSURE if not types or types[-1] in _NO_TYPE else Kind.OTHER

@@ -31,6 +31,7 @@ from gateway.web.kinds import CLOSED, Kind, find_kind, hides_tags, name_html, pe
 from gateway.web.page_cache import PageCache
 from gateway.web.reply import send_nothing
 from gateway.web.request import VisitorRequest
+from gateway.web.rules_file import RulesFile
 from gateway.web.seen_page import count_seen
 from gateway.web.snippet import Snippets, View
 
@@ -88,22 +89,9 @@ class GatedResponse:
     """Wraps `send` for one request. Create one, hand `gated.send` to the app."""
 
     __slots__ = (
-        "_decision",
-        "_desk",
-        "_gathered",
-        "_kept",
-        "_mode",
-        "_now",
-        "_packer",
-        "_request",
-        "_rewriter",
-        "_send",
-        "_site",
-        "_start",
-        "_undo",
-        "_view",
-        "expired",
-    )
+        "_decision", "_desk", "_gathered", "_kept", "_mode", "_now", "_packer", "_request", "_rewriter", "_send", "_site",
+        "_start", "_undo", "_view", "expired",
+    )  # fmt: skip
 
     def __init__(
         self, desk: Desk, request: VisitorRequest, site: Site, decision: Decision, now: float, send: Send
@@ -139,8 +127,8 @@ class GatedResponse:
         if not LEADING.isdisjoint(values):
             granted |= self._judge_links(message)
         kind = find_kind(values)
-        if kind is Kind.PAGE:
-            return self._start_page(message, values)
+        if kind is Kind.PAGE or kind is Kind.RULES:
+            return self._start_page(message, values) if kind is Kind.PAGE else self._start_rules(message, values)
         if granted and self._decision.key and self._site.enforce:
             message["headers"] = keep_from_others(message["headers"])
         content_type = values.get(b"content-type", b"").lower()
@@ -205,6 +193,15 @@ class GatedResponse:
         announced = int(length) if length.isdigit() else self._desk.page_bytes
         self._mode = self._on_first_body if announced > WHOLE_BYTES else self._gather
         return send_nothing()
+
+    def _start_rules(self, message: Message, headers: dict[bytes, bytes]) -> Awaitable[None]:
+        enforce, bare = self._site.enforce, self._request.method == "HEAD" or message["status"] in NO_BODY
+        undo = open_undo(headers.get(b"content-encoding", b""), self._desk.page_bytes)
+        gate, tell = self._tag_gate(), self._count_held
+        if enforce:
+            message["headers"] = self._cached(message["headers"])
+        self._mode = self._send if bare else RulesFile(message, gate, undo, tell, self._send, enforce=enforce).send
+        return self._send(message) if bare else send_nothing()
 
     def _on_first_body(self, message: Message) -> Awaitable[None]:
         if message["type"] != "http.response.body":

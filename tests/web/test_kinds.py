@@ -8,6 +8,7 @@ from gateway.web.kinds import Kind, classify, hides_tags, sniff
 
 TYPES = [
     (b"text/html", Kind.PAGE),
+    (b"application/speculationrules+json", Kind.RULES),
     (b" Text/HTML ; Charset=Windows-1252", Kind.PAGE),
     (b"text/html charset=utf-8", Kind.PAGE),
     (b"text/html(what)", Kind.PAGE),

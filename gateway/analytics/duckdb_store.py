@@ -17,7 +17,7 @@ import duckdb
 from gateway.analytics.day_sums import DaySums
 from gateway.analytics.dialect import DUCKDB
 from gateway.analytics.duckdb_store_arrivals import add_entries
-from gateway.analytics.duckdb_store_file import Gate, compact_file, copy_database, is_wasteful
+from gateway.analytics.duckdb_store_file import Gate, Settings, compact_file, connect, copy_database, is_wasteful
 from gateway.analytics.duckdb_store_order import arrange, find_stretch
 from gateway.analytics.duckdb_store_sums import FIND, forget, keep, read_days
 from gateway.analytics.duckdb_store_tables import prepare
@@ -25,7 +25,7 @@ from gateway.analytics.store import Batch, Tell, naive_utc
 from gateway.errors import StoreError
 
 # Without the two `auto` settings DuckDB would fetch extensions from the internet.
-SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+SETTINGS: Settings = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "enable_external_access": "false",
@@ -169,7 +169,7 @@ class DuckDBStore:
             if self._closed:
                 raise StoreError("the event store is closed")
             if self._opened is None:
-                writing = duckdb.connect(str(self._path), config=SETTINGS)
+                writing = connect(self._path, SETTINGS)
                 prepare(writing)
                 self._path.chmod(0o600)
                 self._opened = Connections(writing, writing.cursor())

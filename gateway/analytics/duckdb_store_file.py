@@ -20,7 +20,8 @@ AT_ONCE = 8 << 20
 LEAST_FREE_BYTES = 64 << 20  # less is not worth the minute
 FREE_SHARE = 3  # one part in so many
 # No extension is looked for or fetched; files may be attached, since it has to write a second one.
-PLAIN: dict[str, str | bool | int | float | list[str]] = {
+Settings = dict[str, str | bool | int | float | list[str]]
+PLAIN: Settings = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "threads": 2,
@@ -65,6 +66,13 @@ class Gate:
                 self._changed.notify_all()
 
 
+def connect(path: Path | str, settings: Settings, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """A connection that draws no bars for what takes its time: DuckDB does, to whatever Python was given as a command."""
+    connection = duckdb.connect(str(path), read_only=read_only, config=settings)
+    connection.execute("SET enable_progress_bar = false")  # of this connection alone; its cursors draw none
+    return connection
+
+
 def copy_bytes(source: Path, target: Path, tell: Tell) -> None:
     """A copy for its owner alone, on disk when this returns."""
     descriptor = os.open(target, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
@@ -87,7 +95,7 @@ def copy_database(path: Path, target: Path, tell: Tell) -> None:
 def count_rows(path: Path, *, settle: bool = False) -> dict[str, int]:
     """How many rows each table of a file has that nobody uses. `settle`: its log goes into it first. Raises StoreError."""
     try:
-        with closing(duckdb.connect(str(path), read_only=not settle, config=PLAIN)) as connection:
+        with closing(connect(path, PLAIN, read_only=not settle)) as connection:
             if settle:
                 connection.execute("CHECKPOINT")
             return {table: _number(connection, f"SELECT count(*) FROM {table}") for table in COUNTED}
@@ -110,7 +118,7 @@ def compact_file(path: Path) -> None:
     fresh = Path(f"{path}.compact")
     _delete(fresh)
     try:
-        with closing(duckdb.connect(str(path), config=PLAIN)) as connection:
+        with closing(connect(path, PLAIN)) as connection:
             connection.execute("CHECKPOINT")
             connection.execute("ATTACH $target AS fresh".replace("$target", _quote(fresh)))
             connection.execute(f'COPY FROM DATABASE "{path.stem}" TO fresh')
@@ -147,7 +155,7 @@ def write_parquet(lines: Path, columns: Sequence[tuple[str, str]], target: Path)
     shape = ", ".join(f"'{name}': '{kind}'" for name, kind in columns)
     reading = f"read_json($lines, format = 'newline_delimited', columns = {{{shape}}})"
     try:
-        with duckdb.connect(config=PLAIN) as connection:
+        with connect(":memory:", PLAIN) as connection:
             connection.execute(
                 f"COPY (SELECT * FROM {reading}) TO '{_quoted(target)}' (FORMAT parquet)", {"lines": str(lines)}
             )

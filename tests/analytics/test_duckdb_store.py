@@ -384,3 +384,23 @@ def test_writers_take_turns(store: DuckDBStore) -> None:
     for thread in threads:
         thread.join()
     assert (count(store, "events"), visit_of(store, "shared")[0]) == (40, 20)
+
+
+DRAWS = """
+import sys
+from pathlib import Path
+from gateway.analytics.duckdb_store import DuckDBStore
+from gateway.analytics.duckdb_store_file import PLAIN, connect
+
+store, asked = DuckDBStore(Path(sys.argv[1])), "SELECT current_setting('enable_progress_bar')"
+one = store._open()
+print([opened.execute(asked).fetchone()[0] for opened in (one.writing, one.reading.cursor(), connect(":memory:", PLAIN))])
+"""
+
+
+def test_nothing_is_drawn_while_a_large_file_is_worked_on(tmp_path: Path) -> None:
+    """Started with a command instead of a script, Python has DuckDB draw bars for what takes seconds, such as bringing an older
+    store up to date: not here, neither when writing nor when reading."""
+    command = [sys.executable, "-c", DRAWS, str(tmp_path / "events.duckdb")]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (found.stdout.strip(), found.stderr) == ("[False, False, False]", "")

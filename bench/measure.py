@@ -78,14 +78,15 @@ def load(
     process: int,
     *,
     cookie: str = "",
+    cookies: Sequence[str] = (),
     body: bytes = b"",
     connections: int = 32,
     seconds: int = 4,
     folder: Path = Path("/tmp"),
 ) -> Load:
-    """Load one address with wrk from the other core."""
+    """Load one address with wrk from the other core; `cookies`: those of visitors who take turns."""
     script = folder / "load.lua"
-    script.write_text(_script(body))
+    script.write_text(_script(body, cookies))
     command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency"]
     headers = {"Host": f"localhost:{port}", "Accept": "text/html", "User-Agent": AGENT, "Cookie": cookie}
     for header, value in headers.items():
@@ -98,11 +99,16 @@ def load(
     return _parse(found.stdout + found.stderr, used)
 
 
-def _script(body: bytes) -> str:
+def _script(body: bytes, cookies: Sequence[str]) -> str:
     if not body:
         return ""
     text = json.dumps(body.decode())
-    return (
+    turns = (
+        f"local cookies, turn = {{{', '.join(map(json.dumps, cookies))}}}, 0\n"
+        "function request()\n  turn = turn % #cookies + 1\n"
+        '  wrk.headers["Cookie"] = cookies[turn]\n  return wrk.format()\nend\n'
+    )
+    return (turns if cookies else "") + (
         f'wrk.method = "POST"\nwrk.body = {text}\nwrk.headers["Content-Type"] = "application/json"\n'
         'wrk.headers["Sec-Fetch-Site"] = "same-origin"\n'
     )

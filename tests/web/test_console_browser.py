@@ -13,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from starlette.applications import Starlette
 
+from gateway.analytics.answers import Imported
 from gateway.analytics.query import Query
 from gateway.analytics.results import QueueState, Report, Row
 from gateway.resources import load_assets
@@ -28,14 +29,19 @@ MARKUP = '"\'></title></script><img src=x onerror="window.broken=1"><script>wind
 SUGGESTED = {"en-GB": "It is Google Analytics 4", "nl-NL": "Het is Google Analytics 4"}
 FUNNEL = "/funnels?steps=page+is+/%0Apage+contains+/diensten%0Aevent+is+form_submit%0Agoal+is+Contact"
 SHARED = "stapel kaas met bieslook"
+IMPORTED = Imported("plausible", "2026-11-01", "2026-11-16", 16, "", ("visit_duration", "topic"))
+# No mail is sent by the console itself.
+MAIL = {"host": "127.0.0.1", "sender": "s@example.org", "reports": [{"to": ["anke@example.org"], "every": "week"}]}
 LOOKS = [(1280, "light", "en-GB"), (768, "dark", "nl-NL"), (390, "light", "nl-NL"), (360, "dark", "en-GB")]
 
 
 def changeable(query: Query) -> Report:
-    """The example report; empty, hostile or growing when the question asks for that many rows."""
+    """The example report; empty, hostile or with imported days when the question asks for that many rows."""
     if query.limit == 11:
         return empty_example(query)
     report = build_example(query)
+    if query.limit == 13:
+        return msgspec.structs.replace(report, imported=IMPORTED)
     if query.limit != 12:
         return report
     rows = {key: [Row(MARKUP, 1, 1, 1)] for key in report.breakdowns}
@@ -65,7 +71,9 @@ def clock() -> Clock:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Iterator[str]:
     """A console with its real scripts and styles."""
-    parts = build_parts(tmp_path_factory.mktemp("console"), report=changeable, assets=load_assets(), clock=clock)
+    settings = {"mail": MAIL, "keeper": {"public_url": "https://stat.example.org"}}
+    folder = tmp_path_factory.mktemp("console")
+    parts = build_parts(folder, report=changeable, assets=load_assets(), clock=clock, settings=settings)
     put_inventory(parts.engine)
     with serve(build_console(parts)) as address:
         yield address
@@ -122,6 +130,7 @@ def test_everybody_can_use_it_at_every_width(
         for path in (
             "/?period=30d",
             "/?limit=11",
+            "/?limit=13",
             "/?period=91d&interval=week&where=page+is+/",
             "/consent?period=30d",
             FUNNEL,
@@ -159,8 +168,8 @@ def test_everybody_can_use_the_inventory(chromium: Browser, address: str, width:
 
 
 def test_a_report_is_shared_and_read_by_everybody(chromium: Browser, address: str) -> None:
-    """A link is made with the keyboard; a stranger gives the password and reads the report, with and without scripts; on each
-    page no fault that axe can see, nothing too wide, no complaint."""
+    """A link is made with the keyboard, and somebody is put on the list of mails; a stranger gives the password and reads the
+    report, with and without scripts; on each page no fault that axe can see, nothing too wide, no complaint."""
 
     width, locale = 320, "nl-NL"
 
@@ -176,6 +185,11 @@ def test_a_report_is_shared_and_read_by_everybody(chromium: Browser, address: st
         page.keyboard.type(SHARED)
         page.keyboard.press("Enter")
         link = page.input_value("#made")
+        is_good(page)
+        page.get_by_label("Adres").press_sequentially("bram@example.org")
+        page.keyboard.press("Enter")
+        expect(page.locator("#mails tbody tr")).to_have_count(2)
+        expect(page.locator("#mails")).to_contain_text("gevraagd, nog niet bevestigd")
         is_good(page)
         assert complaints == []
     look = {"width": width, "height": 800}

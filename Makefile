@@ -48,7 +48,7 @@ quick: assets ## the tests without browser and long rounds, under a minute
 check: assets ## ruff, mypy --strict, layers, documentation
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy --strict gateway tests hatch_build.py
+	@$(BIN)/mypy --strict gateway tests bench hatch_build.py
 	@$(BIN)/python -m pytest -q tests/test_layers.py tests/test_documented.py
 
 format: $(VENV)/dev.stamp ## let ruff sort imports and lay out the code

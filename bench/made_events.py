@@ -18,7 +18,7 @@ from gateway.flows.sum_days import sum_days
 
 SITES, TIMEZONE = tuple(f"site-{number}" for number in range(5)), "Europe/Amsterdam"
 FIRST, DAYS = date(2026, 4, 1), 180
-EVENTS_A_VISIT = 3.55
+EVENTS_A_VISIT = 4.33
 
 # A number from 0 up to (not with) `of`, from the row's number `n` and a word; and one that is small far more often.
 EVEN = "CAST(hash({n}, '{word}') % {of} AS INTEGER)"

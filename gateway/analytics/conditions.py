@@ -95,11 +95,11 @@ class Writer:
 
     def matched(self, metric: Metric, query: Query, apart: bool) -> str:
         """A metric's expression over events that fit, of the visits that hold them; `apart`: by each of the query's keys."""
-        by_page = (
-            apart and "page" in query.dimensions and all(name == "page" or _is_of_visit(name) for name in _names(query))
-        )
-        visits = self._dialect.page_visits if by_page else "count(distinct e.visit_id)"
-        visitors = self._dialect.page_visitors if by_page else "count(distinct {daily})"
+        visits, visitors = "count(distinct e.visit_id)", "count(distinct {daily})"
+        if apart and "page" in query.dimensions:
+            whole = all(name == "page" or _is_of_visit(name) for name in _names(query))
+            visits = self._dialect.page_visits if whole else self._dialect.path_visits
+            visitors = self._dialect.page_visitors if whole else self._dialect.path_visitors
         sql = metric.matched.replace("{visits}", visits).replace("{visitors}", visitors)
         return sql.format(daily=self._daily("matched")) if "{daily}" in sql else sql
 
@@ -110,14 +110,29 @@ class Writer:
             return ""
         return self._filter(found, Place("visits"))
 
+    def holds(self, found: Filter) -> str:
+        """Whether a visit, of which a group has all events, holds one that fits; empty, where they alone cannot tell."""
+        parts = found.parts if isinstance(found, Join) and found.operator == "and" else (found,)
+        done = [part for part in parts if isinstance(part, Join) and part.operator in DONE]
+        asked = [(one.parts[0], int(one.operator == "has_done")) for one in done]
+        asked += [(Join("and", rest), 1)] if (rest := tuple(part for part in parts if part not in done)) else []
+        if any(_has_done(one) or not all(map(self._on_events, _own(one))) for one, _ in asked):
+            return ""
+        held = [(self._filter(one, Place("matched")), wanted) for one, wanted in asked]
+        return " AND ".join(f"max(CASE WHEN {fits} THEN 1 ELSE 0 END) = {wanted}" for fits, wanted in held)
+
+    def _on_events(self, condition: Condition) -> bool:
+        dimension = get_dimension(condition.dimension)
+        return dimension.scope in ("event", "time") or self._known(dimension)
+
     def key(self, dimension: Dimension, place: Place) -> str:
         """A dimension's value on a row; a day, week or month as its first day, an hour as its start in UTC."""
         if dimension.scope == "time":
             return self._bucket(dimension.name, MOMENT[place.rows])
         return "g.goal" if dimension.scope == "goal" else self._text(dimension, place)
 
-    def source(self, query: Query, place: Place, joined: bool = False) -> str:
-        """FROM and WHERE: the rows of the site and period that fit the query's filter and have its dimensions."""
+    def source(self, query: Query, place: Place, joined: bool = False, also: str = "") -> str:
+        """FROM and WHERE: rows of the site and period that fit the query's filter and have its dimensions, and what joins."""
         conditions = [f"{'v' if place.rows == 'visits' else 'e'}.site = {self._site}"]
         conditions += [] if place.rows == "strays" else [self._within(place)]
         conditions += [key.where for key in query.keys if key.where]
@@ -126,7 +141,7 @@ class Writer:
         tables = "visits v" if place.rows == "visits" else self._events(_names(query), place, joined)
         if place.by_goal:
             conditions.append(self._meets_named())
-        return f"FROM {tables} WHERE {' AND '.join(conditions)}"
+        return f"FROM {tables}{also} WHERE {' AND '.join(conditions)}"
 
     def strays(self, query: Query) -> list[Strays]:
         """The events that fit and lie in another period than the beginning of their visit, or on another local day where the
@@ -149,12 +164,14 @@ class Writer:
     def _over_midnight(self, query: Query, rows: Rows) -> Strays:
         days = (self._day(self._just_before("v.started_at")), self._day("greatest(v.started_at, v.last_at)"))
         visits = (
-            f"SELECT v.visit_id FROM visits v WHERE v.site = {self._site} AND v.started_at < {self._just_after(self._until)} "
-            f"AND v.last_at >= {self._just_before(self._since)} AND {' <> '.join(days)}"
+            f"SELECT v.visit_id, {self._day('v.started_at')} AS begun FROM visits v WHERE v.site = {self._site} "
+            f"AND v.started_at < {self._just_after(self._until)} AND v.last_at >= {self._just_before(self._since)} "
+            f"AND {' <> '.join(days)}"
         )
-        apart = f"{self._day(MOMENT['events'])} <> {self._day(MOMENT['matched'])}"
-        source = self.source(query, Place(rows))
-        return Strays(rows, f"{source} AND e.visit_id IN ({visits}) AND {apart}", "%s" if rows == "events" else "-%s")
+        # The few visits first, since days are worked out for each row that is left.
+        source = self.source(query, Place(rows), also=f" JOIN ({visits}) c ON c.visit_id = e.visit_id")
+        source += f" AND {self._day(MOMENT['events'])} <> c.begun"
+        return Strays(rows, source, "%s" if rows == "events" else "-%s")
 
     def _just_before(self, moment: str) -> str:
         """A moment, as the slowest clock may have told it."""

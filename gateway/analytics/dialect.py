@@ -17,8 +17,9 @@ class Dialect(NamedTuple):
     between two values in proportion. `prop` is a property of a JSON text, empty when it is missing, by a name as
     `prop_name` makes it. `date` is a moment's local day, `day` its number, `daily` who a visitor was on it, as one value to be
     told from others. `visitors` counts those of visits `v.`, each of which stands once; `page_visitors` and `page_visits`
-    those of events `e.` on one path, where all of a visit's are among them. `informed`: a row of events has the visitor, the
-    beginning and all lasting qualities of its visit; else it has its own, and visits are joined.
+    those of events `e.` on one path, where all of a visit's are among them, `path_visitors` and `path_visits` where only some
+    may be. `informed`: a row of events has the visitor, the beginning and all lasting qualities of its visit, and says who came
+    once; else it has its own, and visits are joined.
     """
 
     shifted: str
@@ -38,6 +39,8 @@ class Dialect(NamedTuple):
     informed: bool
     page_visitors: str = ""
     page_visits: str = ""
+    path_visitors: str = ""
+    path_visits: str = ""
 
 
 def _json_path(name: str) -> str:
@@ -65,9 +68,11 @@ DUCKDB = Dialect(
     "ELSE xor({row}.visitor, CAST({day} AS UBIGINT) * 281474976710656) END",
     visitors="count(*) FILTER (WHERE v.alone) + count(distinct {daily}) FILTER (WHERE NOT v.alone)",
     informed=True,
-    page_visitors="count(*) FILTER (WHERE e.alone AND e.first_here) + count(distinct {daily}) "
-    "FILTER (WHERE e.first_here AND NOT e.alone)",
+    page_visitors="count(*) FILTER (WHERE e.first_here AND (e.alone OR e.sole)) + count(distinct {daily}) "
+    "FILTER (WHERE e.first_here AND NOT e.alone AND NOT e.sole)",
     page_visits="count(*) FILTER (WHERE e.first_here)",
+    path_visitors="count(*) FILTER (WHERE e.sole) + count(distinct {daily}) FILTER (WHERE NOT e.sole)",
+    path_visits="count(*) FILTER (WHERE e.sole) + count(distinct e.visit_id) FILTER (WHERE NOT e.sole)",
 )
 # A dot fits the end of a line here, unless it is told not to; `median` and `quantile` are estimates.
 CLICKHOUSE = Dialect(

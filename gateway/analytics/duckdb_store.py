@@ -38,7 +38,7 @@ SETTINGS: Settings = {
 COLUMNS = """
 SELECT column_name, data_type FROM duckdb_columns()
 WHERE table_name = $name AND database_name = current_database() AND NOT internal
-AND column_name NOT IN ('alone', 'first_here') ORDER BY column_index"""
+AND column_name NOT IN ('alone', 'first_here', 'sole') ORDER BY column_index"""
 OFFSETS = "SELECT segment, drained FROM journal_offsets"
 OFFSET = "SELECT drained FROM journal_offsets WHERE segment = $segment"
 ADVANCE = """

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import duckdb
 import msgspec
 
+from gateway.analytics.duckdb_store_order import NEAR, tell_again
 from gateway.analytics.duckdb_store_sums import spoil
 from gateway.analytics.duckdb_store_tables import (
     FIELD_TYPES,
@@ -49,9 +50,9 @@ _OF_VISIT = ("visit_id", "visitor", *VISIT_TEXTS)
 _ALL_OF_VISIT = {name: f"v.{name}" for name in _OF_VISIT} | {"visit_started_at": "v.started_at"}
 _EARLIEST = f"$since - INTERVAL {CLOCKS_APART_SECONDS} SECOND"
 INSERT_EVENTS = f"""
-INSERT INTO events ({", ".join(_COLUMNS)}, alone, first_here)
+INSERT INTO events ({", ".join(_COLUMNS)}, alone, first_here, sole)
 SELECT {", ".join(_ALL_OF_VISIT.get(name, f"i.{name}") for name in _COLUMNS)}, v.alone,
-    o.visit_id IS NULL AND row_number() OVER (PARTITION BY v.visit_id, i.path) = 1
+    o.visit_id IS NULL AND row_number() OVER (PARTITION BY v.visit_id, i.path) = 1, false
 FROM incoming i JOIN visits v ON v.site = i.site AND v.told_id = i.visit_id AND v.started_at >= $since
 LEFT JOIN (SELECT DISTINCT visit_id, path FROM events WHERE happened_at >= {_EARLIEST} AND visit_id IN (
     SELECT v.visit_id FROM visits v JOIN changes c ON v.site = c.site AND v.told_id = c.visit_id AND v.started_at >= $since)
@@ -86,8 +87,7 @@ WHEN NOT MATCHED THEN INSERT (site, visit_id, told_id, started_at, last_at, view
     VALUES (c.site, nextval('visit_numbers'), c.visit_id, c.started_at, c.last_at, c.views, c.events, 0, c.entry.visitor,
     c.entry.happened_at, c.entry.path, c.exit.happened_at, c.exit.path, {texts("c.entry.{}")})"""
 
-# A visitor is told from others by the local day, whatever the clock: none has more hours.
-_ALL_DAY = "$since - INTERVAL 26 HOUR"
+_ALL_DAY = f"$since - {NEAR}"
 # Visits that get another entry, and those whose visitor turns out to have come more than once.
 MOVED = f"""
 CREATE OR REPLACE TEMP TABLE moved AS SELECT visits.visit_id, true AS entered FROM visits JOIN changes c
@@ -170,6 +170,7 @@ def take_in(connection: duckdb.DuckDBPyConnection, since: datetime) -> None:
     if row and row[0]:
         for statement in TELL_MOVED:
             connection.execute(statement, {"since": since})
+    tell_again(connection, since)
     connection.execute(INSERT_EVENTS, {"since": since})
 
 

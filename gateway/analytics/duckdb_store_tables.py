@@ -4,7 +4,8 @@ A visit's id is a number here: it is given when the visit's first entry comes (`
 events carry it. Joining by a number takes a fifth of joining by a text, and most questions need not join: a row of events
 has the visitor, the beginning and the lasting qualities of its visit. What tells different visitors and visits from one
 another costs most, and most need it not: `alone` is a visit (and its events) whose visitor has no other near it, `first_here`
-one event of a visit among all on the same path.
+one event of a visit among all on the same path, `sole` one that has no other of its visitor on its path near it (only what
+stands in order is marked so).
 """
 
 import duckdb
@@ -45,7 +46,8 @@ CREATE TABLE IF NOT EXISTS events (
     happened_at TIMESTAMP NOT NULL, site VARCHAR NOT NULL, kind VARCHAR NOT NULL, path VARCHAR NOT NULL,
     topic VARCHAR NOT NULL, visitor UBIGINT NOT NULL, visit_id BIGINT NOT NULL, visit_started_at TIMESTAMP NOT NULL,
     view_id VARCHAR NOT NULL, sequence BIGINT NOT NULL, engaged_ms BIGINT NOT NULL, props VARCHAR NOT NULL,
-    {texts("{} VARCHAR NOT NULL")}, alone BOOLEAN, first_here BOOLEAN);
+    {texts("{} VARCHAR NOT NULL")}, alone BOOLEAN, first_here BOOLEAN,
+    sole BOOLEAN DEFAULT false);
 CREATE TABLE IF NOT EXISTS visits (
     site VARCHAR NOT NULL, visit_id BIGINT NOT NULL, told_id VARCHAR NOT NULL, started_at TIMESTAMP NOT NULL,
     last_at TIMESTAMP NOT NULL, visitor UBIGINT NOT NULL, views BIGINT NOT NULL, events BIGINT NOT NULL,
@@ -94,13 +96,19 @@ INFORMED = (
     "DROP TABLE events",
     "ALTER TABLE informed RENAME TO events",
 )
+# Stores that were put in order before rows were marked are put in order once more.
+IS_UNMARKED = "SELECT count(*) = 0 FROM duckdb_columns() WHERE table_name = 'events' AND column_name = 'sole'"
+MARKED = (
+    "ALTER TABLE events ADD COLUMN sole BOOLEAN DEFAULT false",
+    "UPDATE arranged SET until = TIMESTAMP '1970-01-01'",
+)
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the tables that a file lacks, and the columns that an older one lacks; interrupted, the next time goes on."""
     for statement in (SCHEMA, SUMS_SCHEMA, ORDER_SCHEMA, *ADDED):
         connection.execute(statement)
-    for is_older, statements in ((IS_TOLD, NUMBERED), (IS_UNINFORMED, INFORMED)):
+    for is_older, statements in ((IS_TOLD, NUMBERED), (IS_UNINFORMED, INFORMED), (IS_UNMARKED, MARKED)):
         row = connection.execute(is_older).fetchone()
         if row and row[0]:
             connection.begin()

@@ -36,16 +36,18 @@ def find_pieces(query: Query) -> list[Piece]:
     """The period cut at each change of the zone's offset (summer time begins or ends)."""
     zone = ZoneInfo(query.timezone)
     pieces: list[Piece] = []
-    start, at = query.starts_at, query.starts_at
-    while at < query.ends_at:
-        following = min(at + 24 * HOUR, query.ends_at)
-        if _offset(following, zone) != _offset(at, zone):
+    start, at, until = query.starts_at, query.starts_at, query.ends_at
+    offset = _offset(at, zone)
+    while at < until:
+        following = min(at + 24 * HOUR, until)
+        after = _offset(following, zone)
+        if after != offset:
             edge = _find_edge(at, following, zone)
-            pieces.append(Piece(start, edge, _offset(at, zone)))
-            start = edge
+            pieces.append(Piece(start, edge, offset))
+            start, offset = edge, after
         at = following
-    if start < query.ends_at:
-        pieces.append(Piece(start, query.ends_at, _offset(start, zone)))
+    if start < until:
+        pieces.append(Piece(start, until, offset))
     return pieces
 
 
@@ -96,7 +98,7 @@ def _hours(query: Query) -> list[Bucket]:
 
 
 def _offset(at: float, zone: ZoneInfo) -> int:
-    offset = datetime.fromtimestamp(at, UTC).astimezone(zone).utcoffset() or timedelta(0)
+    offset = datetime.fromtimestamp(at, zone).utcoffset() or timedelta(0)
     return round(offset.total_seconds())
 
 

@@ -78,6 +78,34 @@ def build_visitors(
     return Question(f"SELECT {', '.join(counts)}", writer.values)
 
 
+def build_fewest(
+    query: Query,
+    filters: Sequence[Filter],
+    dialect: Dialect,
+    goals: Sequence[GoalConfig],
+) -> Question:
+    """One row: how many daily visitors there are at least with each of the filters, told sooner than how many there are.
+
+    Where rows say who came once, these are counted, and nobody is told apart.
+    """
+    writer = Writer(query, goals, dialect)
+    whole = query.asking(filters=None, dimensions=())
+    fits = [writer.fits_visits(one) for one in filters]
+    if dialect.informed and all(fits):
+        counts = [f"count(*) FILTER (WHERE {one}) AS n{number}" for number, one in enumerate(fits)]
+        return Question(
+            f"SELECT {', '.join(counts)} {writer.source(whole, Place('visits'))} AND v.alone", writer.values
+        )
+    writer = Writer(query, goals, dialect)
+    held = [writer.holds(one) for one in filters]
+    if not dialect.informed or not all(held):
+        return build_visitors(query, filters, dialect, goals)
+    flags = [f"{one} AS h{number}" for number, one in enumerate(held)]
+    counts = [f"count(*) FILTER (WHERE h{number}) AS n{number}" for number in range(len(held))]
+    visits = f"SELECT {', '.join(flags)} {writer.source(whole, Place('matched'))} AND e.alone GROUP BY e.visit_id"
+    return Question(f"SELECT {', '.join(counts)} FROM ({visits}) h", writer.values)
+
+
 def build_sums(query: Query, dimension: str, dialect: Dialect) -> Question:
     """Rows (local day, value, *SUMMED) of each day of the period, by a dimension or ("") as a whole, with the value ''."""
     asked = query.asking(dimensions=("day", dimension) if dimension else ("day",))

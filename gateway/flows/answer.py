@@ -5,7 +5,7 @@ is not answered, since what it leaves out would follow by subtraction. docs/anal
 what it does not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,15 +13,17 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway.analytics.answers import Answer, AnswerRow, Figure
+from gateway.analytics.dialect import Dialect
 from gateway.analytics.dimensions import get_dimension
 from gateway.analytics.filters import Condition, Filter, Join, conditions_of, join_filters
 from gateway.analytics.local_time import find_buckets, label_bucket
 from gateway.analytics.query import Query
-from gateway.analytics.sql import Question, build_answer, build_pattern, build_visitors
+from gateway.analytics.sql import Question, build_answer, build_fewest, build_pattern, build_visitors
 from gateway.analytics.store import Store
 from gateway.errors import QueryError, StoreError
-from gateway.settings import AnalyticsConfig
+from gateway.settings import AnalyticsConfig, GoalConfig
 
+Counting = Callable[[Query, Sequence[Filter], Dialect, Sequence[GoalConfig]], Question]
 FEW, FEW_OTHERS = "few", "few_others"
 MOST_COMPARED = 100_000
 SAMPLED = 2  # days of a longer period: where they have visitors enough, nobody need count those of all
@@ -77,15 +79,15 @@ class _Asking:
         quick = [query.filters, *_left_out(query.filters, quick=True)]
         middle = query.first + (query.last - query.first) // 2
         part = query.asking(first=middle, last=min(query.last, middle + timedelta(days=SAMPLED - 1)))
-        if all(count >= self._least for count in self._visitors(part, quick)):
+        if all(count >= self._least for count in self._count(build_fewest, part, quick)):
             return ""
-        fitting, *others = self._visitors(query, [query.filters, *_left_out(query.filters)])
+        fitting, *others = self._count(build_visitors, query, [query.filters, *_left_out(query.filters)])
         if 0 < fitting < self._least:
             return FEW
         return FEW_OTHERS if any(0 < count < self._least for count in others) else ""
 
-    def _visitors(self, query: Query, filters: Sequence[Filter | None]) -> list[int]:
-        question = build_visitors(query, filters, self._store.dialect, self._goals)
+    def _count(self, build: Counting, query: Query, filters: Sequence[Filter]) -> list[int]:
+        question = build(query, filters, self._store.dialect, self._goals)
         return [int(count) for count in _ask(self._store, question)[0]]
 
     def _rows(self, query: Query, least: int, hide: bool) -> tuple[list[AnswerRow], list[AnswerRow], int]:

@@ -18,6 +18,7 @@ from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.filters import Condition, Filter, Join
 from gateway.analytics.metrics import METRICS
 from gateway.analytics.query import Query
+from gateway.analytics.sql import build_fewest, build_visitors
 from gateway.analytics.store import Batch, Store
 from gateway.event import ENGAGEMENT, PAGE_VIEW, Event, Recorded, Told
 from gateway.flows.answer import answer
@@ -181,12 +182,22 @@ def compare(
         summed = data.draw(st.sampled_from(((), (0,), (0, 1), (1, 2), (2,))))
         sum_up(store, query, [first + timedelta(days=number) for number in summed])
     store.add(Batch(f"{site}.c", 1, rows[kept:]))
+    if query.filters is not None and store.dialect.informed:
+        check_fewest(store, query, [query.filters, Join("not", (query.filters,))])
     found = {row.keys: list(row.figures) for row in answer(query, store, CONFIG).rows}
     wanted = Reference(read_visits([row.event for row in rows]), query, GOALS).answer()
     assert set(found) == set(wanted)
     for key, figures in wanted.items():
         told = dict(zip(metrics, figures, strict=True))
         assert dict(zip(metrics, found[key], strict=True)) == pytest.approx(told, abs=1e-6)  # times are kept to that
+
+
+def check_fewest(store: Store, query: Query, filters: list[Filter]) -> None:
+    """What is said quickly of how many visitors there are at least is not more than there are."""
+    (least,), (exactly,) = (
+        store.fetch(*build(query, filters, store.dialect, GOALS)) for build in (build_fewest, build_visitors)
+    )
+    assert all(int(str(one)) <= int(str(other)) for one, other in zip(least, exactly, strict=True))
 
 
 def sum_up(store: Store, query: Query, days: list[date]) -> None:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from gateway.analytics.dialect import DUCKDB
 from gateway.analytics.dimensions import DIMENSIONS
 from gateway.analytics.duckdb_store import DuckDBStore
-from gateway.analytics.filters import Condition
+from gateway.analytics.filters import Condition, Filter, Join
 from gateway.analytics.local_time import find_buckets, find_pieces, label_bucket
 from gateway.analytics.query import Query
-from gateway.analytics.sql import Question, build_answer, build_counts
+from gateway.analytics.sql import Question, build_answer, build_counts, build_fewest
 from gateway.analytics.store import Batch
 from gateway.event import Counted
 from gateway.flows.count_page import find_noon
@@ -281,3 +281,36 @@ def test_unknown_dimension_is_no_identifier() -> None:
     for name in ("path; DROP TABLE events", 'prop:a"', "prop:"):
         with pytest.raises(KeyError):
             build_answer(days("2026-11-23", "2026-11-23", dimensions=(name,)), DUCKDB)
+
+
+HAS_ONE = Condition("is", "page", ("/a",))
+
+
+@pytest.mark.parametrize(
+    ("found", "least"),
+    [
+        (Condition("is", "country", ("NL",)), 2),
+        (HAS_ONE, 2),
+        (Join("has_not_done", (HAS_ONE,)), 1),
+        (Join("and", (Condition("is", "page", ("/b",)), Join("has_not_done", (HAS_ONE,)))), 1),
+        (Join("and", (Condition("is", "page", ("/b",)), HAS_ONE)), 0),
+        (Join("and", (Join("has_done", (HAS_ONE,)), Condition("is", "page", ("/b",)))), 1),
+    ],
+    ids=["visit", "event", "not done", "and not done", "both at once", "done too"],
+)
+def test_how_many_there_are_at_least_is_told_without_telling_anybody_apart(
+    store: DuckDBStore, found: Filter, least: int
+) -> None:
+    """Visitors who came once are counted, by what their visits and all of their events are; others are left out."""
+    noon = local("2026-11-23 12:00")
+    pages = {1: "/a", 2: "/a /b", 3: "/b"}
+    rows = [
+        view(noon + n, f"visit-{who}", visitor=who, path=path, country="NL" if who < 3 else "BE", started=noon)
+        for who, paths in pages.items()
+        for n, path in enumerate(paths.split())
+    ]
+    twice = [view(noon + n, f"again-{n}", visitor=9, path="/a", country="NL") for n in range(2)]
+    store.add(Batch("a", 1, [*rows, *twice]))
+    question = build_fewest(days("2026-11-23", "2026-11-23"), [found], DUCKDB, ())
+    assert "distinct" not in question.sql
+    assert ask(store, question) == [(least,)]

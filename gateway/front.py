@@ -6,7 +6,6 @@ the worker process, when it starts or with its first request, never at import.
 
 import asyncio
 import dataclasses
-import gc
 import logging
 import threading
 import time
@@ -42,6 +41,7 @@ from gateway.flows.decide import Decider
 from gateway.flows.parts import Opened, Parts, Signers
 from gateway.flows.second_banner import SecondBanners
 from gateway.flows.sightings import Sightings
+from gateway.garbage import spare_what_stays
 from gateway.geo import Countries
 from gateway.keeper_process import KeeperProcess
 from gateway.keys import load_keys, new_key
@@ -65,7 +65,6 @@ MONTHS_SECONDS = 60.0  # between writings of the sketches of months: so much of 
 KEEPERS = ("console", "uplot")  # scripts and styles of the console, which the keeper serves
 NOWHERE = "sqlite:////dev/null/nowhere"  # a database that takes nothing
 AHEAD_SECONDS = 600.0
-PYTHONS_THRESHOLDS = (700, 2000)  # up to 3.12, and since
 WARM_UP_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
@@ -266,19 +265,11 @@ class Front:
 
 
 def _warm_up() -> None:
-    """What would otherwise fall into somebody's request.
-
-    The first parse of an agent string compiles its rules for half a second. And what a worker has by then, modules and
-    rules above all, stays for good: the garbage collector need not go through it again and again, fifty milliseconds at
-    a time. What requests leave behind is looked through less often than Python's own default has it (each seven hundred
-    objects, which is every few requests), where nobody has chosen another.
-    """
+    """What would otherwise fall into somebody's request: the first parse of an agent string compiles its rules for half a
+    second, and the garbage collector would go through them."""
     parse_agent(WARM_UP_AGENT)
     is_bot(WARM_UP_AGENT)
-    gc.collect()
-    gc.freeze()
-    if gc.get_threshold()[0] in PYTHONS_THRESHOLDS:
-        gc.set_threshold(10_000, *gc.get_threshold()[1:])
+    spare_what_stays()
 
 
 def open_parts(config: Config, clock: Callable[[], float]) -> Parts:

@@ -45,6 +45,7 @@ from gateway.flows.report import ReportParts, report
 from gateway.flows.retention import Old
 from gateway.flows.save_question import expand_segments
 from gateway.flows.seal import seal
+from gateway.garbage import spare_what_stays
 from gateway.keeper_mail import mail_reports, open_desk
 from gateway.keeper_notices import open_rules, tell_notices
 from gateway.keeper_process import LOCK_NAME
@@ -133,6 +134,7 @@ class Keeper:
             *(asyncio.create_task(self._repeat(work, CHORES_SECONDS)) for work in (self._mail, self._notify)),
             asyncio.create_task(asyncio.to_thread(log_findings, self._config)),
         ]
+        spare_what_stays()
         log.info("keeper at work for %s; console: %s", self._config.data_folder, self._console_url or "none")
         await self._stopping.wait()
         for server, _ in servers:

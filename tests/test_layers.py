@@ -66,6 +66,7 @@ LAYERS = {
     "event": 0,
     "hit": 0,
     "frozen": 0,
+    "garbage": 0,
     "ledger": 0,
     "geo": 0,
     "signing": 0,

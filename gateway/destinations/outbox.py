@@ -122,6 +122,11 @@ FIND_BLOCKED = Prepared(
     .where(or_(*(E.state == state for state in OPEN)), ~Among(E.id, "ids"))
     .group_by(C.id)
 )
+HELD = or_(C.state == State.LEASED, C.state == State.STARTED)
+NEXT_QUEUED = Prepared(
+    select(func.min(C.next_at)).where(C.destination == bindparam("destination"), C.state == State.QUEUED)
+)
+NEXT_LOST = Prepared(select(func.min(C.lease_until)).where(C.destination == bindparam("destination"), HELD))
 TAKE = Prepared(
     update(OUTBOX)
     .where(Among(C.id, "ids"))
@@ -167,11 +172,8 @@ def _find_blocked(connection: Connection, ids: list[int], now: float) -> list[tu
 
 def find_next_due(connection: Connection, destination: str) -> float | None:
     """When something is to be done next: a queued row is due, or a lease ends. None when nothing waits."""
-    queued = select(func.min(C.next_at)).where(C.destination == destination, C.state == State.QUEUED)
-    held = C.state.in_((State.LEASED, State.STARTED))
-    leases = select(func.min(C.lease_until)).where(C.destination == destination, held)
-    times = [connection.execute(query).scalar() for query in (queued, leases)]
-    return min((at for at in times if at is not None), default=None)
+    found = [query.find(connection, {"destination": destination})[0][0] for query in (NEXT_QUEUED, NEXT_LOST)]
+    return min((at for at in found if at is not None), default=None)
 
 
 def withdraw(

@@ -39,7 +39,7 @@ from gateway.flows.lane import (
 
 log = logging.getLogger("gateway.deliver")
 
-CONCURRENCY = 32  # for each destination: of a receiver that takes 100 ms some 300 a second
+CONCURRENCY = 64  # for each destination: half wait for the commit of their start while the others are on the wire
 ROUNDS_AHEAD = 8  # how many rows are leased at once, for each place on the wire
 LEASE_SLACK_SECONDS = 30.0  # beyond the timeouts of those rounds, for the database before and after
 IDLE_SECONDS = 5.0  # how often a lane looks for rows that nobody woke it for
@@ -164,7 +164,7 @@ class Deliverer:
     async def _look(self, lane: Lane) -> float:
         """Fetch what is due, some rounds ahead; returns how long to rest when there is nothing."""
         now = self._clock()
-        due, standing = await asyncio.to_thread(self._find_next_due, lane.name)
+        due, standing = await asyncio.to_thread(self._find_next_due, lane)
         await self._obey(lane, standing)
         if lane.rests:
             return IDLE_SECONDS
@@ -178,9 +178,10 @@ class Deliverer:
         lane.more = len(rows) == limit
         return 0.0 if lane.is_ready() else CROWDED_SECONDS
 
-    def _find_next_due(self, name: str) -> tuple[float | None, Standing]:
+    def _find_next_due(self, lane: Lane) -> tuple[float | None, Standing]:
         with reading(self._engine) as connection:
-            return find_next_due(connection, name), get_standing(connection, name)
+            standing = get_standing(connection, lane.name)
+            return 0.0 if lane.more else find_next_due(connection, lane.name), standing
 
     async def _obey(self, lane: Lane, standing: Standing) -> None:
         """Pause and resume as the operator says; what a resting lane holds goes back to the queue."""

@@ -235,7 +235,9 @@ async def converse(
 
 
 async def get_credentials(lane: Lane, now: float) -> Verdict:
-    """`Delivered` when the destination has what it needs; one at a time for the whole lane."""
+    """`Delivered` when the destination has what it needs; asked for by one at a time for the whole lane."""
+    if lane.destination.renew(now) is None:
+        return Delivered()
     async with lane.renewing:
         request = lane.destination.renew(now)
         if request is None:

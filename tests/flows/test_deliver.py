@@ -23,6 +23,7 @@ from gateway.destinations.outbox import Delivery, lease, withdraw
 from gateway.destinations.webhook import Webhook
 from gateway.errors import DestinationError
 from gateway.flows.deliver import Deliverer
+from gateway.flows.lane import Lane
 from tests.destinations.rows import (
     OTHER_SECRET,
     SCOPES,
@@ -496,10 +497,10 @@ def test_a_lost_connection_to_the_database_is_got_over(engine: Engine, monkeypat
         async with receiving(Receiver(SECRET)) as receiver, delivering(engine, hook(receiver.url)) as deliverer:
             real = deliverer._find_next_due
 
-            def failing(name: str) -> tuple[float | None, Standing]:
+            def failing(lane: Lane) -> tuple[float | None, Standing]:
                 if next(failures, None) is not None:
                     raise OperationalError("SELECT", {}, Exception("gone"))
-                return real(name)
+                return real(lane)
 
             monkeypatch.setattr(deliverer, "_find_next_due", failing)
             fill(engine, 5)

@@ -44,15 +44,16 @@ Public Domain Dedication and License v1.0 (PDDL-1.0). It may be used without att
 A database of your own can be named in gateway.toml instead.
 """
 
-# What a request passes through. The rest of the gateway runs as Python: it is seldom run, or decodes what others send, and
-# a compiled class forgets the limits in its fields' types.
+# What a request passes through, and a delivery. The rest of the gateway runs as Python: it is seldom run, or decodes what
+# others send, and a compiled class forgets the limits in its fields' types.
 COMPILED = (
     "analytics/journal", "analytics/masking", "analytics/rate", "analytics/screen", "analytics/source", "analytics/visit",
     "analytics/visitor",
     "consent/cookies", "consent/links", "consent/page_frame", "consent/plain_page", "consent/rare_tags", "consent/tag_gate",
     "consent/tag_scan", "consent/tags", "consent/tags_mounts", "consent/tags_scout", "consent/whole_page",
-    "flows/collect", "flows/count_consent", "flows/count_held", "flows/counters", "flows/decide", "flows/parts",
-    "flows/sightings", "flows/view",
+    "destinations/group_commit", "destinations/health", "destinations/withheld",
+    "flows/collect", "flows/count_consent", "flows/count_held", "flows/counters", "flows/decide", "flows/deliver", "flows/lane",
+    "flows/parts", "flows/sightings", "flows/view",
     "geo", "hit", "signing",
     "web/body", "web/caching", "web/carried", "web/collecting", "web/content_policy", "web/identity", "web/kinds",
     "web/middleware",

@@ -13,17 +13,16 @@ from typing import Any
 import msgspec
 import pytest
 from aiohttp import web
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from gateway.database import transaction
 from gateway.destinations.base import Destination, OutgoingRequest, Telling
-from gateway.destinations.figures import Standing, queue_figures, set_paused
+from gateway.destinations.figures import Standing, get_standing, queue_figures, set_paused
 from gateway.destinations.outbox import Delivery, lease, withdraw
 from gateway.destinations.webhook import Webhook
 from gateway.errors import DestinationError
 from gateway.flows.deliver import Deliverer
-from gateway.flows.lane import Lane
 from tests.destinations.rows import (
     OTHER_SECRET,
     SCOPES,
@@ -495,14 +494,13 @@ def test_a_lost_connection_to_the_database_is_got_over(engine: Engine, monkeypat
     async def test() -> None:
         grant(engine)
         async with receiving(Receiver(SECRET)) as receiver, delivering(engine, hook(receiver.url)) as deliverer:
-            real = deliverer._find_next_due
 
-            def failing(lane: Lane) -> tuple[float | None, Standing]:
+            def failing(connection: Connection, name: str) -> Standing:
                 if next(failures, None) is not None:
                     raise OperationalError("SELECT", {}, Exception("gone"))
-                return real(lane)
+                return get_standing(connection, name)
 
-            monkeypatch.setattr(deliverer, "_find_next_due", failing)
+            monkeypatch.setattr("gateway.flows.deliver.get_standing", failing)
             fill(engine, 5)
             deliverer.wake()
             await until(lambda: len(look(engine)) == 5 and settled(engine))

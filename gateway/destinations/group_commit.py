@@ -8,7 +8,7 @@ itself; there each kind has transactions of its own, since its locks are taken i
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar, cast
@@ -73,29 +73,24 @@ class GroupCommit:
         self._let_go()
 
     async def _work(self, key: Many | None, mark: Many) -> None:
-        while batch := await self._gather(key):
-            try:
-                results = await asyncio.to_thread(self._commit, batch)
-            except Exception as error:  # a door: whoever waits for the work hears of it
-                for piece in batch:
-                    piece.told(None, error)
-            else:
-                for piece, result in zip(batch, results, strict=True):
-                    piece.told(result, None)
+        loop, tell = asyncio.get_running_loop(), _tell_nobody
+        await asyncio.sleep(0)  # what else this turn of the loop brings goes along
+        batch = self._take(key)
+        while batch:
+            commit = loop.run_in_executor(None, self._commit, batch)
+            tell()  # only now: what those do who are told keeps the loop busy, and the database works meanwhile
+            tell = partial(_tell_all, batch, *await _outcome(commit))
+            batch = self._take(key)
+            if not batch:
+                tell()
+                tell = _tell_nobody
+                await asyncio.sleep(0)
+                batch = self._take(key)
         # Here, not in a callback: work that came before the callback would wait for a worker that has gone.
         self._busy.discard(mark)
         task = asyncio.current_task()
         assert task is not None
         self._workers.discard(task)
-
-    async def _gather(self, key: Many | None) -> list[Piece]:
-        """All that waits, and what comes with it: while each turn of the loop brings more, the loop is busy, and a thread
-        beside it would hold both up."""
-        known = 0
-        while len(self._waiting) > known:
-            known = len(self._waiting)
-            await asyncio.sleep(0)
-        return self._take(key)
 
     def _take(self, key: Many | None) -> list[Piece]:
         batch = [piece for piece in self._waiting if key is None or piece.many == key]
@@ -130,6 +125,23 @@ def _tell(future: asyncio.Future[Any], result: Any, error: Exception | None) -> 
         future.set_result(result)
     else:
         future.set_exception(error)
+
+
+async def _outcome(commit: Awaitable[list[Any]]) -> tuple[list[Any], Exception | None]:
+    """What each piece gives, or what went wrong for all of them."""
+    try:
+        return await commit, None
+    except Exception as error:  # a door: whoever waits for the work hears of it
+        return [], error
+
+
+def _tell_all(batch: Sequence[Piece], results: Sequence[Any], error: Exception | None) -> None:
+    for place, piece in enumerate(batch):
+        piece.told(None if error else results[place], error)
+
+
+def _tell_nobody() -> None:
+    """Nothing has been committed that somebody waits for."""
 
 
 def _run(connection: Connection, batch: Sequence[Piece]) -> list[Any]:

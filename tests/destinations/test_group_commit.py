@@ -96,25 +96,34 @@ def test_sqlite_commits_together(engine: Engine) -> None:
     assert count(engine) == (1 if is_sqlite(engine) else 3)
 
 
-def test_what_comes_while_the_loop_is_busy_shares_a_commit(engine: Engine) -> None:
-    """Work handed over in later turns of a busy loop goes with what came before: one commit for all; who does not wait
-    is told of the result all the same."""
+def test_what_comes_during_a_commit_shares_the_next_which_waits_for_nobody(engine: Engine) -> None:
+    """Work handed over in several turns of the loop while a commit is under way goes into one; that one begins before whoever
+    waits for the first is told, and keeps the loop busy."""
     kept: list[list[int]] = []
     told: list[int] = []
+    under_way, others_wait, second = threading.Event(), threading.Event(), threading.Event()
 
     def put_all(connection: Connection, days: Sequence[int]) -> list[int]:
         kept.append(list(days))
+        (second if under_way.is_set() else under_way).set()
+        others_wait.wait(20)
         return [put(day)(connection) for day in days]
+
+    def tell(result: int, error: Exception | None) -> None:
+        told.append(result if second.wait(20) else -1)  # the loop stands still meanwhile
 
     async def run() -> None:
         commits = GroupCommit(engine)
-        for day in range(5):
-            commits.hand_over(put_all, day, lambda result, error: told.append(result))
+        commits.hand_over(put_all, 0, tell)
+        await asyncio.to_thread(under_way.wait, 20)
+        for day in range(1, 5):
+            commits.hand_over(put_all, day, tell)
             await asyncio.sleep(0)
+        others_wait.set()
         await commits.finish()
 
     asyncio.run(run())
-    assert kept == [[0, 1, 2, 3, 4]]
+    assert kept == [[0], [1, 2, 3, 4]]
     assert told == [0, 1, 2, 3, 4]
     assert count(engine) == 5
 

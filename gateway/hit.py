@@ -9,8 +9,8 @@ class Hit:
     """One request being judged, as it came in: with address and agent. Never stored, never logged.
 
     `at` is seconds since 1970, UTC. `url` is path and query; `referrer` the full header or the script's
-    word. `kind` is `page_view`, `engagement`, or the name of a custom event. `topic` alone may change: a page's is known
-    when the page has been read.
+    word; `hints` what the browser says of itself beside its agent string (see `parse_agent`). `kind` is `page_view`,
+    `engagement`, or the name of a custom event. `topic` alone may change: a page's is known when the page has been read.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class Hit:
         props: dict[str, str] | None = None,
         prefetch: bool = False,
         told: Told = NOTHING,
+        hints: str = "",
     ) -> None:
         self.at: Final = at
         self.site: Final = site
@@ -48,6 +49,7 @@ class Hit:
         self.props: Final = props
         self.prefetch: Final = prefetch
         self.told: Final = told
+        self.hints: Final = hints
 
     def as_event(self, kind: str, props: dict[str, str], told: Told = NOTHING) -> "Hit":
         """The same request as another happening on that page."""
@@ -68,4 +70,5 @@ class Hit:
             props,
             self.prefetch,
             told,
+            self.hints,
         )

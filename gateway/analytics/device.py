@@ -1,4 +1,4 @@
-"""Browser, operating system and device class from an agent string. The only user of user_agents and ua_parser.
+"""Browser, operating system and device class from an agent string and client hints. The only user of user_agents and ua_parser.
 
 The parser's rules take some names and all versions from the agent string as they stand there, so an agent can bring words
 and numbers of its own. Only names that are listed here and versions that can be one are kept: nothing else of the string
@@ -45,6 +45,15 @@ SCREENS, WIDEST = (("small", 576), ("medium", 992), ("large", 1440)), "wide"
 # A rule of which the first group is a name in plain letters, or several.
 SPELLED = re.compile(r"(?:\\.|\(\?|[^(\\])*\(((?:[\w /|-]|\\\W)*)\)")
 ESCAPED = re.compile(r"\\(\W)")
+# What browsers that call themselves Chrome in their agent string say of themselves in hints.
+HINTED = re.compile(r'"([^"]{1,40})"\s*;\s*v="(\d{1,4})')
+BRANDS = {
+    "Brave": "Brave", "Vivaldi": "Vivaldi", "Opera GX": "Opera GX", "Opera": "Opera", "DuckDuckGo": "DuckDuckGo",
+    "Microsoft Edge": "Edge", "Samsung Internet": "Samsung Internet", "Yandex": "Yandex Browser", "Whale": "Whale",
+}  # fmt: skip
+PLATFORMS = {"Windows": "Windows", "macOS": "Mac OS X", "Android": "Android"}
+# A hint of Windows is no version of Windows: https://learn.microsoft.com/microsoft-edge/web-platform/how-to-detect-win11
+WINDOWS_11, WINDOWS_10 = 13, 1
 VERSION = re.compile(r"(?:RT )?\d{1,4}(?:\.\d{1,4})?|XP|Vista|ME|NT|RT|CE")
 
 
@@ -104,12 +113,45 @@ def _parser() -> Parser:
 
 
 @lru_cache(maxsize=4096)
-def parse_agent(user_agent: str) -> Device:
-    """The device behind an agent string; what cannot be told is empty. Remembered in memory only."""
+def parse_agent(user_agent: str, hints: str = "") -> Device:
+    """The device behind an agent string; what cannot be told is empty. Remembered in memory only.
+
+    `hints` are the values of Sec-CH-UA, Sec-CH-UA-Platform and Sec-CH-UA-Platform-Version, a line each: they tell browsers
+    apart that give themselves out as Chrome, and versions of systems that an agent string no longer tells.
+    """
     agent = _Agent(cut_agent(user_agent))
     browser, browser_version = _known(agent.browser, BROWSERS)
     system, system_version = _known(agent.os, SYSTEMS)
+    if hints:
+        brands, platform, version = (*hints.split("\n"), "", "")[:3]
+        browser, browser_version = _hinted_browser(browser, brands) or (browser, browser_version)
+        same = PLATFORMS.get(_unquoted(platform)) == system
+        system_version = (_hinted_version(system, _unquoted(version)) if same else "") or system_version
     return Device(browser, browser_version, system, system_version, _device_class(agent))
+
+
+def _hinted_browser(browser: str, brands: str) -> tuple[str, str] | None:
+    """Name and version of the browser that an agent string calls Chrome, where a hint says that it is another."""
+    if not browser.startswith("Chrome"):
+        return None
+    told = dict(HINTED.findall(brands))
+    return next(((name, told[brand]) for brand, name in BRANDS.items() if brand in told), None)
+
+
+def _hinted_version(system: str, version: str) -> str:
+    """A system's version as an agent string would have it; empty when the hint tells none."""
+    first, _, rest = version.partition(".")
+    if not (first.isascii() and first.isdigit() and len(first) <= 4):
+        return ""
+    if system == "Windows":
+        return "11" if int(first) >= WINDOWS_11 else "10" if int(first) >= WINDOWS_10 else ""
+    second = rest.partition(".")[0]
+    found = f"{first}.{second}" if system == "Mac OS X" and second else first
+    return found if VERSION.fullmatch(found) else ""
+
+
+def _unquoted(value: str) -> str:
+    return value.strip().strip('"')
 
 
 def screen_class(width: int) -> str:

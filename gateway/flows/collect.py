@@ -98,7 +98,7 @@ def build_event(hit: Hit, visitor: int, visit: Visit, site: Site, parts: Parts) 
 
     Its fields stand in their order: given by their names they would take four times as long as all the rest.
     """
-    device = parse_agent(hit.user_agent)
+    device = parse_agent(hit.user_agent, hit.hints)
     source = _source(hit, site, parts) if hit.kind == PAGE_VIEW else NO_SOURCE
     path = parts.masker.path(hit.url)
     masker = parts.masker

@@ -358,4 +358,5 @@ def _accepting_hit(post: Post, request: VisitorRequest, site: Site, now: float) 
         view_id=post.view,
         topic=post.topic,
         prefetch=request.prefetch,
+        hints=request.hints,
     )

@@ -151,4 +151,5 @@ def _hit(report: Report, request: VisitorRequest, site: Site, now: float) -> Hit
         {name: str(value) for name, value in report.props.items()},
         request.prefetch,
         report.told,
+        request.hints,
     )

@@ -64,6 +64,7 @@ class Pixel:
             request.languages,
             view_id=new_id(),
             prefetch=request.prefetch,
+            hints=request.hints,
         )
         name = self._desk.cookie_name(VISIT, request, site)
         before = self._desk.visits.read(request, name)

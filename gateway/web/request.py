@@ -13,6 +13,7 @@ Headers = dict[bytes, bytes]
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 MAX_FORWARDED: Final = 50
 MAX_AGENT: Final = 512
+MAX_HINTS: Final = 400
 MAX_LANGUAGES: Final = 500
 MAX_HOST: Final = 260
 
@@ -55,6 +56,14 @@ class VisitorRequest:
     def user_agent(self) -> str:
         """The agent string, as far as anybody looks at it: what is remembered by it must not fill the memory."""
         return self.header(b"user-agent")[:MAX_AGENT]
+
+    @property
+    def hints(self) -> str:
+        """Client hints on browser and system, a line each, as far as anybody looks at them; empty where none are sent."""
+        if b"sec-ch-ua" not in self.headers:
+            return ""
+        told = (b"sec-ch-ua", b"sec-ch-ua-platform", b"sec-ch-ua-platform-version")
+        return "\n".join([self.header(name) for name in told])[:MAX_HINTS]
 
     @property
     def languages(self) -> str:
@@ -147,6 +156,7 @@ class VisitorRequest:
             self.languages,
             view_id=view_id,
             prefetch=self.prefetch,
+            hints=self.hints,
         )
 
 

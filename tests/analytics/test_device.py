@@ -25,6 +25,34 @@ def test_agents_are_read(agent: str, expected: tuple[str, ...]) -> None:
     assert (device.browser, device.browser_version, device.os, device.os_version, device.device) == expected
 
 
+BRAVE, WIN_CHROME = (
+    '"Chromium";v="140", "Not=A?Brand";v="24", "Brave";v="141"',
+    '"Chromium";v="140", "Google Chrome";v="140"',
+)
+HINTS = [
+    (CHROME, f'{BRAVE}\n"Windows"\n"15.0.0"', ("Brave", "141", "Windows", "11", "desktop")),
+    (CHROME, f'{WIN_CHROME}\n"Windows"\n"10.0.0"', ("Chrome", "140", "Windows", "10", "desktop")),
+    (CHROME, f'{WIN_CHROME}\n"Windows"\n"0.3.0"', ("Chrome", "140", "Windows", "10", "desktop")),
+    (CHROME, f'{WIN_CHROME}\n"macOS"\n"14.5.0"', ("Chrome", "140", "Windows", "10", "desktop")),
+    (CHROME, f"{BRAVE}\n\n", ("Brave", "141", "Windows", "10", "desktop")),
+    (EDGE, f'{BRAVE}\n"Windows"\n', ("Edge", "140", "Windows", "10", "desktop")),
+    (FIREFOX, f'{BRAVE}\n"Linux"\n"6.1"', ("Firefox", "140", "Linux", "", "desktop")),
+    (SAFARI, '\n"macOS"\n"14.5.0"', ("Safari", "18", "Mac OS X", "14.5", "desktop")),
+    (PIXEL, f'{WIN_CHROME}\n"Android"\n"16.0.0"', ("Chrome Mobile", "140", "Android", "16", "mobile")),
+    (CHROME, '"x\n"Windows"\n"1e9"', ("Chrome", "140", "Windows", "10", "desktop")),
+    (CHROME, '"Geheim";v="9"\n"Windows"\n"99999.1"\nmeer', ("Chrome", "140", "Windows", "10", "desktop")),
+    (CHROME, '"' * 400, ("Chrome", "140", "Windows", "10", "desktop")),
+]
+
+
+@pytest.mark.parametrize(("agent", "hints", "expected"), HINTS)
+def test_hints_tell_what_an_agent_string_does_not(agent: str, hints: str, expected: tuple[str, ...]) -> None:
+    """Brave from Chrome, Windows 11 from 10, newer systems; what contradicts the agent string, is malformed, or names what
+    nobody lists changes nothing."""
+    device = parse_agent(agent, hints)
+    assert (device.browser, device.browser_version, device.os, device.os_version, device.device) == expected
+
+
 def test_a_browser_that_is_not_listed_counts_as_what_it_is_made_of() -> None:
     """A name of the parser's own that is not listed here leaves the agent to the browser underneath."""
     chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) {}Chrome/120.0.0.0 Safari/537.36"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.analytics.agents import CHROME
 from tests.flows.worker_parts import read_counts, read_recorded
 from tests.web.gated_site import ORIGIN, Browser, set_cookies, visiting
 
@@ -73,3 +74,20 @@ def test_the_page_on_which_somebody_accepts_is_not_counted_again(visitor: Browse
     show(visitor, f"{ORIGIN}/contact")
     visitor.__exit__()
     assert [one.event.path for one in read_recorded(tmp_path / "data")] == ["/contact"]
+
+
+def test_client_hints_are_used_on_every_way(visitor: Browser, tmp_path: Path) -> None:
+    """What a browser says of itself beside its agent string: with the choice, a page, a report of the script, the picture; it
+    goes no further than names and versions."""
+    brands = '"Chromium";v="140", "Not=A?Brand";v="24", "Brave";v="141"'
+    hints = {"sec-ch-ua": brands, "sec-ch-ua-platform": '"Windows"', "sec-ch-ua-platform-version": '"15.0.0"'}
+    visitor.headers.update({"user-agent": CHROME} | hints)
+    visitor.choose("accept_all", view="V" * 22, return_to="/a")
+    visitor.get("/b")
+    visitor.report(name="klik")
+    show(visitor)
+    visitor.__exit__()
+    events = [recorded.event for recorded in read_recorded(tmp_path / "data")]
+    assert [event.kind for event in events] == ["page_view", "page_view", "klik", "page_view"]
+    told = {(event.browser, event.browser_version, event.os, event.os_version) for event in events}
+    assert told == {("Brave", "141", "Windows", "11")}

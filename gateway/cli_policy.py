@@ -31,6 +31,7 @@ out = Console(emoji=False)  # paths hold ":id"
 SiteOption = Annotated[str, typer.Option(help="Site id; none: the first.")]
 MOST_LINES = 40
 UNBROKEN = 36  # a name up to this length stays whole where the terminal has 80 columns
+UNBROKEN_BESIDE = 26  # the same beside two columns of words
 MOST_PAGES = 3  # of one thing
 EXPORT_HEAD = """\
 # policy.toml as it is in force: the file with what operators added in the console ({overlay}).
@@ -56,8 +57,9 @@ def policy_show(site: SiteOption = "", config: ConfigOption = None) -> None:
         f"site {found.id}: policy {found.policy.file.version}, mode {mode}; {say_why(found, loaded)}", soft_wrap=True
     )
     table = Table()
-    for head in ("purpose", "service", "provider", "hosts, cookies, signatures"):
+    for head in ("purpose", "service", "provider"):
         table.add_column(head, overflow="fold")
+    table.add_column("hosts, cookies, signatures", overflow="fold", width=UNBROKEN_BESIDE)
     for service in found.policy.file.services:
         names = (*service.hosts, *(cookie.name for cookie in service.cookies), *service.inline)
         table.add_row(
@@ -157,7 +159,7 @@ def _print_site(config: Config, site: Site, listed: list[Listed]) -> None:
     if would:
         table = Table(title=f"site {site.id}")
         longest = max(len(one.item.name) for _, one in would[:MOST_LINES])
-        table.add_column("would be held", overflow="fold", min_width=min(longest, UNBROKEN))
+        table.add_column("would be held", overflow="fold", width=min(longest, UNBROKEN))
         for head in ("kind", "service", "pages", "times"):
             table.add_column(head, overflow="fold", justify="right" if head == "times" else "left")
         for count, one in would[:MOST_LINES]:

@@ -97,15 +97,21 @@ def test_check_says_what_would_be_held(folder: Path) -> None:
 
 
 def test_names_stay_whole_on_a_narrow_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At 80 columns pages and services are what is wrapped: a host's name can be copied as it stands."""
+    """At 80 columns words are what is wrapped: a host's name can be copied as it stands."""
     monkeypatch.setattr("gateway.cli_policy.out", Console(emoji=False, width=80))
     engine = engine_of(folder)
     put_inventory(engine)
     engine.dispose()
+    wordy = 'name = "Voorbeeld Video en Bewegend Beeld"\nprovider = "Voorbeeld Video Internationaal B.V."'
+    policy = POLICY_TOML.replace('name = "Voorbeeld Video"', wordy).replace('"_ads"', f'"_ads_{"x" * 60}"')
+    (folder / "policy.toml").write_text(policy)
     said = run(folder, "check", "--no-browser")
     assert f"{STRANGER} " in said
     assert f"{KNOWN} " in said
-    assert max(map(len, said[: said.index("seen and undeclared")].splitlines())) <= 80
+    shown = run(folder, "policy", "show")
+    assert "*.advert.example.net " in shown
+    rows = [line for line in (said + shown).splitlines() if line.startswith("│")]
+    assert [line for line in rows if not line.endswith("│")] == []  # cut off at the terminal's edge
 
 
 def test_whoever_switches_on_is_told_what_is_likely_to_fail(folder: Path) -> None:

@@ -59,8 +59,11 @@ class ReportApi:
         return await run_sync(self._consent, query)
 
     async def json(self, request: Request) -> Response:
-        """GET report: the Report as JSON; 400 or 503 with {"errors": [...]}."""
-        return await self._answer(request, self.ask, encode_report, JSON_TYPE)
+        """GET report: the Report as JSON; with `section` only the lines that its CSV has of one; 400 or 503 with
+        {"errors": [...]}."""
+        section = request.query_params.get("section", "")
+        build = partial(encode_section, section=section) if section else encode_report
+        return await self._answer(request, self.ask, build, JSON_TYPE)
 
     async def csv(self, request: Request) -> Response:
         """GET report.csv: lines of section, name, detail, measure, value; with `section` only those of one section."""
@@ -112,6 +115,13 @@ def as_file(response: Response, name: str) -> Response:
 def encode_report(report: Report | ConsentReport | Funnel | PageFlow) -> bytes:
     """The report as JSON, UTF-8; fields as in `analytics.results`, `consent_results`, `funnels` and `page_flows`."""
     return msgspec.json.encode(report)
+
+
+def encode_section(report: Report, section: str) -> bytes:
+    """One section's lines of the CSV as a list of objects: section, name, detail, measure, value."""
+    return msgspec.json.encode(
+        [dict(zip(CSV_HEADER, line, strict=True)) for line in _csv_lines(report) if line[0] == section]
+    )
 
 
 def build_csv(report: Report, section: str = "") -> bytes:

@@ -57,6 +57,19 @@ def test_json_is_the_report_itself(api: tuple[TestClient, str]) -> None:
     assert sum(point.page_views or 0 for point in report.series) == report.totals.page_views
 
 
+def test_one_section_is_the_same_in_json_as_in_csv(api: tuple[TestClient, str]) -> None:
+    """A panel that is a section of the report has both files, with the same lines."""
+    client, prefix = api
+    for section in ("held", "dropped", "destination", "measures"):
+        table = client.get(f"{prefix}/report.csv?period=7d&section={section}").text
+        told = client.get(f"{prefix}/report?period=7d&section={section}").json()
+        lines = list(csv.DictReader(io.StringIO(table)))
+        assert (
+            lines
+            and [{name: "" if value is None else str(value) for name, value in line.items()} for line in told] == lines
+        )
+
+
 def test_csv_holds_every_figure_of_the_report(api: tuple[TestClient, str]) -> None:
     """One line for each number, under a header, as a file."""
     client, prefix = api

@@ -42,8 +42,10 @@ def build_tracker(site: Site, destinations: Sequence[DestinationConfig], assets:
         if one.kind == PARDOT and host and owner != NOBODY:
             told: dict[str, object] = {"host": host, "never": read_prefixes(one.never_forward)}
             told |= {"account": _paged(options["account"]), "campaign": _paged(options["campaign"])}
+            owners = (owner, *((other, "") for other in one.purposes if other != owner[0]))
+            told["needs"] = [service or purpose for purpose, service in owners]
             asset = wrap("tracker.js", assets["tracker.js"].body, "gwTracker", in_javascript(told))
-            return Tracker(asset, (owner, *((other, "") for other in one.purposes if other != owner[0])))
+            return Tracker(asset, owners)
     return None
 
 

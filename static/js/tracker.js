@@ -4,11 +4,12 @@
  *   host      the firm's tracker domain
  *   account, campaign   as pages name them: 1000 more than the real numbers
  *   never     beginnings of paths of which it is never told: neither of such a page, nor of one that was reached from there
+ *   needs     what has to be granted still when the older tracker takes the place of the one that does not come
  */
 /* global gwTracker */
 import { cleanAddress } from "./lib/clean_address.js";
 
-const { host, account, campaign, never } = gwTracker;
+const { host, account, campaign, never, needs } = gwTracker;
 
 /** As in destinations/withheld: in any case and spelling; what cannot be read is not told either. */
 function isPrivate(path) {
@@ -18,6 +19,13 @@ function isPrivate(path) {
   } catch {
     return true;
   }
+}
+
+/** An account whose Tracking and Consent API is not active has `pd.js` alone, which reads its settings from the page. */
+function fallBack() {
+  if (!needs.every((name) => window.gateway.consent.has(name))) return; // taken back while the other was waited for
+  Object.assign(window, { piAId: `${account}`, piCId: `${campaign}`, piHostname: host });
+  window.gateway.load(`//${host}/pd.js`);
 }
 
 const cameFrom = document.referrer ? new URL(document.referrer).pathname : "";
@@ -31,5 +39,5 @@ if (!window.pdt && !window.piAId && !isPrivate(location.pathname) && !isPrivate(
   pdt("create", account, campaign, host);
   pdt("setOptIn", true);
   pdt("sendPageView");
-  window.gateway.load(`//${host}/pdt.js`);
+  window.gateway.load(`//${host}/pdt.js`, ({ type }) => type === "error" && fallBack());
 }

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Route as Asked
 from sqlalchemy import Engine
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -303,6 +304,41 @@ def test_the_older_tracker_ends_with_a_new_page(browser: Browser, firm: Firm) ->
     page.goto(f"{firm.url}/artikelen/drie")
     page.wait_for_load_state("networkidle")
     assert (len(views), names_of(page)) == (before, set())
+
+
+@pytest.mark.parametrize("firm", [""], indirect=True)
+def test_an_account_without_the_newer_tracker_gets_the_older_one(browser: Browser, firm: Firm) -> None:
+    """Where pdt.js does not come, pd.js takes its place, as the account's own numbers have it, on pages that may be told of
+    alone; after the no its cookies are gone and no page has either. Taken back while pdt.js is waited for, neither comes."""
+    views = firm.receivers.pages.views
+    page = open_context(browser).new_page()
+    page.route("**/pdt.js", lambda route: route.fulfill(status=404))
+    page.goto(f"{firm.url}/artikelen/een#pi_email=chef@example.org")
+    accept(page)
+    assert [(view["account_id"], view["url"]) for view in views] == [(str(ACCOUNT + 1000), f"{firm.url}/artikelen/een")]
+    assert f"visitor_id{ACCOUNT}" in names_of(page)
+    page.goto(f"{firm.url}/dossier/8812")
+    page.wait_for_load_state("networkidle")
+    assert len(views) == 1
+    waiting: list[Asked] = []
+    page.route("**/pdt.js", lambda route: waiting.append(route), times=1)
+    with page.expect_request("**/pdt.js"):
+        page.goto(f"{firm.url}/artikelen/twee", wait_until="commit")
+    page.evaluate("""() => {
+      gateway.consent.has = () => false;  // as it is between the no and the new page
+      const missing = ({ target }) => target.src?.endsWith("/pdt.js");
+      window.failed = new Promise((done) =>
+        document.addEventListener("error", (event) => missing(event) && setTimeout(done), true));
+    }""")
+    waiting[0].abort()
+    page.evaluate("() => window.failed")
+    assert [arrival.path for arrival in firm.receivers.log].count("/pd.js") == 1
+    page.unroute("**/pdt.js")
+    with page.expect_navigation():
+        page.evaluate("() => { gateway.consent.withdraw() }")
+    page.wait_for_load_state("networkidle")
+    assert (len(views), names_of(page)) == (1, set())
+    assert [arrival.note for arrival in firm.receivers.log if arrival.fault] == []
 
 
 @pytest.mark.parametrize("firm", [""], indirect=True)

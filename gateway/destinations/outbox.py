@@ -104,6 +104,7 @@ class NotStarted(msgspec.Struct, frozen=True):
     reason: str
 
 
+_notices = msgspec.json.Decoder(Notice)
 OPEN = (State.QUEUED, State.LEASED, State.STARTED)
 LOST = NotStarted("lease_lost")
 FREE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
@@ -210,6 +211,20 @@ def pass_on(connection: Connection, notice: Notice, consent_id: str, destination
     row = {"event_id": notice.notice_id, "destination": destination, "site": notice.site, "consent_id": consent_id}
     times = {"recorded_at": now, "expires_at": now + NOTICE_SECONDS}
     connection.execute(insert(OUTBOX).values(**row, **fresh, **times, payload=msgspec.json.encode(notice)))
+
+
+def find_told_off(connection: Connection) -> dict[str, str]:
+    """Addresses by consent, out of notices of withdrawals that nobody has accepted yet: all that is left of them here."""
+    query = select(C.consent_id, C.payload).where(C.kind == WITHDRAWAL, C.payload.is_not(None))
+    notices = ((consent_id, _notices.decode(payload)) for consent_id, payload in connection.execute(query))
+    return {consent_id: notice.email for consent_id, notice in notices if notice.email}
+
+
+def drop_dead_notices(connection: Connection, consent_id: str, now: float) -> None:
+    """An erasure says more than what could not be told of a withdrawal, and nothing of that is to stay."""
+    dead = (C.consent_id == consent_id, C.kind == WITHDRAWAL, C.state == State.DEAD)
+    values = {**CLOSED, "state": State.CANCELLED, "reason": Reason.ERASED, "settled_at": now}
+    connection.execute(update(OUTBOX).where(*dead).values(**values))
 
 
 def release(connection: Connection, owner: str, now: float, destination: str = "") -> int:

@@ -4,6 +4,7 @@ The store of events needs nothing: a visitor's key there was made with a salt th
 keeps that a consent was given and erased, by its random id alone.
 """
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -25,10 +26,12 @@ C = CONSENTS.c
 
 def erase(config: Config, engine: Engine, who: str, operator: str, now: float) -> list[str]:
     """Forget a person, by the id of a consent or by the e-mail address; returns the consents that were erased."""
+    with reading(engine) as connection:  # looks through the whole outbox, which no visitor's choice has to wait for
+        told_off = outbox.find_told_off(connection)
     with transaction(engine) as connection:
-        ids = _find(connection, who)
+        ids = list(connection.execute(_named(who, told_off).with_for_update()).scalars())
         for consent_id in ids:
-            _erase(connection, config, consent_id, operator, now)
+            _erase(connection, config, consent_id, told_off.get(consent_id, ""), operator, now)
     ring(engine)
     return ids
 
@@ -36,19 +39,19 @@ def erase(config: Config, engine: Engine, who: str, operator: str, now: float) -
 def count_known(engine: Engine, who: str) -> int:
     """How many consents `erase` would end; those of nobody have ended already."""
     with reading(engine) as connection:
-        return len(connection.execute(_named(who)).all())
+        return len(connection.execute(_named(who, outbox.find_told_off(connection))).all())
 
 
-def _named(who: str) -> Select[Any]:
-    named = select(PEOPLE.c.consent_id).where(PEOPLE.c.email == who.strip().lower())
-    return select(C.consent_id).where((C.consent_id == who.strip()) | C.consent_id.in_(named)).order_by(C.consent_id)
+def _named(who: str, told_off: Mapping[str, str]) -> Select[Any]:
+    """The consent of this id; or those under which this address was given, withdrawn ones too whose notice has it still."""
+    given, address = who.strip(), who.strip().lower()
+    known = select(PEOPLE.c.consent_id).where(PEOPLE.c.email == address)
+    noticed = [consent_id for consent_id, email in told_off.items() if email.lower() == address]
+    theirs = (C.consent_id == given) | C.consent_id.in_(known) | C.consent_id.in_(noticed)
+    return select(C.consent_id).where(theirs).order_by(C.consent_id)
 
 
-def _find(connection: Connection, who: str) -> list[str]:
-    return list(connection.execute(_named(who).with_for_update()).scalars())
-
-
-def _erase(connection: Connection, config: Config, consent_id: str, operator: str, now: float) -> None:
+def _erase(connection: Connection, config: Config, consent_id: str, told_off: str, operator: str, now: float) -> None:
     row = connection.execute(select(C.site, C.revision).where(C.consent_id == consent_id)).one()
     revision = row.revision + 1
     ended = {"grants": msgspec.json.encode({}).decode(), "revision": revision, "changed_at": now}
@@ -56,7 +59,8 @@ def _erase(connection: Connection, config: Config, consent_id: str, operator: st
     add_tombstone(connection, consent_id, revision, now)
     names = [one.name for one in config.destinations]
     outbox.withdraw(connection, consent_id, names, now, outbox.ERASURE)
-    email = find_people(connection, [consent_id]).get(consent_id, "")
+    outbox.drop_dead_notices(connection, consent_id, now)
+    email = find_people(connection, [consent_id]).get(consent_id, told_off)
     for one in config.destinations:
         key = f"{consent_id}:{revision}:erasure:{one.name}".encode()
         told = email if one.include_email else ""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from gateway import ledger
 from gateway.config import Config
@@ -17,7 +17,7 @@ from gateway.destinations.known_people import learn
 from gateway.destinations.outbox import add_deliveries
 from gateway.event import Person, Recorded
 from gateway.flows.choose import Said, choose
-from gateway.flows.erase import erase
+from gateway.flows.erase import count_known, erase
 from tests.destinations.pardot_parts import EMAIL
 from tests.destinations.rows import make_delivery, make_event
 from tests.example_site import NOW, write_site
@@ -101,3 +101,25 @@ def test_who_is_not_known_is_nobody(engine: Engine, config: Config) -> None:
     assert erase(config, engine, mine.consent_id, "anke", NOW) == [mine.consent_id]
     assert erase(config, engine, EMAIL, "anke", NOW) == []
     assert erase(config, engine, mine.consent_id, "anke", NOW) == [mine.consent_id]
+
+
+@pytest.mark.parametrize("state", ["queued", "dead"])
+def test_who_withdrew_is_found_by_what_could_not_be_told_yet(engine: Engine, config: Config, state: str) -> None:
+    """A notice of the withdrawal has the address still: so the erasure finds its consent and reaches the destination with it,
+    and a notice that was given up keeps neither address nor consent; one that waits is told first."""
+    mine = agree(config, engine, EMAIL, "e1")
+    choose(Said("reject_all", frozenset(), "nl", "banner"), mine, config.sites[0], config, engine, NOW + 1)
+    pardots = OUTBOX.c.destination == "pardot"
+    with transaction(engine) as connection:
+        connection.execute(update(OUTBOX).where(pardots).values(state=state))
+    assert count_known(engine, EMAIL) == 1
+    assert erase(config, engine, EMAIL, "anke", NOW + 2) == [mine.consent_id]
+    with reading(engine) as connection:
+        told = connection.execute(select(OUTBOX).where(pardots).order_by(OUTBOX.c.id)).all()
+    withdrawal, erasure = told
+    assert (erasure.kind, msgspec.json.decode(erasure.payload, type=Notice).email) == ("erasure", EMAIL)
+    if state == "queued":
+        assert (withdrawal.state, withdrawal.consent_id) == ("queued", mine.consent_id)
+    else:
+        assert (withdrawal.state, withdrawal.reason) == ("cancelled", "erased")
+        assert (withdrawal.payload, withdrawal.consent_id) == (None, None)

@@ -1,4 +1,5 @@
-"""Published clients, unmodified, before a gateway at work, in Chromium and in Node: what they told stands in the report."""
+"""Published clients, unmodified, before a gateway at work, in Chromium and in Node: what they told stands in the report. And
+the library by which a receiver in Node verifies what the gateway sends."""
 
 import base64
 import hashlib
@@ -16,8 +17,11 @@ from gateway.analytics.results import Report
 from gateway.api_keys import add_key, describe_key
 from gateway.config import load_config
 from gateway.database import open_database
+from gateway.destinations.base import OutgoingRequest, Telling
+from gateway.destinations.webhook import Webhook
 from gateway.report_client import fetch_report
 from hatch_build import install_modules, node_binary, npm_script, run_node
+from tests.destinations.rows import OTHER_SECRET, SECRET, make_config, make_event
 from tests.journeys.browsing import choose, open_browser, open_context
 from tests.journeys.cluster import end_keeper
 from tests.journeys.fronts import Front, Layout, lay_out, run_front, wait_until
@@ -25,7 +29,7 @@ from tests.journeys.fronts import Front, Layout, lay_out, run_front, wait_until
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(240)]
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = Path(__file__).with_name("node_clients.cjs")
+SCRIPT, RECEIVER = (Path(__file__).with_name(name) for name in ("node_clients.cjs", "node_webhook.cjs"))
 CLIENTS = """[analytics.clients]
 plausible = true
 umami = true
@@ -206,3 +210,35 @@ def test_umami_s_script_counts_with_the_visitor_s_consent(front: Front, browser:
     assert count_views(ask(front))["/umami"] == 1
     assert ask(front, "event is Brochure\nprop:plan is large").totals.events == 1
     context.close()
+
+
+def test_a_receiver_in_node_verifies_our_signature(modules: Path) -> None:
+    """Standard Webhooks' own library for Node takes what we sign, in both forms, and with either secret while two rotate; it
+    takes nothing that was changed, renamed or is too old."""
+
+    def post(at: float, secret: str = SECRET, **options: str) -> OutgoingRequest:
+        config = make_config(options=options)
+        return Webhook(config, secret).build([Telling("e" * 32, make_event(topic="Betaald €"), "")], at)
+
+    now = time.time()
+    plain, both = post(now), post(now, f"{OTHER_SECRET} {SECRET}")
+    asked = [
+        (SECRET, plain, {}, ""),
+        (SECRET, post(now, format="cloudevents", type_prefix="nl.example."), {}, ""),
+        (SECRET, both, {}, ""),
+        (OTHER_SECRET, both, {}, ""),
+        (OTHER_SECRET, plain, {}, ""),
+        (SECRET, plain, {}, " "),
+        (SECRET, plain, {"webhook-id": "another"}, ""),
+        (SECRET, post(now - 600), {}, ""),
+    ]
+    told = [
+        {"secret": secret, "headers": one.headers | changed, "body": one.body.decode() + more}
+        for secret, one, changed, more in asked
+    ]
+    command, env = [str(node_binary()), str(RECEIVER)], {"NODE_PATH": str(modules)}
+    found = subprocess.run(
+        command, env=env, input=json.dumps(told), capture_output=True, text=True, timeout=60, check=True
+    )
+    kinds = ["page_view", "nl.example.page_view", "page_view", "page_view"]
+    assert json.loads(found.stdout) == [*kinds, None, None, None, None]

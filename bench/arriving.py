@@ -42,8 +42,8 @@ class Busy(NamedTuple):
 class Keeper:
     """The keeper's part, in a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self._store = DuckDBStore(folder / "events.duckdb")
+    def __init__(self, store: Path, folder: Path) -> None:
+        self._store = DuckDBStore(store)
         self._engine: Engine = open_database(f"sqlite:///{folder / 'gateway.db'}")
         self._journals = folder / "journal"
         self._behind, self._stored = 0.0, 0
@@ -82,9 +82,9 @@ class Keeper:
 _keeper: Keeper
 
 
-def _open(folder: Path) -> None:
+def _open(store: Path, folder: Path) -> None:
     global _keeper
-    _keeper = Keeper(folder)
+    _keeper = Keeper(store, folder)
 
 
 def _ask(dashboards: Sequence[Sequence[Query]], seconds: float) -> list[float]:
@@ -120,11 +120,11 @@ def _make(number: int, site: str, begun: float) -> Recorded:
     return Recorded(event, "a-consent", 1, ("analytics",))
 
 
-def ask_while_events_arrive(folder: Path, site: str, dashboards: Sequence[Sequence[Query]]) -> list[Line]:
-    """What it costs, over the store `events.duckdb` in the folder: times of whole dashboards, each the sum of its questions."""
+def ask_while_events_arrive(store: Path, folder: Path, site: str, dashboards: Sequence[Sequence[Query]]) -> list[Line]:
+    """What it costs, over a store, with journals in the folder: times of whole dashboards, each the sum of its questions."""
     context = get_context("spawn")
     with (
-        ProcessPoolExecutor(1, context, _open, (folder,)) as keeper,
+        ProcessPoolExecutor(1, context, _open, (store, folder)) as keeper,
         ProcessPoolExecutor(1, context) as front,
     ):
         front.submit(time.time).result()  # it has started

@@ -8,17 +8,16 @@ from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-import duckdb
-
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.duckdb_store_arrivals import take_in
-from gateway.analytics.duckdb_store_file import PLAIN
+from gateway.analytics.duckdb_store_file import PLAIN, Settings, connect
 from gateway.analytics.period import midnight
 from gateway.flows.sum_days import sum_days
 
 SITES, TIMEZONE = tuple(f"site-{number}" for number in range(5)), "Europe/Amsterdam"
 FIRST, DAYS = date(2026, 4, 1), 180
 EVENTS_A_VISIT = 4.33
+AMPLE: Settings = {**PLAIN, "memory_limit": "4GB"}
 
 # A number from 0 up to (not with) `of`, from the row's number `n` and a word; and one that is small far more often.
 EVEN = "CAST(hash({n}, '{word}') % {of} AS INTEGER)"
@@ -82,15 +81,20 @@ FROM (SELECT *, unnest(range(more + 1)) AS step FROM made WHERE started_at >= $s
 ORDER BY happened_at"""
 
 
-def make_raw(path: Path, events: int) -> int:
-    """A file of about so many raw events as a plain table would keep them, in the order of their time; returns how many."""
-    with duckdb.connect(str(path), config={**PLAIN, "memory_limit": "4GB"}) as connection:
+def make_raw(path: Path, events: int) -> None:
+    """A file of about so many raw events as a plain table would keep them, in the order of their time."""
+    with connect(path, AMPLE) as connection:
         connection.execute(VISITS, {"visits": round(events / EVENTS_A_VISIT)})
         begun = FIRST
         for number in range(0, DAYS, 30):
             since, until = begun + timedelta(days=number), begun + timedelta(days=number + 30)
             text = EVENTS if not number else EVENTS.replace("CREATE TABLE events AS", "INSERT INTO events")
             connection.execute(text, {"since": since, "until": until})
+
+
+def count_raw(path: Path) -> int:
+    """How many events there are in such a file."""
+    with connect(path, PLAIN, read_only=True) as connection:
         row = connection.execute("SELECT count(*) FROM events").fetchone()
         return int(row[0]) if row else 0
 
@@ -107,9 +111,10 @@ DAYS_AT_ONCE = 5
 
 
 def fill_store(raw: Path, target: Path) -> None:
-    """A store of the same events, taken in by the store's own statements, some days at a time."""
+    """A store of the same events, taken in by the store's own statements, some days at a time, with sums of the biggest site's
+    days, which alone is asked for."""
     DuckDBStore(target).close()
-    with duckdb.connect(str(target), config={**PLAIN, "memory_limit": "4GB"}) as connection:
+    with connect(target, AMPLE) as connection:
         connection.execute(f"ATTACH '{raw}' AS made (READ_ONLY)")
         for number in range(0, DAYS, DAYS_AT_ONCE):
             since = FIRST + timedelta(days=number)
@@ -121,5 +126,4 @@ def fill_store(raw: Path, target: Path) -> None:
     with closing(DuckDBStore(target)) as store:
         while store.arrange(over):
             pass
-        for site in SITES:
-            sum_days(store, site, TIMEZONE, over + 7200, seconds=1e6)
+        sum_days(store, SITES[0], TIMEZONE, over + 7200, seconds=1e6)

@@ -16,12 +16,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import duckdb
-
 from bench.arriving import ask_while_events_arrive
-from bench.made_events import DAYS, FIRST, SITES, TIMEZONE, fill_store, make_raw
+from bench.made_events import DAYS, FIRST, SITES, TIMEZONE, count_raw, fill_store, make_raw
+from bench.reports_postgres import time_postgres
 from bench.table import Line
 from gateway.analytics.duckdb_store import SETTINGS, DuckDBStore
+from gateway.analytics.duckdb_store_file import connect
 from gateway.analytics.filters import Condition, Filter, Join
 from gateway.analytics.metrics import SERIES, TOTALS
 from gateway.analytics.query import Query
@@ -29,6 +29,9 @@ from gateway.flows.answer import answer
 from gateway.settings import AnalyticsConfig
 
 EVENTS = int(os.environ.get("BENCH_EVENTS", "10_000_000"))
+KEPT = os.environ.get(
+    "BENCH_KEPT", ""
+)  # a folder in which what is asked is kept from run to run; made in a quarter of an hour
 ROUNDS, TIMES = 6, 3
 LENGTHS = (7, 28, 30, 91, DAYS)
 BOUND, MOST_BYTES = 0.30, 1.5e9
@@ -167,7 +170,7 @@ def _open_ours(path: Path) -> None:
 
 def _open_raw(path: Path) -> None:
     global _answering
-    connection = duckdb.connect(str(path), config=SETTINGS, read_only=True)
+    connection = connect(path, SETTINGS, read_only=True)
     _answering = lambda asked: connection.execute(asked.raw).fetchall()  # noqa: E731
 
 
@@ -190,11 +193,10 @@ def open_side(path: Path, opening: Callable[[Path], None]) -> Side:
 
 
 def run(folder: Path) -> list[Line]:
-    """Make the events, ask both sides in turns, compare."""
-    events = make_raw(folder / "raw.duckdb", EVENTS)
-    fill_store(folder / "raw.duckdb", folder / "events.duckdb")
+    """Make the events, ask all sides in turns, compare."""
+    events, plain = _make(Path(KEPT) if KEPT else folder)
     asked = draw_questions()
-    ours, raw = open_side(folder / "events.duckdb", _open_ours), open_side(folder / "raw.duckdb", _open_raw)
+    ours, raw = open_side(events, _open_ours), open_side(plain, _open_raw)
     _check(asked, ours.ask(asked)[1], raw.ask(asked)[1])
     told, base = zip(*((ours.ask(asked)[0], raw.ask(asked)[0]) for _ in range(TIMES)), strict=True)
     quickest, quickest_raw = ([min(times) for times in zip(*side, strict=True)] for side in (told, base))
@@ -202,10 +204,28 @@ def run(folder: Path) -> list[Line]:
     for side in (ours, raw):
         side.pool.shutdown()
     return [
-        *_by_panel(asked, quickest, quickest_raw, events),
+        *_by_panel(asked, quickest, quickest_raw, count_raw(plain)),
         Line("memory of the process that answers", f"{most / 1e6:,.0f} MB", "", "", "<= 1.5 GB", most <= MOST_BYTES),
-        *ask_while_events_arrive(folder, SITES[0], _by_dashboard(asked)),
+        _beside(plain, folder, asked[: len(KINDS)], quickest),
+        *ask_while_events_arrive(events, folder, SITES[0], _by_dashboard(asked)),
     ]
+
+
+def _make(folder: Path) -> tuple[Path, Path]:
+    """The store and the file of raw events, made where they are not kept."""
+    events, plain = folder / "events.duckdb", folder / "raw.duckdb"
+    if not events.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        make_raw(plain, EVENTS)
+        fill_store(plain, events)
+    return events, plain
+
+
+def _beside(plain: Path, folder: Path, asked: Sequence[Asked], ours: Sequence[float]) -> Line:
+    """PostgreSQL's time for one dashboard beside ours."""
+    seconds, mine = sum(time_postgres(plain, folder, [one.raw for one in asked])), sum(ours[: len(asked)])
+    what = "beside them: PostgreSQL over raw events, a dashboard's questions once"
+    return Line(what, f"{mine * 1e3:,.0f} ms", f"{seconds * 1e3:,.0f} ms PostgreSQL", f"{mine / seconds:.3f}", "")
 
 
 def _by_dashboard(asked: Sequence[Asked]) -> list[list[Query]]:

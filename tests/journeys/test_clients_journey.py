@@ -51,6 +51,12 @@ init({ domain: "www.example.org", endpoint: "/api/event", captureOnLocalhost: tr
 const props = { plan: "large" }, revenue = { currency: "EUR", amount: 12.5 };
 buy.onclick = () => track("Purchase", { props, revenue, callback: ({ status }) => (document.title = status) });
 </script>"""
+OLDER = """<button id=buy>Koop</button><script type=module>
+import Plausible from "/older/index.js";
+const told = Plausible({ domain: "www.example.org", apiHost: location.origin, trackLocalhost: true });
+told.trackPageview();
+buy.onclick = () => told.trackEvent("Ordered", { props: { plan: "large" }, callback: () => (document.title = "told") });
+</script>"""
 TAG = """<script>window.plausible = window.plausible || function () { (plausible.q = plausible.q || []).push(arguments) };
 plausible("Waited", { props: { where: "tag" } });</script>
 <button class="plausible-event-name=Asked+twice plausible-event-plan=large"><b>Vraag</b></button>
@@ -59,7 +65,7 @@ UMAMI = """<button data-umami-event="Brochure" data-umami-event-plan=large>Folde
 <script defer src="/umami.js" data-website-id="b59e9c65-ae32-47f1-8400-119fcf4861c4"></script>"""
 
 async def page(request):
-    body = {"/module": MODULE, "/tag": TAG, "/umami": UMAMI}.get(request.url.path, "")
+    body = {"/module": MODULE, "/older": OLDER, "/tag": TAG, "/umami": UMAMI}.get(request.url.path, "")
     return HTMLResponse(HEAD + body)
 
 async def script(request):
@@ -97,8 +103,15 @@ def umami_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def front(tmp_path_factory: pytest.TempPathFactory, modules: Path, umami_script: Path) -> Iterator[Front]:
     """A site behind two workers, and their keeper."""
     folder = tmp_path_factory.mktemp("clients")
-    tracker = modules / "@plausible-analytics/tracker/plausible.js"
-    app = SITE.replace("SCRIPTS", repr({"/tracker.js": str(tracker), "/umami.js": str(umami_script)}))
+    older = modules / "plausible-tracker/build/module"
+    scripts = {
+        "/tracker.js": modules / "@plausible-analytics/tracker/plausible.js",
+        "/older/index.js": older / "index.js",
+        "/older/lib/tracker": older / "lib/tracker.js",
+        "/older/lib/request": older / "lib/request.js",
+        "/umami.js": umami_script,
+    }
+    app = SITE.replace("SCRIPTS", repr({path: str(file) for path, file in scripts.items()}))
     lay_out(folder, Layout(limits=CLIENTS, autostart=True, app=app))
     with run_front(folder, workers=2) as running:
         yield running
@@ -173,8 +186,9 @@ def open_stages(context: BrowserContext, url: str) -> Iterator[Page]:
 
 
 def test_plausible_s_tracker_counts_with_the_visitor_s_consent(front: Front, browser: Browser) -> None:
-    """The published tracker sees its success before a choice, after a refusal and after a yes; only what happened after the yes
-    is in the report, each page is one view, and calls of a page that asks its own host for Plausible's script are events too.
+    """Plausible's published trackers, today's and the one before it that many plug-ins bring along, see their success before a
+    choice, after a refusal and after a yes; only what happened after the yes is in the report, each page is one view, and
+    calls of a page that asks its own host for Plausible's script are events too.
     So is the view of a page that has nothing but the picture, and never passed the gateway."""
     context, url = open_context(browser), f"http://localhost:{front.port}"
     for page in open_stages(context, url):
@@ -184,13 +198,16 @@ def test_plausible_s_tracker_counts_with_the_visitor_s_consent(front: Front, bro
         page.goto(f"{url}/module")
         page.get_by_role("button", name="Koop").click()
         page.wait_for_function("document.title === '202'")
+        page.goto(f"{url}/older")
+        page.get_by_role("button", name="Koop").click()
+        page.wait_for_function("document.title === 'told'")
         page.goto(f"{url}/tag")
         page.wait_for_function("window.gateway && window.plausible && !window.plausible.q")
         page.get_by_text("Vraag", exact=True).click()
-    counted = wait_for_events(front, "Purchase", "Waited", "Asked twice")
-    assert [counted[name] for name in ("Purchase", "Waited", "Asked twice")] == [1, 1, 1]
+    counted = wait_for_events(front, "Purchase", "Ordered", "Waited", "Asked twice")
+    assert [counted[name] for name in ("Purchase", "Ordered", "Waited", "Asked twice")] == [1, 1, 1, 1]
     views = count_views(ask(front))
-    assert (views["/module"], views["/tag"], views["/static"]) == (1, 1, 1)
+    assert (views["/module"], views["/older"], views["/tag"], views["/static"]) == (1, 1, 1, 1)
     assert ask(front, "event is Purchase\nprop:plan is large").totals.events == 1
     context.close()
 

@@ -46,6 +46,7 @@ from gateway.flows.retention import Old
 from gateway.flows.save_question import expand_segments
 from gateway.flows.seal import seal
 from gateway.garbage import spare_what_stays
+from gateway.keeper_connections import AT_ONCE, BriefConnection
 from gateway.keeper_mail import mail_reports, open_desk
 from gateway.keeper_notices import open_rules, tell_notices
 from gateway.keeper_process import LOCK_NAME
@@ -314,6 +315,8 @@ class Keeper:
 def _server(app: Starlette) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
+        http=BriefConnection,
+        backlog=AT_ONCE,
         log_config=None,
         access_log=False,
         proxy_headers=False,

@@ -39,6 +39,7 @@ LAYERS = {
     "cli_receivers": 4,
     "cli_share": 4,
     "cli_mail": 4,
+    "keeper_connections": 4,
     "keeper_mail": 4,
     "keeper_notices": 4,
     "cli_upkeep": 4,

@@ -68,6 +68,16 @@ def test_they_follow_the_visitor_s_choice_and_no_cache(tmp_path: Path) -> None:
         assert get(browser, pages, FOREIGN).content == b"{}"
 
 
+def test_on_a_cache_safe_site_it_is_the_same_for_all(tmp_path: Path) -> None:
+    """Without rules whatever the visitor has granted, and caches may keep it as the site says."""
+    pages = Pages()
+    with visiting(tmp_path, pages, {"sites": [{"cache_safe": True}]}) as browser:
+        browser.choose("save", "marketing")
+        shared = get(browser, pages, FOREIGN)
+        assert (shared.content, shared.headers["cache-control"]) == (b"{}", "public, max-age=600")
+        assert get(browser, pages, OWN).content == OWN
+
+
 def test_while_observing_the_file_is_only_read(tmp_path: Path) -> None:
     """Each byte and header stays, and what would be held is counted."""
     pages = Pages()

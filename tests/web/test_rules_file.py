@@ -86,6 +86,8 @@ def test_while_observing_the_file_is_only_read(tmp_path: Path) -> None:
         seen = get(browser, pages, packed, (b"content-encoding", b"gzip"))
         assert (seen.content, seen.headers["content-encoding"]) == (FOREIGN, "gzip")
         assert seen.headers["cache-control"] == "public, max-age=600"
+        long = [OWN, b" " * MAX_BYTES, b" " * 9]
+        assert get(browser, pages, long).content == b"".join(long)
 
 
 def test_without_a_body_there_is_nothing_to_read(tmp_path: Path) -> None:

@@ -63,9 +63,7 @@ DUCKDB = Dialect(
     # Whole numbers are added up in a sixth of the time that moments and intervals take.
     date="(DATE '1970-01-01' + CAST((epoch_us({moment}) + CAST({seconds} AS BIGINT) * 1000000) // 86400000000 AS INTEGER))",
     day="(epoch_us({moment}) + CAST({seconds} AS BIGINT) * 1000000) // 86400000000",
-    # Who came once that day is told from others by the visit; numbers of visits are small.
-    daily="CASE WHEN {row}.alone THEN CAST({row}.visit_id AS UBIGINT) "
-    "ELSE xor({row}.visitor, CAST({day} AS UBIGINT) * 281474976710656) END",
+    daily="xor({row}.visitor, CAST({day} AS UBIGINT) * 281474976710656)",
     visitors="count(*) FILTER (WHERE v.alone) + count(distinct {daily}) FILTER (WHERE NOT v.alone)",
     informed=True,
     page_visitors="count(*) FILTER (WHERE e.first_here AND (e.alone OR e.sole)) + count(distinct {daily}) "

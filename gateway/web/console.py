@@ -91,7 +91,7 @@ class ConsoleParts:
 
 def build_console(parts: ConsoleParts) -> Starlette:
     """The console: /, /live, /funnels, /flows, /segments, /consent, /inventory, /destinations, /rules, /mode, /sharing,
-    /share/<token>, /signin, /signout, /notes; /api/report, consent, table, funnel and flow, each with .csv too,
+    /share/<token>, /signin, /signout, /notes; /api/report, consent, table, funnel, flow and live, each with .csv too,
     /api/status, /api/v2/query, /api/v2/openapi.json, /assets/<name>; /unsubscribe/<token> and /metrics where they are
     asked for."""
     frame = Frame(parts.pages, parts.assets)
@@ -107,7 +107,7 @@ def build_console(parts: ConsoleParts) -> Starlette:
         Route("/", signin.page(overview.show), methods=["GET"]),
         Route("/api/report", signin.api(api.json), methods=["GET"]),
         Route("/api/report.csv", signin.api(api.csv), methods=["GET"]),
-        Route("/live", signin.page(LivePage(parts.config, frame, parts.live).show), methods=["GET"]),
+        *LivePage(parts.config, frame, parts.live).routes(signin),
         Route("/consent", signin.page(ConsentPage(parts.config, frame, api, parts.clock).show), methods=["GET"]),
         Route("/api/consent", signin.api(api.consent_json), methods=["GET"]),
         Route("/api/consent.csv", signin.api(api.consent_csv), methods=["GET"]),

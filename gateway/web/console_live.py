@@ -1,25 +1,31 @@
 """The console's page on the last half hour: it looks again every ten seconds, without scripts whenever it is loaded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+import msgspec
 from anyio.to_thread import run_sync
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from gateway.analytics.dimensions import get_dimension
 from gateway.analytics.live import Live
 from gateway.analytics.metrics import get_metric
 from gateway.config import Config
+from gateway.errors import StoreError
+from gateway.settings import SiteConfig
 from gateway.web.cards import Card, Head, Line
 from gateway.web.chart import LINES, Geometry, build_geometry, choose_top
 from gateway.web.filter_words import name_dimension
 from gateway.web.frame import Frame
 from gateway.web.labels import Labels
 from gateway.web.overview import Tile
+from gateway.web.report_api import CSV_HEADER, CSV_TYPE, JSON_TYPE, answer_errors, as_file, write_csv
 from gateway.web.row_names import name_row
+from gateway.web.signin import SignIn
 
 LABEL_EVERY = 5  # minutes
 Look = Callable[[str], Live]
@@ -32,12 +38,15 @@ class LivePage:
         self._frame, self._look = frame, look
         self._sites = {site.id: site.config for site in config.sites}
 
+    def routes(self, signin: SignIn) -> list[Route]:
+        """The page, and the same as files."""
+        faces = {"/api/live": self.json, "/api/live.csv": self.csv}
+        files = [Route(path, signin.api(face), methods=["GET"]) for path, face in faces.items()]
+        return [Route("/live", signin.page(self.show), methods=["GET"]), *files]
+
     async def show(self, request: Request) -> Response:
         """GET /live?site=&lang=."""
-        site = self._sites.get(request.query_params.get("site") or next(iter(self._sites)))
-        if site is None:
-            raise HTTPException(404)
-        live = await run_sync(self._look, site.id)
+        site, live = await self._find(request)
         labels = self._frame.labels(request)
         names = {one.id: one.name or one.id for one in self._sites.values()}
         return self._frame.page(
@@ -57,6 +66,41 @@ class LivePage:
             ),
             cards=[build_card(key, live, labels) for key in live.rows],
         )
+
+    async def json(self, request: Request) -> Response:
+        """GET /api/live?site=: the Live as JSON; 503 with {"errors": [...]}."""
+        return await self._answer(request, lambda live, _site: msgspec.json.encode(live), JSON_TYPE)
+
+    async def csv(self, request: Request) -> Response:
+        """GET /api/live.csv?site=: lines of section, name, detail, measure, value; minutes as local times."""
+        return as_file(await self._answer(request, build_csv, CSV_TYPE), "live.csv")
+
+    async def _find(self, request: Request) -> tuple[SiteConfig, Live]:
+        site = self._sites.get(request.query_params.get("site") or next(iter(self._sites)))
+        if site is None:
+            raise HTTPException(404)
+        return site, await run_sync(self._look, site.id)
+
+    async def _answer(self, request: Request, build: Callable[[Live, SiteConfig], bytes], media_type: str) -> Response:
+        try:
+            site, live = await self._find(request)
+        except StoreError as error:
+            return answer_errors(503, [f"the event store cannot answer: {error}"])
+        return Response(build(live, site), media_type=media_type)
+
+
+def build_csv(live: Live, site: SiteConfig) -> bytes:
+    """The half hour as one long table, in the form of the report's."""
+    zone = ZoneInfo(site.timezone)
+    lines: list[Sequence[object]] = [("report", "site", "", "", site.id)]
+    lines += [("totals", "", "", measure, getattr(live, measure)) for measure in ("visitors", "views", "events")]
+    for number, count in enumerate(live.minutes):
+        at = datetime.fromtimestamp(live.since + 60 * number, zone).isoformat(timespec="minutes")
+        lines.append(("minute", at, "", "views", count))
+    for dimension, rows in live.rows.items():
+        for row in rows:
+            lines += [(dimension, row.name, "", measure, getattr(row, measure)) for measure in ("visitors", "views")]
+    return write_csv(CSV_HEADER, lines)
 
 
 def build_tiles(live: Live, labels: Labels) -> list[Tile]:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from gateway.analytics.live import Live, LiveRow
+from gateway.errors import StoreError
 from gateway.resources import load_assets
 from gateway.web.console import build_console
 from tests.journeys.browsing import open_browser as open_chromium
@@ -42,6 +43,27 @@ def test_the_page_says_what_is_going_on(tmp_path: Path, language: str, words: li
     assert page.count("<rect x=") == 30
     assert ">44<" in page and "/contact" in page
     assert browser.get("/live?site=zonder").status_code == 404
+
+
+def test_the_half_hour_is_a_file(tmp_path: Path) -> None:
+    """The same in JSON and in CSV, for operators alone; no cell is a formula, a store that is down is a fault."""
+    live = Live(1_795_438_800.0, [0] * 29 + [3], 9, 12, 1, {"page": [LiveRow("=1+1", 9, 9)]})
+    browser = open_browser(build_console(build_parts(tmp_path, live=lambda _site: live)))
+    assert browser.get("/api/live").status_code == 401
+    sign_in(browser)
+    assert msgspec.json.decode(browser.get("/api/live").content, type=Live) == live
+    answer = browser.get("/api/live.csv?site=main")
+    assert answer.headers["content-disposition"] == 'attachment; filename="live.csv"'
+    lines = answer.text.splitlines()
+    assert {"totals,,,views,12", "minute,2026-11-23T14:29+01:00,,views,3", "page,'=1+1,,visitors,9"} <= set(lines)
+    assert "/api/live.csv?site=main" in browser.get("/live").text
+
+    def broken(_site: str) -> Live:
+        raise StoreError("events.duckdb is locked")
+
+    down = open_browser(build_console(build_parts(tmp_path / "down", live=broken)))
+    sign_in(down)
+    assert down.get("/api/live").status_code == 503
 
 
 def test_names_are_text(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ function releaseScript(held) {
   }
   const script = document.createElement("script");
   for (const { name, value } of held.attributes) {
-    if (name !== "type" && name !== "src" && !name.startsWith("data-gw-")) script.setAttribute(name, value);
+    if (!/^(type|src|data-gw-.*)$/.test(name)) script.setAttribute(name, value);
   }
   if (gwType) script.type = gwType;
   script.nonce = held.nonce;
@@ -89,7 +89,7 @@ function releaseScript(held) {
   else script.src = scriptUrl(url);
   // In a template nothing loads, so there is nothing to wait for.
   if (held.hasAttribute("async") || !held.isConnected) held.replaceWith(script);
-  else turn = turn.then(() => run(held, script));
+  else turn = turn.then(() => held.isConnected && run(held, script)); // one before it may have taken it out of the page
 }
 
 /** Put the script in its place; resolves when the next one may run. */
@@ -97,7 +97,6 @@ function run(held, script) {
   return new Promise((done) => {
     script.onload = script.onerror = done;
     held.replaceWith(script);
-    // Nothing comes where there is nothing to load, or where a script before it has taken its place out of the page.
-    if (!script.src || script.noModule || !script.isConnected || !script.ownerDocument.defaultView) done();
+    if (!script.src || script.noModule) done();
   });
 }

@@ -30,17 +30,17 @@ export const shareConfig = () => {
   tag.dataset.gw = JSON.stringify(config);
 };
 
-/** How this document was reached: "navigate", "reload", "back_forward", "prerender" or undefined. */
-const arrival = () => performance.getEntriesByType("navigation")[0] || {};
+/** How this document was reached, where the browser knows. */
+const arrival = () => performance.getEntriesByType("navigation")[0];
 
 /** Back or forward: the HTML may come from the browser's cache and be older than the visitor's choice. */
-export const isRevisit = () => arrival().type === "back_forward";
+export const isRevisit = () => arrival()?.type === "back_forward";
 
 /** The HTML did come from the browser's cache, so the server has not seen this page view. */
 export const isFromCache = () => isRevisit() && arrival().transferSize === 0;
 
 /** The server said that there is no such page, where the browser knows. */
-export const isLost = () => [404, 410].includes(arrival().responseStatus);
+export const isLost = () => [404, 410].includes(arrival()?.responseStatus);
 
 /** Path and query of the page as it is now (a site may have moved on without a load), in the form the server takes back. */
 export const currentPath = () => (location.pathname + location.search).replaceAll("\\", "%5C");

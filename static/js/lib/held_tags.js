@@ -79,7 +79,7 @@ function releaseScript(held) {
   }
   const script = document.createElement("script");
   for (const { name, value } of held.attributes) {
-    if (!/^(type|src|data-gw-.*)$/.test(name)) script.setAttribute(name, value);
+    if (name !== "type" && name !== "src" && !name.startsWith("data-gw-")) script.setAttribute(name, value);
   }
   if (gwType) script.type = gwType;
   script.nonce = held.nonce;
@@ -89,7 +89,7 @@ function releaseScript(held) {
   else script.src = scriptUrl(url);
   // In a template nothing loads, so there is nothing to wait for.
   if (held.hasAttribute("async") || !held.isConnected) held.replaceWith(script);
-  else turn = turn.then(() => held.isConnected && run(held, script)); // one before it may have taken it out of the page
+  else turn = turn.then(() => run(held, script));
 }
 
 /** Put the script in its place; resolves when the next one may run. */

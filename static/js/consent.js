@@ -14,9 +14,8 @@ const isHere = (form) => form.id !== "gw-purposes"; // and not on the settings p
 const findBanner = () => document.getElementById("gw-banner");
 const has = (name) => mayAct(name, config);
 const held = ({ granted, services }) => [...granted, ...services];
-export const ownUrl = (name) => `${config.prefix}${name}?`
+export const ownUrl = (name = "preferences") => `${config.prefix}${name}?`
   + new URLSearchParams({ return_to: currentPath(), lang: document.documentElement.lang });
-const preferencesUrl = () => ownUrl("preferences");
 
 /** Whether something of what `state` grants waits here and can act on a new page only: an enforced content policy was fixed
     when this one loaded, a trusted types policy lets the server do what we may not. */
@@ -227,7 +226,7 @@ function onClick(event) {
   const opener = event.target.closest?.("[data-gw-open]");
   if (!opener) return;
   // A link keeps what a link can do (new tab, copy); its address follows the page.
-  if (opener.href) opener.href = preferencesUrl();
+  if (opener.href) opener.href = ownUrl();
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   open(opener);
@@ -235,7 +234,7 @@ function onClick(event) {
 
 /** Show the settings as a dialog; where their script cannot be had, as a page. */
 function open(opener) {
-  const url = preferencesUrl();
+  const url = ownUrl();
   const show = () => (gateway.showSettings ? gateway.showSettings(url, opener) : location.assign(url));
   try {
     if (gateway.showSettings) show();

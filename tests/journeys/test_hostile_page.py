@@ -139,3 +139,14 @@ class TidyingSite(HostileSite):
         gone = "<p class=gone><script src=HOST/gone.js></script></p>"
         framed = """<iframe class=gone srcdoc="<script src=HOST/framed.js></script>"></iframe>"""
         return HEAD + tidy + self.fill(gone + framed + "<script src=HOST/after.js></script>", "film")
+
+
+def test_a_script_whose_place_is_gone_keeps_no_other_waiting(browser: Browser, tmp_path: Path) -> None:
+    """Scripts are let go in their order, each when the one before has run; one that was taken out of the page meanwhile never
+    runs, and those behind it do."""
+    with open_site(tmp_path, gated=True, kind=TidyingSite) as (url, hosts):
+        page = open_context(browser).new_page()
+        page.goto(url)
+        page.get_by_role("button", name="Alles accepteren").click()
+        wait_for(page, hosts, {("film", "after.js")})
+        assert hosts.log == [("film", "after.js")]

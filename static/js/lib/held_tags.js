@@ -26,10 +26,9 @@ export const isBarred = () => {
 /** Whether all that a tag waits for is granted: by service where one is named, else by purpose. */
 function isFree({ gwPurpose, gwService = "" }, state) {
   const services = gwService.split(" ");
-  return gwPurpose.split(" ").every((purpose, at) => mayAct((services[at] || "-") === "-" ? purpose : services[at], state));
+  // "-" or nothing stands where no service is named; names begin with a letter or a digit, which come after it.
+  return gwPurpose.split(" ").every((purpose, at) => mayAct(services[at] > "-" ? services[at] : purpose, state));
 }
-
-let turn = Promise.resolve();
 
 /**
  * Let go of every tag whose purposes are all granted: once, in document order, without a reload; also of those that
@@ -40,7 +39,7 @@ export function release(state, use = releaseTag, root = document) {
   for (const tag of root.querySelectorAll("[data-gw-purpose],template,iframe[srcdoc]")) {
     const inside = tag.localName === "template" ? tag.content : tag.srcdoc && tag.contentDocument;
     if (inside) release(state, use, inside);
-    if (tag.dataset.gwPurpose != null && isFree(tag.dataset, state)) use(tag);
+    if (tag.dataset.gwPurpose && isFree(tag.dataset, state)) use(tag);
   }
 }
 
@@ -79,7 +78,7 @@ function releaseScript(held) {
   }
   const script = document.createElement("script");
   for (const { name, value } of held.attributes) {
-    if (name !== "type" && name !== "src" && !name.startsWith("data-gw-")) script.setAttribute(name, value);
+    if (!/^(type|src|data-gw-.*)$/.test(name)) script.setAttribute(name, value);
   }
   if (gwType) script.type = gwType;
   script.nonce = held.nonce;
@@ -87,14 +86,16 @@ function releaseScript(held) {
   const url = gwSrc ?? gwHref ?? held.getAttribute("data-gw-xlink:href") ?? held.getAttribute("src");
   if (url === null) script.text = trusted.createScript(held.textContent);
   else script.src = scriptUrl(url);
+  const page = held.ownerDocument; // each has an order of its own: a frame that goes away keeps nobody else waiting
   // In a template nothing loads, so there is nothing to wait for.
   if (held.hasAttribute("async") || !held.isConnected) held.replaceWith(script);
-  else turn = turn.then(() => run(held, script));
+  else page.gwTurn = run(page.gwTurn, held, script);
 }
 
-/** Put the script in its place; resolves when the next one may run. */
-function run(held, script) {
-  return new Promise((done) => {
+/** Put the script in its place after those before it, unless one of them took the place away; until the next one may run. */
+async function run(before, held, script) {
+  await before;
+  if (held.isConnected) await new Promise((done) => {
     script.onload = script.onerror = done;
     held.replaceWith(script);
     if (!script.src || script.noModule) done();

@@ -9,8 +9,9 @@ unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-# Tests run in this many processes side by side, a file at a time; ARGS="-n 0" runs them one after the other.
-WORKERS ?= 2
+# Tests run in this many processes side by side, a file at a time: one more than two cores, since browsers and killed processes
+# are waited for half of the time. ARGS="-n 0" runs them one after the other.
+WORKERS ?= 3
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # The first Python on the path that is new enough; `make PYTHON=... demo` chooses another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \

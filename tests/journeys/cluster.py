@@ -144,14 +144,12 @@ class Acknowledged:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class Crowd:
-    """Visitors on threads of their own: accept, report events, and now and then withdraw, until told to stop."""
+class People:
+    """Somebody on each of some threads, who goes on until told to stop; a subclass says with what."""
 
-    def __init__(self, port: int, threads: int = 6) -> None:
-        self.said = Acknowledged()
-        self._port = port
-        self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._visit_on, daemon=True) for _ in range(threads)]
+    def __init__(self, port: int, threads: int) -> None:
+        self.port, self.stopping = port, threading.Event()
+        self._threads = [threading.Thread(target=self.go_on, args=(one,), daemon=True) for one in range(threads)]
 
     def start(self) -> None:
         """Let them in."""
@@ -160,14 +158,27 @@ class Crowd:
 
     def stop(self) -> None:
         """Send them home; what was under way is finished."""
-        self._stopping.set()
+        self.stopping.set()
         for thread in self._threads:
             thread.join(30)
 
-    def _visit_on(self) -> None:
-        while not self._stopping.is_set():
+    def go_on(self, one: int) -> None:
+        """What one of them does, until `stopping` is set."""
+        raise NotImplementedError
+
+
+class Crowd(People):
+    """Visitors who accept, report events, and now and then withdraw."""
+
+    def __init__(self, port: int, threads: int = 6) -> None:
+        super().__init__(port, threads)
+        self.said = Acknowledged()
+
+    def go_on(self, one: int) -> None:
+        """Come again and again, as somebody new each time."""
+        while not self.stopping.is_set():
             try:
-                Visitor(self._port, self.said).visit()
+                Visitor(self.port, self.said).visit()
             except (OSError, HTTPException):
                 time.sleep(0.05)  # the worker was killed: nothing was acknowledged, so nothing is claimed
 

@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import threading
 from collections import defaultdict
 from contextlib import closing
 from http.client import HTTPException
@@ -16,7 +15,7 @@ from gateway.flows.counters import OTHER, PAGE
 from gateway.flows.open_store import STORE_FILE
 from tests.example_site import POLICY_TOML
 from tests.flows.worker_parts import read_counts
-from tests.journeys.cluster import Cluster, Crowd, run_cluster
+from tests.journeys.cluster import Cluster, Crowd, People, run_cluster
 from tests.journeys.fronts import Guest, letters, wait_until
 from tests.journeys.test_kill import stored_probes
 
@@ -40,24 +39,12 @@ app = ConsentMiddleware(Starlette(routes=[Route("/{path:path}", page)]), {folder
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
-class Readers:
-    """People who have said nothing, each on a thread: they open page after page, no page twice."""
+class Readers(People):
+    """People who have said nothing: they open page after page, no page twice."""
 
     def __init__(self, port: int, threads: int = 3) -> None:
-        self._port, self._stopping = port, threading.Event()
+        super().__init__(port, threads)
         self.opened: dict[tuple[int, int], list[str]] = defaultdict(list)  # by reader and worker, in order
-        self._threads = [threading.Thread(target=self._read_on, args=(one,), daemon=True) for one in range(threads)]
-
-    def start(self) -> None:
-        """Let them in."""
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """Send them home; the page that is being opened is finished."""
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join(30)
 
     def by(self, worker: int) -> set[str]:
         """The pages that a worker has answered."""
@@ -72,12 +59,13 @@ class Readers:
         wanted = self.count() + pages
         wait_until(lambda: self.count() >= wanted, PATIENCE_SECONDS)
 
-    def _read_on(self, reader: int) -> None:
-        while not self._stopping.wait(0.01):
-            guest, path = Guest(self._port), f"/lees/{letters(12)}"
+    def go_on(self, one: int) -> None:
+        """Open a page that nobody has opened, and note who answered."""
+        while not self.stopping.wait(0.01):
+            guest, path = Guest(self.port), f"/lees/{letters(12)}"
             try:
                 answer = guest.get(path)
-                self.opened[reader, int(answer.body.partition(b"id=by>")[2].partition(b"<")[0])].append(path)
+                self.opened[one, int(answer.body.partition(b"id=by>")[2].partition(b"<")[0])].append(path)
             except (OSError, HTTPException):
                 continue  # the worker was killed: whether this page counts, nobody knows
             finally:

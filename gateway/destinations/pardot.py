@@ -8,6 +8,7 @@ has registered. No name, address of a computer or page title is told.
 https://developer.salesforce.com/docs/marketing/pardot/guide/version5overview.html
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Literal
@@ -20,6 +21,7 @@ from msgspec import Meta
 from gateway.destinations.base import (
     FILE,
     NO_SECRETS,
+    Dead,
     Delivered,
     Destination,
     Judgement,
@@ -27,12 +29,13 @@ from gateway.destinations.base import (
     OutgoingRequest,
     Reply,
     Retry,
+    Split,
     Telling,
     Verdict,
     check_url,
     read_options,
 )
-from gateway.destinations.pardot_codes import VISITOR_UNKNOWN, judge_code, read_code
+from gateway.destinations.pardot_codes import PROSPECT_UNKNOWN, judge_code
 from gateway.destinations.salesforce_login import Grant, Login
 from gateway.errors import ConfigError, DestinationError
 from gateway.event import Event
@@ -41,9 +44,11 @@ from gateway.settings import DestinationConfig, Section
 API = "/api/v5"
 UPSERT, ASSIGN, ACTIVITY = "upsert", "assign", "activity"
 FIND, CHANGE, PURGE = "find", "change", "purge"
+VISITOR = re.compile(r"[0-9]{1,18}\Z")
 OFFSET = 1000  # what the page's snippet adds to account and campaign
 MOST_AT_ONCE = 6  # prospects of one address, in one conversation
-ODD_ANSWER, MORE_LEFT = "odd_answer", "more_left"
+ODD_ANSWER, MORE_LEFT, NOT_SEEN_YET = "odd_answer", "more_left", "not_seen_yet"
+STALE_SECONDS = 60.0  # so old may be what a question there is answered with
 KEPT = (
     "deleted prospects stay in Account Engagement's recycle bin until staff empty it, and Salesforce's own records stay"
 )
@@ -79,6 +84,12 @@ class PardotOptions(Section, frozen=True):
 class _Found(msgspec.Struct, frozen=True, rename="camel"):
     id: int
     is_deleted: bool = False
+    opted_out: bool = False
+    is_do_not_email: bool = False
+
+    def needs(self, *, delete: bool) -> bool:
+        """Whether there is something to do about it."""
+        return not self.is_deleted and (delete or not (self.opted_out and self.is_do_not_email))
 
 
 class _List(msgspec.Struct, frozen=True):
@@ -93,9 +104,13 @@ class _Rest(msgspec.Struct, frozen=True):
 
 
 class _Change(msgspec.Struct, frozen=True):
-    """`ids` are still to be changed; `purge` to be deleted for good when none is left, where that is wanted."""
+    """`ids` are still to be changed; `purge` to be deleted for good when none is left, where that is wanted.
+
+    Before `sure_at` whoever is not found may be there all the same.
+    """
 
     delete: bool
+    sure_at: float
     ids: list[int] = []
     more: bool = False
     purge: list[int] | None = None
@@ -139,7 +154,7 @@ class Pardot(Destination):
         email, kind = telling.person.email, self._options.activities.get(telling.event.kind, "")
         activity = _describe(self._options.extension, kind, email, telling.event) if kind else {}
         visitor = telling.person.cookies.get(f"visitor_id{self._options.account}", "")
-        rest = _Rest(visitor if visitor.isdigit() else "", activity)
+        rest = _Rest(visitor if VISITOR.match(visitor) else "", activity)
         body = {
             "matchEmail": email,
             "prospect": {"email": email},
@@ -153,17 +168,19 @@ class Pardot(Destination):
         """The code in the body decides; after each step comes the next."""
         if _is_gone(request, reply):
             return self._change_next(request)
-        if request.step == ASSIGN and read_code(reply) == VISITOR_UNKNOWN:
-            return self._add_activity(request)
         failure = judge_code(reply, now, self._zone)
         if failure is not None:
-            return failure
+            return (
+                self._add_activity(request)
+                if _speaks_of_visitor(request, reply, failure)
+                else _soften(request, failure)
+            )
         if request.step == UPSERT:
             return self._go_on(request, reply)
         if request.step == ASSIGN:
             return self._add_activity(request)
         if request.step == FIND:
-            return self._found(request, reply)
+            return self._found(request, reply, now)
         return self._change_next(request) if request.step == CHANGE else Delivered()
 
     def withdraw(self, notice: Notice, now: float) -> OutgoingRequest | None:
@@ -172,8 +189,10 @@ class Pardot(Destination):
         if not notice.email or wish == "nothing":
             return None
         for_good = notice.kind == "erasure" and bool(self._options.purge)
-        memo = msgspec.json.encode(_Change(wish == "delete", purge=[] if for_good else None)).decode()
-        fields = "id,isDeleted&deleted=all" if for_good else "id"
+        # What was on the wire at the withdrawal has ended by then, and is seen.
+        sure_at = notice.at + self.config.timeout_seconds + STALE_SECONDS
+        memo = msgspec.json.encode(_Change(wish == "delete", sure_at, purge=[] if for_good else None)).decode()
+        fields = "id,isDeleted&deleted=all" if for_good else "id,optedOut,isDoNotEmail"
         path = f"/objects/prospects?fields={fields}&email={quote(notice.email, safe='')}"
         return self._ask("GET", path, None, FIND, memo)
 
@@ -192,15 +211,17 @@ class Pardot(Destination):
         activity = msgspec.json.decode(request.memo, type=_Rest).activity
         return self._ask("POST", "/external-activities", activity, ACTIVITY, "") if activity else Delivered()
 
-    def _found(self, request: OutgoingRequest, reply: Reply) -> Judgement:
+    def _found(self, request: OutgoingRequest, reply: Reply, now: float) -> Judgement:
         try:
             found = msgspec.json.decode(reply.body, type=_List).values
         except (msgspec.DecodeError, UnicodeDecodeError):
             return Retry(ODD_ANSWER)
         change = msgspec.json.decode(request.memo, type=_Change)
-        ids = [one.id for one in found if not one.is_deleted]
+        if all(one.is_deleted for one in found) and now < change.sure_at:
+            return Retry(NOT_SEEN_YET, change.sure_at - now)
+        ids = [one.id for one in found if one.needs(delete=change.delete)]
         purge = None if change.purge is None else [one.id for one in found]
-        return self._change(_Change(change.delete, ids[:MOST_AT_ONCE], len(ids) > MOST_AT_ONCE, purge))
+        return self._change(_Change(change.delete, 0.0, ids[:MOST_AT_ONCE], len(ids) > MOST_AT_ONCE, purge))
 
     def _change_next(self, request: OutgoingRequest) -> Judgement:
         change = msgspec.json.decode(request.memo, type=_Change)
@@ -208,7 +229,7 @@ class Pardot(Destination):
 
     def _change(self, change: _Change) -> Judgement:
         if not change.ids:
-            if change.more and change.delete:
+            if change.more:
                 return Retry(MORE_LEFT)
             return self._purge(change.purge) if change.purge else Delivered()
         path, memo = f"/objects/prospects/{change.ids[0]}", msgspec.json.encode(change).decode()
@@ -241,6 +262,18 @@ class Pardot(Destination):
 def _is_gone(request: OutgoingRequest, reply: Reply) -> bool:
     """Whether what was to be changed is not there any more, or in the recycle bin already."""
     return request.step == CHANGE and reply.status == 404
+
+
+def _speaks_of_visitor(request: OutgoingRequest, reply: Reply, failure: Verdict) -> bool:
+    """Whether only the assignment failed. The visitor's number comes out of a cookie, which may hold anything: whatever is said
+    of it costs neither the activity nor, where that is a bare 404, the destination."""
+    return request.step == ASSIGN and (isinstance(failure, Dead | Split) or reply.status == 404)
+
+
+def _soften(request: OutgoingRequest, failure: Verdict) -> Verdict:
+    """An activity comes right after its prospect: where that is not known yet, it will be."""
+    unknown = f"pardot_{PROSPECT_UNKNOWN}"
+    return Retry(unknown) if request.step == ACTIVITY and failure == Dead(unknown) else failure
 
 
 def _describe(extension: str, kind: str, email: str, event: Event) -> dict[str, str]:

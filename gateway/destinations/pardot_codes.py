@@ -20,7 +20,8 @@ from gateway.destinations.base import (
     judge_failure,
 )
 
-TOKEN_REFUSED, VISITOR_UNKNOWN = 184, 217
+TOKEN_REFUSED, PROSPECT_UNKNOWN = 184, 4
+RECYCLED = "in_recycle_bin"
 PASSING = frozenset((62, 66, 85, 116, 120, 121, 183, 202, 214))
 DAY_SPENT = frozenset((122, 164))
 SETUP = frozenset((1, 15, 46, 49, 53, 76, 126, 181, 182, 199, 201))
@@ -51,6 +52,8 @@ def judge_code(reply: Reply, now: float, zone: ZoneInfo) -> Verdict | None:
     """What went wrong; None for success. A code counts also where the status says 200."""
     code = read_code(reply)
     reason = f"pardot_{code}"
+    if reply.status == 404 and reply.headers.get("pardot-warning", "").startswith("201"):
+        return Dead(RECYCLED)  # somebody was deleted there, and is not made anew
     if code == TOKEN_REFUSED or reply.status == 401:
         return Renew(f"pardot_{TOKEN_REFUSED}")
     if code in DAY_SPENT:

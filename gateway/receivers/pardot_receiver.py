@@ -40,6 +40,8 @@ FIELDS = frozenset(
     ]
 )
 
+NEVER_SAID: dict[str, object] = {"optedOut": False, "isDoNotEmail": False}
+
 
 class Prospect(msgspec.Struct):
     """A person in Account Engagement; `recycled` after a deletion, from where staff can bring it back."""
@@ -47,11 +49,12 @@ class Prospect(msgspec.Struct):
     id: int
     fields: dict[str, object]
     recycled: bool = False
+    made_at: float = 0.0
 
 
 class PardotReceiver:
     """One business unit. Error codes in `upcoming` are answered first, one a request, tokens excepted; `expire_tokens`
-    makes those given invalid."""
+    makes those given invalid. Who is younger than `stale_seconds` is not found by questions yet, as the real ones answer."""
 
     prefix = "/pardot"
 
@@ -63,6 +66,7 @@ class PardotReceiver:
         self.visitors: dict[int, int] = {}
         self.upcoming: deque[int] = deque()
         self.tokens_given = 0
+        self.stale_seconds = 0.0
 
     def take(self, request: Incoming) -> Answer:
         """Tokens and the API; 404 for all else."""
@@ -142,7 +146,7 @@ class PardotReceiver:
             return answer_error(109)
         found = self.find(match)
         if found is None:
-            found = Prospect(max([100, *(one.id for one in self.prospects)]) + 1, {"email": match})
+            found = Prospect(max([100, *(one.id for one in self.prospects)]) + 1, {"email": match}, made_at=request.at)
             self.prospects.append(found)
         found.fields |= told
         value = {"id": found.id, "email": found.fields["email"]}
@@ -176,12 +180,13 @@ class PardotReceiver:
         if "fields" not in fields or "email" not in fields:
             return answer_error(24)
         every = fields.get("deleted") == "all"
-        mine = [one for one in self.prospects if one.fields.get("email") == fields["email"]]
+        seen = [one for one in self.prospects if one.made_at <= request.at - self.stale_seconds]
+        mine = [one for one in seen if one.fields.get("email") == fields["email"] and (every or not one.recycled)]
         asked = fields["fields"].split(",")
-        if set(asked) - {"id", "email", "isDeleted"}:
+        if set(asked) - FIELDS - {"id", "isDeleted"}:
             return answer_error(109)
-        known = [{"id": one.id, "email": fields["email"], "isDeleted": one.recycled} for one in mine]
-        values = [{name: one[name] for name in asked} for one in known if every or not one["isDeleted"]]
+        known = [NEVER_SAID | one.fields | {"id": one.id, "isDeleted": one.recycled} for one in mine]
+        values = [{name: one.get(name) for name in asked} for one in known]
         return answer_json(200, {"nextPageToken": None, "nextPageUrl": None, "values": values}, f"found {len(values)}")
 
     def _change(self, request: Incoming, number: int) -> Answer:

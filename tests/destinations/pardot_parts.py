@@ -55,7 +55,7 @@ def ask(receivers: Rehearsal, request: OutgoingRequest, *moved: tuple[str, str])
     return Reply(got.status, {name.lower(): value for name, value in got.headers.items()}, got.body)
 
 
-def converse(receivers: Rehearsal, pardot: Pardot, request: OutgoingRequest | None) -> Any:
+def converse(receivers: Rehearsal, pardot: Pardot, request: OutgoingRequest | None, now: float = NOW) -> Any:
     """All steps of a conversation, with a token before; the verdict."""
     token = pardot.renew(NOW)
     if token is not None:
@@ -64,7 +64,7 @@ def converse(receivers: Rehearsal, pardot: Pardot, request: OutgoingRequest | No
     judged: Any = request
     while isinstance(judged, OutgoingRequest):
         judged = with_token(pardot, judged)
-        judged = pardot.judge(judged, ask(receivers, judged), NOW)
+        judged = pardot.judge(judged, ask(receivers, judged), now)
     return judged
 
 

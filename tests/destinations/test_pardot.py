@@ -5,10 +5,11 @@ import re
 import tomllib
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.config_checks import check_destinations
-from gateway.destinations.base import Dead, Delivered, Notice, OutgoingRequest, Retry, Telling
+from gateway.destinations.base import Dead, Delivered, Notice, OutgoingRequest, Reply, Retry, Telling
 from gateway.errors import ConfigError, DestinationError
 from gateway.policy import parse_policy
 from gateway.receivers.pardot_bulk import FOR_GOOD
@@ -24,6 +25,8 @@ from tests.destinations.pardot_parts import (
     tell_person,
 )
 from tests.destinations.rows import NOW, SITE, make_config, make_event
+
+LATER = NOW + 76  # an attempt's time and the minute by which questions there lag behind
 
 
 def notice(kind: Any = "withdrawal", email: str = EMAIL) -> Notice:
@@ -73,7 +76,9 @@ def test_an_event_without_a_type_makes_a_prospect_alone() -> None:
     assert receivers.pardot.activities == []
 
 
-@pytest.mark.parametrize(("visitor", "assigned"), [("423581070", {423581070: 101}), ("x", {}), ("", {})])
+@pytest.mark.parametrize(
+    ("visitor", "assigned"), [("423581070", {423581070: 101}), ("x", {}), ("", {}), ("\u00b2", {}), ("9" * 19, {})]
+)
 def test_the_browsers_visitor_is_assigned_to_its_prospect(visitor: str, assigned: dict[int, int]) -> None:
     """With the visitor's cookie, and never with what is no number."""
     receivers = Rehearsal({})
@@ -94,6 +99,47 @@ def test_an_unknown_visitor_holds_up_no_activity() -> None:
     activity = pardot.judge(assign, answer(400, {"code": 217, "message": "…"}), NOW)
     assert isinstance(activity, OutgoingRequest)
     assert activity.url == f"{API}/external-activities"
+
+
+@pytest.mark.parametrize(
+    ("reply", "goes_on"),
+    [
+        (answer(404), True),
+        (answer(404, {"code": 16}), True),
+        (answer(400, {"code": 5}), True),
+        (answer(400), True),
+        (answer(503), False),
+        (answer(403), False),
+        (answer(400, {"code": 49}), False),
+        (answer(401, {"code": 184}), False),
+    ],
+)
+def test_a_forged_cookie_costs_neither_activity_nor_destination(reply: Reply, goes_on: bool) -> None:
+    """Whoever writes a number of nobody's into the cookie is told of without it; faults of account and service count."""
+    pardot = make_pardot({"account": 519011}, cookies=COOKIES)
+    first = pardot.build([tell_person(cookies={"visitor_id519011": "9" * 18})], NOW)
+    assign = pardot.judge(first, answer(200, {"id": 101}), NOW)
+    assert isinstance(assign, OutgoingRequest) and assign.step == "assign"
+    judged = pardot.judge(assign, reply, NOW)
+    assert isinstance(judged, OutgoingRequest) == goes_on
+
+
+def test_an_activity_waits_for_a_prospect_that_is_not_known_yet() -> None:
+    """The prospect was made a moment ago: error 4 is no end of its activity, while any other is what it always is."""
+    pardot = make_pardot()
+    activity = pardot.judge(pardot.build([tell_person()], NOW), answer(200, {"id": 101}), NOW)
+    assert isinstance(activity, OutgoingRequest)
+    assert pardot.judge(activity, answer(404, {"code": 4}), NOW) == Retry("pardot_4")
+    assert pardot.judge(activity, answer(400, {"code": 9}), NOW) == Dead("pardot_9")
+
+
+def test_who_lies_in_the_recycle_bin_is_not_made_anew_and_stops_nothing() -> None:
+    """A 404 with their warning is the end of this event alone, whatever code comes with it."""
+    pardot = make_pardot()
+    sent = pardot.build([tell_person()], NOW)
+    warning = {"pardot-warning": "201;Record In Recycle Bin"}
+    for value in (None, {"code": 4}, {"code": 201}):
+        assert pardot.judge(sent, answer(404, value, **warning), NOW) == Dead("in_recycle_bin")
 
 
 @pytest.mark.parametrize(
@@ -135,16 +181,34 @@ def test_who_is_gone_already_is_deleted() -> None:
     assert (delete.method, delete.body) == ("DELETE", b"")
     gone = answer(404, {"code": 4}, **{"pardot-warning": "201;Record In Recycle Bin"})
     assert pardot.judge(delete, gone, NOW) == Delivered()
-    assert pardot.judge(find, answer(200, {"values": []}), NOW) == Delivered()
+    assert pardot.judge(find, answer(200, {"values": []}), LATER) == Delivered()
 
 
-def test_more_prospects_than_one_conversation_holds_are_not_forgotten() -> None:
-    """After six deletions the rest is found anew."""
-    receivers, pardot = Rehearsal({}), make_pardot({"on_withdrawal": "delete"})
+@pytest.mark.parametrize("wish", ["delete", "opt_out"])
+def test_more_prospects_than_one_conversation_holds_are_not_forgotten(wish: str) -> None:
+    """After six of them the rest is found anew, until each is deleted or opted out."""
+    receivers, pardot = Rehearsal({}), make_pardot({"on_withdrawal": wish})
     receivers.pardot.prospects += [Prospect(number, {"email": EMAIL}) for number in range(1, 9)]
     assert converse(receivers, pardot, pardot.withdraw(notice(), NOW)) == Retry("more_left")
     assert converse(receivers, pardot, pardot.withdraw(notice(), NOW)) == Delivered()
-    assert all(one.recycled for one in receivers.pardot.prospects)
+    assert all(one.recycled or one.fields.get("optedOut") for one in receivers.pardot.prospects)
+
+
+@pytest.mark.parametrize(("kind", "purge"), [("withdrawal", ""), ("erasure", ""), ("erasure", FOR_GOOD)])
+def test_a_withdrawal_right_after_the_address_finds_who_cannot_be_seen_yet(kind: str, purge: str) -> None:
+    """What is asked there may be answered with a minute ago: nobody found then is no success, but asked about once more."""
+    now = NOW
+    receivers, pardot = Rehearsal({}, clock=lambda: now), make_pardot({"purge": purge})
+    receivers.pardot.stale_seconds = 60
+    receivers.pardot.prospects.append(Prospect(7, {"email": EMAIL}, recycled=True))
+    assert converse(receivers, pardot, pardot.build([tell_person()], now), now) == Delivered()
+    asked = pardot.withdraw(msgspec.structs.replace(notice(kind), at=now + 1), now + 1)
+    assert converse(receivers, pardot, asked, now + 1) == Retry("not_seen_yet", 75)
+    now += 76
+    assert converse(receivers, pardot, asked, now) == Delivered()
+    mine = [one for one in receivers.pardot.prospects if one.id != 7]
+    assert all(one.recycled or one.fields.get("optedOut") for one in mine)
+    assert len(mine) == (0 if purge else 1)
 
 
 def test_an_erasure_empties_the_recycle_bin_where_that_is_wanted() -> None:
@@ -159,7 +223,7 @@ def test_an_erasure_empties_the_recycle_bin_where_that_is_wanted() -> None:
     assert len(receivers.pardot.prospects) == 10
     assert converse(receivers, pardot, pardot.withdraw(notice("erasure"), NOW)) == Delivered()
     assert [one.id for one in receivers.pardot.prospects] == [10]
-    assert converse(receivers, pardot, pardot.withdraw(notice("erasure"), NOW)) == Delivered()
+    assert converse(receivers, pardot, pardot.withdraw(notice("erasure"), NOW), LATER) == Delivered()
     assert not [arrival for arrival in receivers.log if arrival.fault]
     assert "30 days" in pardot.cannot_undo and "recycle bin" in make_pardot().cannot_undo
 

@@ -221,6 +221,10 @@ def settle(connection: Connection, endings: Sequence[Ending], owner: str, now: f
     rows = connection.execute(query).all()
     for row in rows:
         _settle_one(connection, row, rest[row.id], now)
+    # After the receipts: whoever has the ledger's end may wait for the totals, never the other way round.
+    errors = {row.destination: reason for row in rows if (reason := _find_error(rest[row.id]))}
+    for destination, reason in errors.items():
+        note_error(connection, destination, reason, now)
     return delivered + len(rows)
 
 
@@ -231,8 +235,13 @@ def _settle_one(connection: Connection, row: Row[Any], ending: Ending, now: floa
         _hold_back(connection, row, values["next_at"])
     elif row.kind != EVENT:
         write_receipt(connection, row, ending, now)
-    if not isinstance(ending.verdict, Delivered) and ending.verdict.reason not in (Reason.BEHIND, Reason.WITHDRAWN):
-        note_error(connection, row.destination, ending.verdict.reason, now)
+
+
+def _find_error(ending: Ending) -> str:
+    """What an operator should know of; a turn given up for an earlier row or a withdrawal is no error."""
+    if isinstance(ending.verdict, Delivered) or ending.verdict.reason in (Reason.BEHIND, Reason.WITHDRAWN):
+        return ""
+    return ending.verdict.reason
 
 
 def _settled(row: Row[Any], ending: Ending, now: float) -> dict[str, Any]:

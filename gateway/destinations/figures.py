@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, func, select
 
 from gateway.database import OUTBOX, OUTBOX_TOTALS, insert_into, reading
-from gateway.destinations.outbox import EVENT
+from gateway.destinations.outbox import EVENT, call_back, is_paused
 from gateway.settings import DestinationConfig
 
 SETTLED = ("delivered", "dead", "cancelled", "expired")  # states of a row, and columns of the totals
@@ -86,7 +86,7 @@ class Standing(msgspec.Struct, frozen=True):
     @property
     def paused(self) -> bool:
         """Whether it is paused now."""
-        return self.paused_at is not None and (self.resumed_at is None or self.resumed_at < self.paused_at)
+        return is_paused(self.paused_at, self.resumed_at)
 
 
 def get_standing(connection: Connection, destination: str) -> Standing:
@@ -99,9 +99,14 @@ def get_standing(connection: Connection, destination: str) -> Standing:
 
 
 def set_paused(connection: Connection, destination: str, now: float, *, paused: bool) -> None:
-    """Pause a destination, or resume it: also one that has stopped by itself."""
-    change = {"paused_at" if paused else "resumed_at": now}
+    """Pause a destination, or resume it: also one that has stopped by itself. From the commit of a pause on nothing starts.
+
+    What was said before is forgotten: were the clock set back in between, it would seem to be the later word.
+    """
+    change = {"paused_at": now if paused else None, "resumed_at": None if paused else now}
     _upsert(connection, {"destination": destination, **change}, change)
+    if paused:
+        call_back(connection, destination, now)
 
 
 def add_totals(connection: Connection, destination: str, added: dict[str, int]) -> None:

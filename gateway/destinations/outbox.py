@@ -27,7 +27,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, bindparam, case, func, insert, literal, null, or_, select, update
 
-from gateway.database import CONSENTS, OUTBOX, OUTBOX_OFFSETS, insert_into
+from gateway.database import CONSENTS, OUTBOX, OUTBOX_OFFSETS, OUTBOX_TOTALS, insert_into
 from gateway.destinations.base import Notice
 from gateway.prepared import Among, Prepared
 
@@ -128,6 +128,11 @@ NEXT_QUEUED = Prepared(
     select(func.min(C.next_at)).where(C.destination == bindparam("destination"), C.state == State.QUEUED)
 )
 NEXT_LOST = Prepared(select(func.min(C.lease_until)).where(C.destination == bindparam("destination"), HELD))
+FIND_STANDING = Prepared(
+    select(OUTBOX_TOTALS.c.paused_at, OUTBOX_TOTALS.c.resumed_at)
+    .where(OUTBOX_TOTALS.c.destination == bindparam("destination"))
+    .with_for_update(read=True)  # a pause that comes meanwhile waits for us, and finds what we have taken
+)
 TAKE = Prepared(
     update(OUTBOX)
     .where(Among(C.id, "ids"))
@@ -150,8 +155,10 @@ def lease(
     """Take at most `limit` due rows, longest due first; rows whose lease has ended are due again.
 
     Never one whose subject has an earlier row under way or waiting for its next attempt: what happened first is
-    told first.
+    told first. None while the destination is paused.
     """
+    if any(is_paused(*row) for row in FIND_STANDING.find(connection, {"destination": destination})):
+        return []
     lost = (C.destination == destination, C.state.in_((State.LEASED, State.STARTED)), C.lease_until <= now)
     _return_to_queue(connection, lock_ids(connection, lost, limit), now)
     rows = FIND_DUE.find(connection, {"destination": destination, "now": now, "limit": limit})
@@ -169,6 +176,21 @@ def _find_blocked(connection: Connection, ids: list[int], now: float) -> list[tu
     if not ids:
         return []
     return [(row_id, max(at, now + CROWDED_SECONDS)) for row_id, at in FIND_BLOCKED.find(connection, {"ids": ids})]
+
+
+def is_paused(paused_at: float | None, resumed_at: float | None) -> bool:
+    """Whether what an operator said last of a destination is that it shall send nothing."""
+    return paused_at is not None and (resumed_at is None or resumed_at < paused_at)
+
+
+def call_back(connection: Connection, destination: str, now: float) -> int:
+    """Return to the queue what is held and not started, whoever holds it: their starts find it gone; returns how many.
+
+    What somebody is starting just now goes its way.
+    """
+    ids = lock_ids(connection, (C.destination == destination, C.state == State.LEASED))
+    _return_to_queue(connection, ids, now)
+    return len(ids)
 
 
 def find_next_due(connection: Connection, destination: str) -> float | None:

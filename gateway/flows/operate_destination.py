@@ -1,4 +1,7 @@
-"""What an operator does with a destination, each with a record in the ledger: pause, resume, redrive, test."""
+"""What an operator does with a destination, each with a record in the ledger: pause, resume, redrive, test.
+
+On PostgreSQL the ledger's end is locked before a destination's totals, here and wherever an attempt ends.
+"""
 
 import os
 import secrets
@@ -22,15 +25,15 @@ ACCEPTED = "accepted"
 def pause(config: Config, engine: Engine, name: str, operator: str, now: float) -> None:
     """Send nothing there until it is resumed."""
     with transaction(engine) as connection:
-        set_paused(connection, name, now, paused=True)
         _record(connection, config, name, operator, now, "pause")
+        set_paused(connection, name, now, paused=True)
 
 
 def resume(config: Config, engine: Engine, name: str, operator: str, now: float) -> None:
     """Go on, also where it has stopped by itself."""
     with transaction(engine) as connection:
-        set_paused(connection, name, now, paused=False)
         _record(connection, config, name, operator, now, "resume")
+        set_paused(connection, name, now, paused=False)
 
 
 def send_again(config: Config, engine: Engine, name: str, operator: str, now: float, reason: str = "") -> int:

@@ -268,6 +268,10 @@ def note_health(lane: Lane, judged: Verdict | Sequence[Verdict], now: float, cha
         lane.health.ended(well=True, now=now, chance=chance)
     elif all(isinstance(verdict, Retry) and verdict.reason != Reason.WITHDRAWN for verdict in verdicts):
         lane.health.ended(well=False, now=now, chance=chance)
+        # Who asks for time asks for it for whatever else would come.
+        asked = max((verdict.after or 0.0 for verdict in verdicts if isinstance(verdict, Retry)), default=0.0)
+        if asked:
+            lane.health.rest_until(now + asked, now)
 
 
 def decide_ending(lane: Lane, row: Started, verdict: Verdict, together: int, now: float, chance: float) -> Ending:

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import msgspec
+from aiohttp import web
 from sqlalchemy import Engine
 
 from gateway import ledger
@@ -16,7 +17,7 @@ from gateway.flows.lane import Lane, decide_ending
 from tests.destinations.rows import SECRET, SITE, grant, look, make_event, put_consent, queue
 from tests.flows.scripted import Desk, Scripted, at_desk
 from tests.flows.test_deliver import delivering, fresh, hook, run, settled, short_rests, states, until
-from tests.receiver import Receiver, receiving
+from tests.receiver import Received, Receiver, receiving
 
 __all__ = ["short_rests"]
 
@@ -89,6 +90,26 @@ def test_a_throttled_destination_rests_and_loses_no_attempt(engine: Engine) -> N
         assert time.monotonic() - began > 0.35
         assert {row.state for row in look(engine)} == {"delivered"}
         assert {row.attempts for row in look(engine)} == {1}
+
+    run(test())
+
+
+def test_who_asks_for_time_is_asked_nothing_else_meanwhile(engine: Engine) -> None:
+    """F4: after an answer with Retry-After no delivery begins until then, whoever it is about; then all of them arrive."""
+
+    def answer(received: Received) -> web.Response:
+        return web.Response(status=429, headers={"Retry-After": "1"}) if len(receiver.ids) == 1 else web.Response()
+
+    receiver = Receiver(SECRET, answer)
+
+    async def test() -> None:
+        for number in range(4):
+            fill_one(engine, 1, f"c{number}")
+        async with receiving(receiver), delivering(engine, hook(receiver.url), concurrency=1):
+            await until(lambda: settled(engine))
+        first, *others = receiver.accepted
+        assert len(others) == 4
+        assert min(received.at for received in others) >= first.at + 0.9
 
     run(test())
 

@@ -16,12 +16,14 @@ Check = Callable[[Hit], DropReason | None]
 MAX_AGENT: Final = 512  # bytes looked at: parsers and the list of crawlers take time by length
 NO_AGENT = "Mozilla/5.0 (agent not known)"  # in the place of one that nobody has told: no bot, and no browser
 
-# Headless browsers and libraries that the kept list of crawlers leaves to others.
+# Headless browsers and libraries that the kept list of crawlers leaves to others. Electron is none, since programs show pages
+# to people in it, and libwww-FM is Lynx.
 LIBRARIES = (
-    r"curl/|wget/|python-|aiohttp|httpx|go-http-client|java/|okhttp|libwww|axios/|node-fetch|undici|postman|insomnia"
+    r"curl/|wget/|python-|aiohttp|httpx|go-http-client|java/|okhttp|libwww(?!-fm)|axios/|node-fetch|undici|postman|"
+    r"insomnia"
 )
 AUTOMATED = re.compile(
-    rf"headless|phantomjs|selenium|puppeteer|playwright|cypress|electron/|scrapy|lighthouse|{LIBRARIES}", re.IGNORECASE
+    rf"headless|phantomjs|selenium|puppeteer|playwright|cypress|scrapy|lighthouse|{LIBRARIES}", re.IGNORECASE
 )
 # What a server's own requests call themselves, which is nobody's browser.
 LIBRARY = re.compile(
@@ -29,7 +31,10 @@ LIBRARY = re.compile(
 )
 
 
-NO_AGENT, UNNAMED = "(no agent)", "(a crawler)"
+# Browsers within apps that add their app's name, of which the list knows the crawler alone.
+IN_APP = re.compile(r"Mozilla/5\.0 \([^)]*\) AppleWebKit/")
+APPS = re.compile(r"[ ,](?:WhatsApp/|SogouMSE|SogouMobileBrowser/|Sogousearch/)[^ ,]*")
+EMPTY, UNNAMED, HEADLESS = "(no agent)", "(a crawler)", "headless"
 AT_ONCE = 25  # patterns in one expression: more are slower
 _SPECIAL = re.compile(r"(?<!\\)[\[\](){}^$|?*+.]|\\[a-zA-Z]")  # what makes a pattern more than the text itself
 
@@ -56,12 +61,13 @@ def is_bot(user_agent: str) -> bool:
     return bool(find_bot(user_agent))
 
 
-def find_bot(user_agent: str) -> str:
-    """The name of the crawler, library or headless browser that an agent string speaks of; empty for all others.
+def find_bot(user_agent: str, hints: str = "") -> str:
+    """The name of the crawler, library or headless browser that an agent string speaks of, or client hints beside it; empty
+    for all others.
 
     It is a name of the list, or a word of AUTOMATED, whatever else stands in the string.
     """
-    return _find_bot(user_agent[:MAX_AGENT])
+    return _find_bot(user_agent[:MAX_AGENT]) or (HEADLESS if HEADLESS in hints.lower() else "")
 
 
 def is_library(user_agent: str) -> bool:
@@ -80,9 +86,11 @@ def cut_agent(user_agent: str) -> str:
 def _find_bot(user_agent: str) -> str:
     user_agent = cut_agent(user_agent)
     if not user_agent.strip():
-        return NO_AGENT
+        return EMPTY
     if found := AUTOMATED.search(user_agent):
         return found.group().lower().rstrip("/-")
+    if IN_APP.match(user_agent):
+        user_agent = APPS.sub("", user_agent)
     crawler = next((match for chunk in _crawlers if (match := chunk.search(user_agent))), None)
     if crawler is None:
         return ""
@@ -97,7 +105,7 @@ def reject_prefetch(hit: Hit) -> DropReason | None:
 
 def reject_bots(hit: Hit) -> DropReason | None:
     """Crawlers and scripts."""
-    return DropReason.BOT if is_bot(hit.user_agent) else None
+    return DropReason.BOT if find_bot(hit.user_agent, hit.hints) else None
 
 
 def reject_internal(networks: Sequence[str]) -> Check:

@@ -16,7 +16,9 @@ def count_dropped(hit: Hit, reason: DropReason, parts: Parts) -> None:
     """One more hit that is not recorded."""
     parts.counters.add(hit.at, hit.site, "dropped", reason.value)
     if reason is DropReason.BOT:
-        parts.counters.add_example(hit.at, hit.site, BOT, find_bot(hit.user_agent), parts.masker.path(hit.url))
+        parts.counters.add_example(
+            hit.at, hit.site, BOT, find_bot(hit.user_agent, hit.hints), parts.masker.path(hit.url)
+        )
     elif reason is DropReason.RATE:
         browser = parse_agent(hit.user_agent).browser
         parts.counters.add_example(hit.at, hit.site, RATE, browser, parts.masker.path(hit.url))

@@ -24,7 +24,6 @@ from gateway.web.server_events import ServerEvents, decode_told
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 DROPPED = b"x-gateway-dropped"
-DROPPED = b"x-gateway-dropped"
 Stored = asyncio.Future[JournalFull | None]
 
 

@@ -1,8 +1,11 @@
 """Bots, prefetches, the operator's own people, excluded paths and referrer spam are not counted."""
 
+import json
 import time
+from pathlib import Path
 from typing import Any
 
+import crawleruseragents
 import pytest
 
 from gateway.analytics.screen import (
@@ -17,7 +20,7 @@ from gateway.analytics.screen import (
 )
 from gateway.event import DropReason
 from gateway.hit import Hit
-from tests.analytics.agents import CHROME, EDGE, FIREFOX, HEADLESS, IPAD, IPHONE, PIXEL, SAFARI
+from tests.analytics.agents import CHROME, EDGE, FIREFOX, HEADLESS, IN_APPS, IPAD, IPHONE, PIXEL, SAFARI
 from tests.example_site import AGENT, NOW
 
 BOTS = [
@@ -40,10 +43,43 @@ def make_hit(**changes: Any) -> Hit:
     return Hit(**(values | {"user_agent": AGENT} | changes))
 
 
-@pytest.mark.parametrize(("agents", "bots"), [(BOTS, True), (PEOPLE, False)])
+# What makes previews of links for those apps, and crawls for them; and a bot that gives itself out as one of them.
+NOT_IN_APPS = [
+    "WhatsApp/2.24.20.89 A",
+    "WhatsApp/2.2336.9 N",
+    "Sogou web spider/4.0(+http://www.sogou.com/docs/help/webmasters.htm#07)",
+    "Pinterest/0.2 (+https://www.pinterest.com/bot.html)",
+    "TelegramBot (like TwitterBot)",
+    "LinkedInBot/1.0 (compatible; Mozilla/5.0; Apache-HttpClient +https://www.linkedin.com)",
+    "libwww-perl/6.72",
+    f"{CHROME} WhatsApp/2.24 Googlebot/2.1",
+    f"{CHROME} Cypress/13.6.0 Electron/27.0",
+]
+
+
+@pytest.mark.parametrize(
+    ("agents", "bots"), [([*BOTS, *NOT_IN_APPS], True), (PEOPLE, False), (list(IN_APPS.values()), False)]
+)
 def test_bots_are_told_from_people(agents: list[str], bots: bool) -> None:
-    """Crawlers, libraries, headless browsers and empty agents are bots; browsers are not."""
+    """Crawlers, libraries, headless browsers and empty agents are bots; browsers are not, those within apps and programs
+    included, whose names are also in what crawls for them."""
     assert [agent for agent in agents if is_bot(agent) is not bots] == []
+
+
+def test_every_example_of_the_list_is_a_bot() -> None:
+    """What the kept list of crawlers has as examples is known, for all that we leave out for the sake of people."""
+    kept = json.loads(Path(crawleruseragents.__file__).with_name("crawler-user-agents.json").read_text())
+    examples = [example for one in kept for example in one["instances"]]
+    assert len(examples) > 2000
+    assert [example for example in examples if not is_bot(example)] == []
+
+
+def test_hints_give_a_headless_browser_away() -> None:
+    """One that changed its agent string alone is still a bot, by the name of what it is."""
+    hints = '"Chromium";v="140", "HeadlessChrome";v="140"\n"Linux"\n'
+    assert find_bot(CHROME, hints) == "headless"
+    assert reject_bots(make_hit(user_agent=CHROME, hints=hints)) is DropReason.BOT
+    assert reject_bots(make_hit(user_agent=CHROME, hints='"Chromium";v="140", "Google Chrome";v="140"\n\n')) is None
 
 
 def test_a_bot_has_a_name_of_the_list_and_nothing_of_the_string() -> None:

@@ -147,8 +147,8 @@ PEOPLE = Table(
     "people",
     METADATA,
     Column("consent_id", String(32), primary_key=True),
+    Column("email", String(254), primary_key=True),
     Column("site", String(32), nullable=False),
-    Column("email", String(254), nullable=False),
     Column("at", Float, nullable=False),
 )
 

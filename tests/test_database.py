@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, event, func, select
+from sqlalchemy import Engine, create_engine, event, func, select, text
 
 from gateway.console_tables import MAIL_RECIPIENTS, NOTES, SAVED
-from gateway.database import METADATA, SALTS, open_database, reading, transaction
+from gateway.database import METADATA, PEOPLE, SALTS, open_database, reading, transaction
 from gateway.imported_tables import IMPORTED_DAYS, IMPORTS
 from gateway.migrations.upgrade import upgrade
 
@@ -53,6 +53,32 @@ def test_an_interrupted_migration_leaves_nothing_half_done(tmp_path: Path) -> No
         with reading(engine) as connection:
             assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
         engine.dispose()
+
+
+def test_who_was_known_before_a_table_was_made_anew_still_is(tmp_path: Path) -> None:
+    """The table of addresses gets another key, interrupted or not, and keeps its rows."""
+    url = f"sqlite:///{tmp_path / 'gateway.db'}"
+    upgrade(url, "0014")
+    row = {"consent_id": "c1", "site": "main", "email": "a.jansen@example.org", "at": 5.0}
+    before = create_engine(url)
+    with before.begin() as connection:
+        connection.execute(text("INSERT INTO people VALUES (:consent_id, :site, :email, :at)"), row)
+    before.dispose()
+
+    def stop(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "DROP TABLE people" in statement:
+            raise KeyboardInterrupt
+
+    event.listen(Engine, "before_cursor_execute", stop)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            upgrade(url)
+    finally:
+        event.remove(Engine, "before_cursor_execute", stop)
+    engine = open_database(url)
+    with reading(engine) as connection:
+        assert [dict(one) for one in connection.execute(select(PEOPLE)).mappings()] == [row]
+    engine.dispose()
 
 
 def test_many_open_one_file_at_once(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
-"""Who somebody under a consent has said to be: an e-mail address, kept for destinations that may know it and for nobody else.
+"""Who somebody under a consent has said to be: e-mail addresses, kept for destinations that may know them and for nobody else.
 
-It stands apart from the events, which never hold it, and goes when the consent no longer covers any such destination.
+Events are of whoever was named last; a withdrawal and an erasure are told of every name.
+
+They stand apart from the events, which never hold them, and go when the consent no longer covers any such destination.
 Every function works within the caller's transaction.
 """
 
@@ -19,11 +21,17 @@ P = PEOPLE.c
 
 
 def find_people(connection: Connection, consent_ids: Collection[str]) -> dict[str, str]:
-    """The addresses that are known of these consents."""
+    """Who these consents' people are: of several addresses the one that was given last."""
     if not consent_ids:
         return {}
-    rows = connection.execute(select(P.consent_id, P.email).where(P.consent_id.in_(list(consent_ids))))
-    return {row.consent_id: row.email for row in rows}
+    query = select(P.consent_id, P.email).where(P.consent_id.in_(list(consent_ids)))
+    return {row.consent_id: row.email for row in connection.execute(query.order_by(P.at, P.email))}
+
+
+def find_addresses(connection: Connection, consent_id: str) -> list[str]:
+    """Every address that was given under this consent, since each was told to somebody."""
+    query = select(P.email).where(P.consent_id == consent_id)
+    return list(connection.execute(query.order_by(P.at, P.email)).scalars())
 
 
 def learn(connection: Connection, entries: Iterable[Recorded], destinations: Sequence[DestinationConfig]) -> None:
@@ -36,9 +44,9 @@ def learn(connection: Connection, entries: Iterable[Recorded], destinations: Seq
         holds = any(hold_grants(connection, entry.consent_id, theirs, entry.revision) for theirs in purposes)
         if entry.person is None or not holds:
             continue
-        new = {"email": entry.person.email, "at": entry.event.at}
-        statement = insert_into(connection, PEOPLE).values(consent_id=entry.consent_id, site=entry.event.site, **new)
-        connection.execute(statement.on_conflict_do_update(index_elements=["consent_id"], set_=new))
+        who, at = {"consent_id": entry.consent_id, "email": entry.person.email}, entry.event.at
+        statement = insert_into(connection, PEOPLE).values(**who, site=entry.event.site, at=at)
+        connection.execute(statement.on_conflict_do_update(index_elements=list(who), set_={"at": at}))
 
 
 def forget_person(connection: Connection, consent_id: str) -> None:

@@ -235,11 +235,15 @@ def pass_on(connection: Connection, notice: Notice, consent_id: str, destination
     connection.execute(insert(OUTBOX).values(**row, **fresh, **times, payload=msgspec.json.encode(notice)))
 
 
-def find_told_off(connection: Connection) -> dict[str, str]:
+def find_told_off(connection: Connection) -> dict[str, set[str]]:
     """Addresses by consent, out of notices of withdrawals that nobody has accepted yet: all that is left of them here."""
     query = select(C.consent_id, C.payload).where(C.kind == WITHDRAWAL, C.payload.is_not(None))
     notices = ((consent_id, _notices.decode(payload)) for consent_id, payload in connection.execute(query))
-    return {consent_id: notice.email for consent_id, notice in notices if notice.email}
+    told: dict[str, set[str]] = {}
+    for consent_id, notice in notices:
+        if notice.email:
+            told.setdefault(consent_id, set()).add(notice.email)
+    return told
 
 
 def drop_dead_notices(connection: Connection, consent_id: str, now: float) -> None:

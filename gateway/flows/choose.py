@@ -27,7 +27,7 @@ from gateway.database import CONSENTS, is_sqlite, transaction
 from gateway.destinations import outbox
 from gateway.destinations.base import Notice
 from gateway.destinations.behaviour import forget_behaviour
-from gateway.destinations.known_people import find_people, forget_person
+from gateway.destinations.known_people import find_addresses, forget_person
 from gateway.policy import ANALYTICS, OWN_STATISTICS, Policy
 from gateway.process_lock import try_hold
 
@@ -278,12 +278,12 @@ def _tell_destinations(
     concerned = {d.name: tuple(p for p in d.purposes if p in ended) for d in config.destinations}
     known = {d.name for d in config.destinations if d.include_email}
     outbox.withdraw(connection, consent_id, [name for name, theirs in concerned.items() if theirs], now)
-    email = find_people(connection, [consent_id]).get(consent_id, "") if ended else ""
+    emails = find_addresses(connection, consent_id) if ended else []
     for name, theirs in concerned.items():
-        if theirs:
-            key = f"{consent_id}:{revision}:{name}".encode()
+        for email in ((name in known and emails) or [""]) if theirs else ():
+            key = f"{consent_id}:{revision}:{name}:{email}".encode()
             notice_id = blake2b(key, digest_size=16).hexdigest()
-            notice = Notice(notice_id, "withdrawal", site, "", theirs, now, email if name in known else "")
+            notice = Notice(notice_id, "withdrawal", site, "", theirs, now, email)
             outbox.pass_on(connection, notice, consent_id, name, now)
 
 

@@ -4,7 +4,7 @@ The store of events needs nothing: a visitor's key there was made with a salt th
 keeps that a consent was given and erased, by its random id alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -18,7 +18,7 @@ from gateway.database import CONSENTS, PEOPLE, reading, transaction
 from gateway.destinations import outbox
 from gateway.destinations.base import Notice
 from gateway.destinations.behaviour import forget_behaviour
-from gateway.destinations.known_people import find_people, forget_person
+from gateway.destinations.known_people import find_addresses, forget_person
 
 RECORD = "erasure"
 C = CONSENTS.c
@@ -31,7 +31,7 @@ def erase(config: Config, engine: Engine, who: str, operator: str, now: float) -
     with transaction(engine) as connection:
         ids = list(connection.execute(_named(who, told_off).with_for_update()).scalars())
         for consent_id in ids:
-            _erase(connection, config, consent_id, told_off.get(consent_id, ""), operator, now)
+            _erase(connection, config, consent_id, told_off.get(consent_id, set()), operator, now)
     ring(engine)
     return ids
 
@@ -42,16 +42,18 @@ def count_known(engine: Engine, who: str) -> int:
         return len(connection.execute(_named(who, outbox.find_told_off(connection))).all())
 
 
-def _named(who: str, told_off: Mapping[str, str]) -> Select[Any]:
+def _named(who: str, told_off: Mapping[str, Collection[str]]) -> Select[Any]:
     """The consent of this id; or those under which this address was given, withdrawn ones too whose notice has it still."""
     given, address = who.strip(), who.strip().lower()
     known = select(PEOPLE.c.consent_id).where(PEOPLE.c.email == address)
-    noticed = [consent_id for consent_id, email in told_off.items() if email.lower() == address]
+    noticed = [consent_id for consent_id, emails in told_off.items() if address in map(str.lower, emails)]
     theirs = (C.consent_id == given) | C.consent_id.in_(known) | C.consent_id.in_(noticed)
     return select(C.consent_id).where(theirs).order_by(C.consent_id)
 
 
-def _erase(connection: Connection, config: Config, consent_id: str, told_off: str, operator: str, now: float) -> None:
+def _erase(
+    connection: Connection, config: Config, consent_id: str, told_off: Collection[str], operator: str, now: float
+) -> None:
     row = connection.execute(select(C.site, C.revision).where(C.consent_id == consent_id)).one()
     revision = row.revision + 1
     ended = {"grants": msgspec.json.encode({}).decode(), "revision": revision, "changed_at": now}
@@ -60,12 +62,13 @@ def _erase(connection: Connection, config: Config, consent_id: str, told_off: st
     names = [one.name for one in config.destinations]
     outbox.withdraw(connection, consent_id, names, now, outbox.ERASURE)
     outbox.drop_dead_notices(connection, consent_id, now)
-    email = find_people(connection, [consent_id]).get(consent_id, told_off)
+    emails = sorted({*find_addresses(connection, consent_id), *told_off})
     for one in config.destinations:
-        key = f"{consent_id}:{revision}:erasure:{one.name}".encode()
-        told = email if one.include_email else ""
-        notice = Notice(blake2b(key, digest_size=16).hexdigest(), "erasure", row.site, "", one.purposes, now, told)
-        outbox.pass_on(connection, notice, consent_id, one.name, now)
+        for email in (one.include_email and emails) or [""]:
+            key = f"{consent_id}:{revision}:erasure:{one.name}:{email}".encode()
+            notice_id = blake2b(key, digest_size=16).hexdigest()
+            notice = Notice(notice_id, "erasure", row.site, "", one.purposes, now, email)
+            outbox.pass_on(connection, notice, consent_id, one.name, now)
     forget_person(connection, consent_id)
     forget_behaviour(connection, consent_id)
     body = {"operator": operator, "destinations": names, "revision": revision}

@@ -126,6 +126,27 @@ def test_an_address_goes_with_its_consent(tmp_path: Path, engine: Engine) -> Non
     assert emails == {"pardot": EMAIL, "crm": ""}
 
 
+def test_who_gave_several_addresses_takes_all_of_them_back(tmp_path: Path, engine: Engine) -> None:
+    """Events are of the address that was given last; each destination that was told of any hears of every one's end."""
+    config = make_site(tmp_path)
+    site = config.sites[0]
+    agreed = choose(Said("accept_all", frozenset(), "nl", "banner"), None, site, config, engine, NOW).choice
+    first, second = record(email=EMAIL), record(email="work@example.org")
+    later = msgspec.structs.replace(second, event=msgspec.structs.replace(second.event, at=NOW + 5))
+    entries = [msgspec.structs.replace(one, consent_id=agreed.consent_id) for one in (later, first, later)]
+    with transaction(engine) as connection:
+        learn(connection, entries, config.destinations)
+        assert find_people(connection, [agreed.consent_id]) == {agreed.consent_id: "work@example.org"}
+    choose(Said("reject_all", frozenset(), "nl", "banner"), agreed, site, config, engine, NOW)
+    assert people(engine) == {}
+    with reading(engine) as connection:
+        query = select(OUTBOX.c.destination, OUTBOX.c.payload).where(OUTBOX.c.kind == "withdrawal")
+        told = [
+            (row.destination, msgspec.json.decode(row.payload).get("email", "")) for row in connection.execute(query)
+        ]
+    assert sorted(told) == [("crm", ""), ("pardot", EMAIL), ("pardot", "work@example.org")]
+
+
 def test_what_was_counted_is_told_to_nobody_once_the_counting_is_taken_back(tmp_path: Path, engine: Engine) -> None:
     """Marketing alone is no ground for telling what was recorded under statistics: what waits is cancelled, what comes late out
     of a journal never starts, and nobody is told of a withdrawal of marketing, which holds for what comes after."""

@@ -94,6 +94,26 @@ def test_everything_of_a_person_goes_and_everybody_is_told(engine: Engine, confi
     assert EMAIL not in record.body
 
 
+def test_every_address_of_a_person_is_erased(engine: Engine, config: Config) -> None:
+    """By any of those that were given under a consent, one that only a notice has still among them: all are named."""
+    mine = agree(config, engine, EMAIL, "e1")
+    entry = Recorded(
+        make_event(kind="download"), mine.consent_id, 1, ("analytics", "marketing"), Person("b@example.org")
+    )
+    choose(Said("save", frozenset({"analytics"}), "nl", "banner"), mine, config.sites[0], config, engine, NOW)
+    again = choose(Said("accept_all", frozenset(), "nl", "banner"), mine, config.sites[0], config, engine, NOW).choice
+    with transaction(engine) as connection:
+        learn(connection, [msgspec.structs.replace(entry, revision=again.revision)], config.destinations)
+    assert again.consent_id == mine.consent_id
+    assert erase(config, engine, EMAIL, "anke", NOW + 1) == [mine.consent_id]
+    with reading(engine) as connection:
+        query = select(OUTBOX.c.destination, OUTBOX.c.payload).where(OUTBOX.c.kind == "erasure")
+        told = [
+            (row.destination, msgspec.json.decode(row.payload, type=Notice).email) for row in connection.execute(query)
+        ]
+    assert sorted(told) == [("hook", ""), ("pardot", EMAIL), ("pardot", "b@example.org")]
+
+
 def test_who_is_not_known_is_nobody(engine: Engine, config: Config) -> None:
     """Nothing happens; and who is erased twice is told of twice."""
     mine = agree(config, engine, EMAIL, "e1")

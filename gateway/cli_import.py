@@ -57,7 +57,7 @@ def import_figures(
                 _import_export(export, loaded, chosen, undo)
             if logs:
                 _import_logs(logs, loaded, chosen)
-    except (OSError, EOFError) as error:
+    except OSError as error:
         raise ConfigError("command line", "FILE", None, str(error)) from error
 
 

@@ -2,18 +2,20 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
+from gateway.analytics.period import YEARS
 from gateway.frozen import Frozen
 
 PLAIN = re.compile(
     r'(\S+) \S+ [^\[]*\[([^\]]+)\] "([A-Z]+) (\S+)[^"]*" (\d{3}) \S+(?: "((?:[^"\\]|\\.)*)" "((?:[^"\\]|\\.)*)")?'
 )
 PLAIN_TIME = "%d/%b/%Y:%H:%M:%S %z"
+FIRST, AFTER = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (YEARS.start, YEARS.stop))
 FETCHED_AHEAD = re.compile("prefetch|prerender", re.IGNORECASE)
 
 
@@ -32,11 +34,12 @@ class Request(Frozen, frozen=True):
 
 
 def read_line(line: str) -> Request | None:
-    """What a line tells; None where it is in none of the formats."""
+    """What a line tells; None where it is in none of the formats, or of a year of which no report can be."""
     try:
-        return _read_json(line) if line.startswith("{") else _read_plain(line)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
+        found = _read_json(line) if line.startswith("{") else _read_plain(line)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError):
         return None
+    return found if found is not None and FIRST <= found.at < AFTER else None
 
 
 def _read_plain(line: str) -> Request | None:

@@ -7,6 +7,7 @@ No mark: it is written anew. A log that has grown since is read from where it ha
 
 import gzip
 import os
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ IMPORTS_FOLDER = "imports"
 IMPORTED = {"imported": "access_log"}
 PAGES = ("", ".html", ".htm", ".php", ".asp", ".aspx", ".jsp")
 FRAME_ROWS, NAMED_LINES, MAX_VISITS = 1000, 5, 200_000
+MAX_LINE = 65_536
 Tell = Callable[[int], None]
 
 
@@ -151,8 +153,8 @@ def identify(log: Path, folder: Path) -> Known:
     """Who a log is, and how much of it an earlier import has had. A last line without its end waits for the next time."""
     marks = {mark.stem: int(mark.read_text()) for mark in folder.glob("*.whole")}
     sizes, digest, size, had = set(marks.values()), sha256(), 0, 0
-    with _open(log) as (lines, _):
-        for line in lines:
+    with _open(log) as (file, _):
+        for line in _read_lines(file):
             if not line.endswith(b"\n"):
                 break
             digest.update(line)
@@ -176,8 +178,8 @@ def _write(file: BinaryIO, log: Path, known: Known, views: Views, outcome: Outco
 
 def _read(log: Path, known: Known, views: Views, outcome: Outcome, tell: Tell) -> Iterator[Event]:
     at = 0
-    with _open(log) as (lines, raw):
-        for number, line in enumerate(lines, 1):
+    with _open(log) as (file, raw):
+        for number, line in enumerate(_read_lines(file), 1):
             at += len(line)
             if at > known.size:
                 return
@@ -186,7 +188,7 @@ def _read(log: Path, known: Known, views: Views, outcome: Outcome, tell: Tell) -
             outcome.lines += 1
             if outcome.lines % FRAME_ROWS == 0:
                 tell(raw.tell())
-            request = read_line(line.decode("utf-8", "replace"))
+            request = read_line(line.decode("utf-8", "replace")) if len(line) < MAX_LINE else None
             if request is None:
                 outcome.unread += 1
                 outcome.unread_lines += [number] if len(outcome.unread_lines) < NAMED_LINES else []
@@ -208,15 +210,28 @@ def _move(folder: Path, journals: Path, name: str) -> None:
 
 @contextmanager
 def _open(log: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """A log's lines, unpacked where it is packed, and the file itself."""
+    """A log, unpacked where it is packed, and the file itself. Raises OSError."""
     with log.open("rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         if not packed:
             yield raw, raw
             return
-        with gzip.open(raw) as lines:
-            yield cast(BinaryIO, lines), raw
+        try:
+            with gzip.open(raw) as unpacked:
+                yield cast(BinaryIO, unpacked), raw
+        except (zlib.error, EOFError, gzip.BadGzipFile) as error:
+            raise OSError(f"{log} cannot be unpacked: {error}") from error
+
+
+def _read_lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a log. Of one longer than MAX_LINE, which no server writes, its first MAX_LINE bytes, so that a file that is
+    no log fills no memory."""
+    while line := file.readline(MAX_LINE):
+        rest = line
+        while len(rest) == MAX_LINE and not rest.endswith(b"\n"):
+            rest = file.readline(MAX_LINE)
+        yield line if rest is line else line[:-1] + rest[-1:]
 
 
 @lru_cache(64)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 
@@ -72,6 +73,47 @@ def test_a_log_is_imported_once(config: Config, tmp_path: Path) -> None:
     (tmp_path / "log").write_text(line(1) + line(2) + line(3))
     assert run(config, tmp_path / "log").views == 1
     assert stored(config, "SELECT count(*) FROM events") == [(3,)]
+
+
+def test_rubbish_costs_no_other_line(config: Config, tmp_path: Path) -> None:
+    """Bytes that are no text, JSON without an end, a line as long as a book, years that nobody has seen: each is named by its
+    number, the lines beside it count, and the same log is known again."""
+    deep, long = b'{"a":' * 3000 + b"\n", line(1)[:-2].encode() + b"x" * 200_000 + b'"\n'
+    odd = [bytes(range(11, 256)) + b"\n", deep, long, line(1).replace("2026", "9999").encode(), b"\0\n"]
+    good = line(1).encode()
+    (tmp_path / "log").write_bytes(b"".join([good, *odd, good]) + b"y" * 200_000)
+    outcome = run(config, tmp_path / "log")
+    assert (outcome.views, outcome.lines, outcome.unread_lines) == (2, 7, [2, 3, 4, 5, 6])
+    assert run(config, tmp_path / "log").known
+    assert stored(config, "SELECT count(*) FROM events") == [(2,)]
+
+
+def test_a_line_without_an_end_fills_no_memory(config: Config, tmp_path: Path) -> None:
+    """Of a file that is no log, and has no lines, no more is read at once than a line may have."""
+    with (tmp_path / "log").open("wb") as file:
+        file.truncate(200_000_000)
+    tracemalloc.start()
+    try:
+        assert run(config, tmp_path / "log").views == 0
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("damage", [slice(-9, None), slice(20, 40)])
+def test_a_torn_log_is_named(config: Config, tmp_path: Path, damage: slice) -> None:
+    """A packed log that was cut off or changed is told by its name, and nothing of it is counted; whole again it is."""
+    packed = bytearray(gzip.compress("".join(line(number) for number in range(500)).encode()))
+    whole = bytes(packed)
+    packed[damage] = b"\xff" * 20 if damage.stop else b""
+    (tmp_path / "log.gz").write_bytes(packed)
+    command = [sys.executable, "-m", "gateway", "import", str(tmp_path / "log.gz"), "--config", config.folder]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert told.returncode != 0 and "log.gz cannot be unpacked" in " ".join(told.stderr.split())
+    assert "Traceback" not in told.stderr
+    (tmp_path / "log.gz").write_bytes(whole)
+    assert run(config, tmp_path / "log.gz").views == 500
+    assert stored(config, "SELECT count(*) FROM events") == [(500,)]
 
 
 def test_addresses_and_agents_are_dropped(config: Config, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from gateway.web.report_body import Report, decode_report
 
 OWN_PROPS = {"gw_consent": "consent", "gw_visitor": "visitor"}
 NO_NAME = re.compile(r"[^A-Za-z0-9_.: -]+")
-NAME_LETTERS = 64
+NAME_LETTERS, WIDTH_DIGITS = 64, 6
 _props = msgspec.json.Decoder(dict[str, Any])
 _scalars = (str, int, float, bool)
 
@@ -101,6 +101,12 @@ def host_of(url: str) -> str:
 def _host(netloc: str) -> str:
     """Without a user's name and password."""
     return netloc.rpartition("@")[2].lower()
+
+
+def width_of(screen: str) -> int:
+    """The width in what clients say of a screen, `1920x1080`; 0 where it is none."""
+    width = screen.partition("x")[0]
+    return int(width) if width.isdecimal() and len(width) < WIDTH_DIGITS else 0
 
 
 def malformed(why: str) -> BadRequest:

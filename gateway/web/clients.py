@@ -13,7 +13,7 @@ import msgspec
 from gateway.config import Site
 from gateway.consent.decision import Decision
 from gateway.errors import BadRequest
-from gateway.event import PAGE_VIEW, DropReason
+from gateway.event import NOT_FOUND, PAGE_VIEW, DropReason
 from gateway.flows.collect_told import ToldHit
 from gateway.settings import ClientsConfig
 from gateway.web.body import read_body
@@ -23,6 +23,7 @@ from gateway.web.matomo_body import Bulk, decode_bulk, decode_matomo, read_field
 from gateway.web.pixel import GIF, GIF_TYPE
 from gateway.web.plausible_body import decode_plausible
 from gateway.web.reply import JSON, reply
+from gateway.web.report_body import Report
 from gateway.web.request import VisitorRequest
 from gateway.web.response import Desk
 from gateway.web.server_events import ServerEvents, claim_headers
@@ -145,13 +146,18 @@ class Clients:
             self._parts.counters.add(now, site.id, "dropped", DropReason.NO_CONSENT.value)
             return headers
         visit = before = self._collecting.read_visit(request, site)
-        for report in (one.report for one in told if one is not None and one.report.k != PAGE_VIEW):
+        for report in (one.report for one in told if one is not None and not _is_counted(one.report)):
             stored, found = self._collecting.take(report, visit, request, site, decision, now)
             fault = await stored if stored is not None else None
             if stored is not None:
                 headers = self._collecting.headers(dropped, stored, fault, found, before, request, site)
                 visit = found
         return headers
+
+
+def _is_counted(report: Report) -> bool:
+    """Whether the gateway counts the same by itself."""
+    return report.k == PAGE_VIEW or report.name == NOT_FOUND
 
 
 def _refuse_foreign(request: VisitorRequest) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from gateway.event import MAX_PROPS, PAGE_VIEW, SEARCH
-from gateway.web.client_event import ClientEvent, host_of, make_event, malformed, place_of
+from gateway.web.client_event import ClientEvent, host_of, make_event, malformed, place_of, width_of
 
 MOST_FIELDS = 200
 # Pings tell of time, the others of what has been seen within a page: none is a happening of ours.
@@ -72,9 +72,7 @@ def _describe(fields: Mapping[str, str]) -> dict[str, Any] | None:
     if kind:
         name = ": ".join(filter(None, (fields.get("e_c"), fields.get("e_a"))))
         return _event(name, _pick(fields, name="e_n", value="e_v"), props)
-    width = fields.get("res", "").partition("x")[0]
-    view = {"k": PAGE_VIEW, "referrer": fields.get("urlref"), "props": props}
-    return {**view, "width": int(width) if width.isdecimal() else None}
+    return {"k": PAGE_VIEW, "referrer": fields.get("urlref"), "props": props, "width": width_of(fields.get("res", ""))}
 
 
 def _event(name: str, said: Mapping[str, str], more: Mapping[str, str]) -> dict[str, Any]:

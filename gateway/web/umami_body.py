@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from gateway.event import PAGE_VIEW
-from gateway.web.client_event import ClientEvent, host_of, make_event, malformed, read_props
+from gateway.web.client_event import ClientEvent, host_of, make_event, malformed, read_props, width_of
 
 KEY = "gwk_"  # its beginning, where a key stands in the place of a website's id
 
@@ -52,7 +52,7 @@ def decode_umami(body: bytes) -> tuple[ClientEvent | None, str]:
     url = said.url if host_of(said.url) or not said.hostname else f"https://{said.hostname}{said.url}"
     props = read_props(said.data)
     fields: dict[str, Any] = {"k": "event" if said.name else PAGE_VIEW, "name": said.name, "url": url, "props": props}
-    fields |= {"referrer": said.referrer, "width": _width(said.screen or ""), "revenue": _revenue(props)}
+    fields |= {"referrer": said.referrer, "width": width_of(said.screen or ""), "revenue": _revenue(props)}
     return make_event(fields, _claim(said)), key
 
 
@@ -65,9 +65,3 @@ def _revenue(props: dict[str, Any]) -> dict[str, Any] | None:
     """As Umami has it: two properties, `revenue` and `currency`."""
     amount, currency = props.get("revenue"), props.get("currency")
     return {"amount": amount, "currency": currency} if amount is not None and currency is not None else None
-
-
-def _width(screen: str) -> int:
-    """Of `1920x1080`."""
-    width = screen.partition("x")[0]
-    return int(width) if width.isdecimal() and len(width) < 6 else 0

@@ -58,8 +58,12 @@ told.trackPageview();
 buy.onclick = () => told.trackEvent("Ordered", { props: { plan: "large" }, callback: () => (document.title = "told") });
 </script>"""
 TAG = """<script>window.plausible = window.plausible || function () { (plausible.q = plausible.q || []).push(arguments) };
-plausible("Waited", { props: { where: "tag" } });</script>
-<button class="plausible-event-name=Asked+twice plausible-event-plan=large"><b>Vraag</b></button>
+plausible("Waited", { props: { where: "tag" } });
+plausible("404", { props: { path: "/x" } });
+plausible("Más: betaald (iDEAL)", { props: { no: null, in: { a: 1 } }, revenue: { amount: "12.50", currency: "eur" } });
+plausible("Unpriced", { revenue: { amount: "12,50", currency: "EUR" } });</script>
+<button class="plausible-event-name=Asked+twice plausible-event-plan=large plausible-revenue-amount=10.29
+ plausible-revenue-currency=EUR"><b>Vraag</b></button>
 <script defer data-domain="www.example.org" src="/js/script.js"></script>"""
 UMAMI = """<button data-umami-event="Brochure" data-umami-event-plan=large>Folder</button>
 <script defer src="/umami.js" data-website-id="b59e9c65-ae32-47f1-8400-119fcf4861c4"></script>"""
@@ -188,7 +192,8 @@ def open_stages(context: BrowserContext, url: str) -> Iterator[Page]:
 def test_plausible_s_tracker_counts_with_the_visitor_s_consent(front: Front, browser: Browser) -> None:
     """Plausible's published trackers, today's and the one before it that many plug-ins bring along, see their success before a
     choice, after a refusal and after a yes; only what happened after the yes is in the report, each page is one view, and
-    calls of a page that asks its own host for Plausible's script are events too.
+    calls of a page that asks its own host for Plausible's script, waiting or by class, are events too, with what they were
+    worth, under names such as events have here.
     So is the view of a page that has nothing but the picture, and never passed the gateway."""
     context, url = open_context(browser), f"http://localhost:{front.port}"
     for page in open_stages(context, url):
@@ -204,11 +209,16 @@ def test_plausible_s_tracker_counts_with_the_visitor_s_consent(front: Front, bro
         page.goto(f"{url}/tag")
         page.wait_for_function("window.gateway && window.plausible && !window.plausible.q")
         page.get_by_text("Vraag", exact=True).click()
-    counted = wait_for_events(front, "Purchase", "Ordered", "Waited", "Asked twice")
-    assert [counted[name] for name in ("Purchase", "Ordered", "Waited", "Asked twice")] == [1, 1, 1, 1]
+    names = ("Purchase", "Ordered", "Waited", "Asked twice", "Mas: betaald -iDEAL-", "Unpriced")
+    counted = wait_for_events(front, *names)
+    assert ([counted[name] for name in names], "not_found" in counted) == ([1] * 6, False)
     views = count_views(ask(front))
     assert (views["/module"], views["/older"], views["/tag"], views["/static"]) == (1, 1, 1, 1)
+    for name, worth in (("Purchase", 12.5), ("Asked twice", 10.29), ("Mas: betaald -iDEAL-", 12.5)):
+        found = ask(front, f"event is {name}")
+        assert [(one.currency, one.revenue) for one in found.revenue] == [("EUR", worth)]
     assert ask(front, "event is Purchase\nprop:plan is large").totals.events == 1
+    assert ask(front, 'event is Mas: betaald -iDEAL-\nprop:in is {"a":1}').totals.events == 1
     context.close()
 
 

@@ -113,6 +113,15 @@ def test_what_cannot_be_read_is_refused(visitor: Browser, body: bytes) -> None:
     assert visitor.get("/matomo.php?rec=1&url=/", headers=elsewhere).status_code == 403
 
 
+@pytest.mark.parametrize("screen", ["9" * 5000, "9999999x1080", "x", "²x1", "-1x1"])
+def test_a_screen_that_is_none_costs_no_event(visitor: Browser, screen: str) -> None:
+    """However wide a client says that its screen is, the rest of what it tells is taken as ever."""
+    visitor.choose("accept_all")
+    told = {"idsite": "1", "rec": "1", "url": f"{ORIGIN}/a", "res": screen}
+    assert visitor.post("/matomo.php", data=told, headers=SAME_SITE).status_code == 200
+    assert send_umami(visitor, name="x", screen=screen).json() == {}
+
+
 def test_the_script_s_path_is_ours_only_where_it_is_named(visitor: Browser) -> None:
     """A script that stands in for Plausible's; every other path is the site's own."""
     got = visitor.get(SCRIPT)

@@ -50,9 +50,9 @@ def test_without_consent_nothing_is_recorded_and_nothing_breaks(visitor: Browser
     assert read_recorded(tmp_path / "data") == []
 
 
-@pytest.mark.parametrize("name", ["pageview", "engagement"])
-def test_what_the_gateway_counts_itself_is_not_counted_twice(visitor: Browser, tmp_path: Path, name: str) -> None:
-    """A view or engaged time of the tracker is taken note of by nobody."""
+@pytest.mark.parametrize("name", ["pageview", "engagement", "404", 404])
+def test_what_the_gateway_counts_itself_is_not_counted_twice(visitor: Browser, tmp_path: Path, name: str | int) -> None:
+    """A view, engaged time or a lost page of the tracker is taken note of by nobody, and the tracker sees its success."""
     visitor.choose("accept_all")
     got = tell(visitor, n=name, e=3000, sd=40)
     assert (got.status_code, got.headers["x-plausible-dropped"]) == (202, "1")
@@ -61,13 +61,20 @@ def test_what_the_gateway_counts_itself_is_not_counted_twice(visitor: Browser, t
 
 @pytest.mark.parametrize(
     "fields",
-    [{"n": 404}, {"n": ""}, {"p": "{"}, {"p": [1]}, {"$": {"amount": "x", "currency": "EUR"}}, {"$": {"amount": 1}}],
+    [{"n": 7}, {"n": ""}, {"p": "{"}, {"p": [1]}, {"$": {"amount": "x", "currency": "EUR"}}, {"$": {"amount": 1}}],
 )
 def test_what_cannot_be_read_is_refused(visitor: Browser, fields: dict[str, Any]) -> None:
     """An event that is none is answered 400, and other sites' pages are refused."""
     visitor.choose("accept_all")
     assert tell(visitor, **fields).status_code == 400
     assert tell(visitor, {**TEXT, "sec-fetch-site": "cross-site"}).status_code == 403
+
+
+def test_a_number_beyond_all_bounds_is_refused(visitor: Browser) -> None:
+    """An amount of four hundred digits, which no float holds, is no amount."""
+    visitor.choose("accept_all")
+    body = b'{"n": "Order", "u": "/", "$": {"currency": "EUR", "amount": %s}}' % (b"9" * 400)
+    assert visitor.post("/api/event", content=body, headers=TEXT).status_code == 400
 
 
 def test_off_by_default(browser: Browser) -> None:

@@ -212,7 +212,7 @@ def post(server: Browser, path: str, body: Any, **headers: str) -> Any:
 
 def test_a_plausible_client_with_a_key_speaks_for_its_visitor(server: Browser, folder: Path, key: str) -> None:
     """Address and agent are those of the headers, as Plausible has them; consent and visitor are properties that are taken
-    out. A page view counts: no page of ours stands behind it."""
+    out. Page views and lost pages count: no page of ours stands behind them."""
     before = len(read_recorded(folder / "data"))
     bearer = {"authorization": f"Bearer {key}", "user-agent": AGENT, "x-forwarded-for": "192.0.2.44, 10.0.0.1"}
     message = {"name": "pageview", "url": f"{ORIGIN}/a", "domain": "example.org", "referrer": "https://www.google.nl/"}
@@ -221,9 +221,11 @@ def test_a_plausible_client_with_a_key_speaks_for_its_visitor(server: Browser, f
     props = {"gw_consent": "analytics", "gw_visitor": 17}
     mine = {"authorization": f"Bearer {key}"}  # the library's own agent, and no address: the name alone
     assert post(server, "/api/event", {**message, "name": "Signup", "props": props}, **mine).status_code == 202
+    assert post(server, "/api/event", {**message, "name": 404, "props": props}, **mine).status_code == 202
     assert post(server, "/api/event", message, **bearer).status_code == 403
     assert post(server, "/api/event", {**message, "props": {"gw_consent": "analytics"}}, **mine).status_code == 400
-    view, signup = recorded_after(folder, before)
+    view, signup, lost = recorded_after(folder, before)
+    assert lost.kind == "not_found"
     assert (view.kind, view.source, view.browser, view.props["plan"]) == ("page_view", "Google", "Chrome", "klein")
     assert (signup.kind, signup.browser, set(signup.props)) == ("Signup", "", {"asserted"})
 

@@ -17,7 +17,7 @@ from gateway.config import Config
 from gateway.database import sqlite_path, transaction
 from gateway.destinations.behaviour import prune_behaviour
 from gateway.destinations.known_people import prune_people
-from gateway.destinations.upkeep import prune_settled
+from gateway.destinations.upkeep import bound_dead, prune_settled
 from gateway.errors import ConfigError
 from gateway.flows.backup import copy_data, weigh
 from gateway.flows.retention import Old, find_old, prune
@@ -49,11 +49,12 @@ class Upkeep:
         self.progress = Progress()
 
     def do_chores(self, now: float) -> None:
-        """Each minute salts, settled deliveries, people, the order of events and sums of days; once a day, and at the start,
-        what is too old."""
+        """Each minute salts, settled deliveries, too many dead letters, people, the order of events and sums of days; once
+        a day, and at the start, what is too old."""
         for site in self._config.sites:
             destroy_salts(self._engine, site.id, site.config.timezone, now)
         prune_settled(self._engine, now - SETTLED_DAYS * DAY)
+        bound_dead(self._engine, {one.name: one.queue_limit for one in self._config.destinations})
         with transaction(self._engine) as connection:
             prune_people(connection, now - PEOPLE_DAYS * DAY)
             prune_behaviour(connection, now)

@@ -200,18 +200,21 @@ def find_next_due(connection: Connection, destination: str) -> float | None:
 
 
 def withdraw(
-    connection: Connection, consent_id: str, destinations: Collection[str], now: float, kind: str = WITHDRAWAL
+    connection: Connection, consent_id: str, destinations: Collection[str] | None, now: float, kind: str = WITHDRAWAL
 ) -> int:
-    """Cancel every delivery of this consent to these destinations that has not started, dead letters too; how many.
+    """Cancel every delivery of this consent to these destinations that has not started, dead letters too; how many. None
+    stands for all destinations, those too that are no longer configured.
 
     Belongs into the transaction that changes the consent's row. A delivery that is on the wire is finished,
     but never tried again. Notices stay: they tell of the withdrawal. An erasure's reason is its own.
     """
-    if not destinations:
+    if destinations is not None and not destinations:
         return 0
     # The consent first, whatever the caller has locked: see the lock order above.
     connection.execute(select(CONSENTS.c.consent_id).where(CONSENTS.c.consent_id == consent_id).with_for_update())
-    theirs = (C.consent_id == consent_id, C.destination.in_(list(destinations)), C.kind == EVENT)
+    theirs = [C.consent_id == consent_id, C.kind == EVENT]
+    if destinations is not None:
+        theirs.append(C.destination.in_(list(destinations)))
     on_the_wire = C.state == State.STARTED
     # One statement for both, so that a row that moves meanwhile is seen where it went.
     values = {name: case((on_the_wire, C[name]), else_=null()) for name in CLOSED}
@@ -244,13 +247,6 @@ def find_told_off(connection: Connection) -> dict[str, set[str]]:
         if notice.email:
             told.setdefault(consent_id, set()).add(notice.email)
     return told
-
-
-def drop_dead_notices(connection: Connection, consent_id: str, now: float) -> None:
-    """An erasure says more than what could not be told of a withdrawal, and nothing of that is to stay."""
-    dead = (C.consent_id == consent_id, C.kind == WITHDRAWAL, C.state == State.DEAD)
-    values = {**CLOSED, "state": State.CANCELLED, "reason": Reason.ERASED, "settled_at": now}
-    connection.execute(update(OUTBOX).where(*dead).values(**values))
 
 
 def release(connection: Connection, owner: str, now: float, destination: str = "") -> int:

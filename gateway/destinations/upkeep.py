@@ -5,7 +5,7 @@ them some at a time, so that deliveries and visitors' choices come in between.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from math import inf
 from typing import Any
@@ -16,10 +16,11 @@ from gateway.database import CONSENTS, OUTBOX, reading, transaction
 from gateway.destinations.attempts import Consent, Ending, Rules, judge_consent, write_receipt
 from gateway.destinations.base import Dead
 from gateway.destinations.figures import SETTLED, add_totals
-from gateway.destinations.outbox import CLOSED, EVENT, Reason, State, lock_ids
+from gateway.destinations.outbox import CLOSED, EVENT, WITHDRAWAL, Reason, State, lock_ids
 
 ROWS_AT_A_TIME = 1000
 C, K = OUTBOX.c, CONSENTS.c
+NOTHING = "nothing"  # was asked, since nobody came to it
 WAITS = OUTBOX.alias("waits")
 W = WAITS.c
 WAITING = (W.kind == EVENT, W.payload.is_not(None), W.state.in_((State.QUEUED, State.LEASED, State.DEAD)))
@@ -38,7 +39,7 @@ def expire_overdue(engine: Engine, now: float) -> int:
     def expire(connection: Connection, ids: list[int]) -> None:
         notices = connection.execute(select(OUTBOX).where(C.id.in_(ids), C.kind != EVENT)).all()
         for row in notices:  # nobody could be told for all that time: the ledger says so
-            asked = row.kind if row.attempts else "nothing"
+            asked = row.kind if row.attempts else NOTHING
             write_receipt(connection, row, Ending(row.id, Dead(row.reason or Reason.EXPIRED), asked=asked), now)
         connection.execute(update(OUTBOX).where(C.id.in_(ids)).values(values))
 
@@ -47,11 +48,8 @@ def expire_overdue(engine: Engine, now: float) -> int:
 
 def strip_dead(engine: Engine, now: float) -> int:
     """Take event and consent from dead letters past their time, which nothing could send again; returns how many."""
-
-    def strip(connection: Connection, ids: list[int]) -> None:
-        connection.execute(update(OUTBOX).where(C.id.in_(ids)).values(**CLOSED))
-
-    return _some_at_a_time(engine, (C.state == State.DEAD, C.expires_at <= now, C.payload.is_not(None)), strip)
+    past = (C.state == State.DEAD, C.expires_at <= now, C.payload.is_not(None))
+    return _some_at_a_time(engine, past, partial(_change, CLOSED))
 
 
 def cancel_uncovered(engine: Engine, rules: Mapping[str, Rules], now: float) -> int:
@@ -76,12 +74,42 @@ def cancel_uncovered(engine: Engine, rules: Mapping[str, Rules], now: float) -> 
             same = (W.destination == destination, W.site == site, W.revision == revision, known, ended == is_ended)
             alike = select(W.id).select_from(WITH_CONSENTS).where(*WAITING, *same)
             values = {**CLOSED, "state": State.CANCELLED, "reason": reason, "settled_at": now}
-            changed += _some_at_a_time(engine, (C.id.in_(alike),), partial(_settle, values))
+            changed += _some_at_a_time(engine, (C.id.in_(alike),), partial(_change, values))
     return changed
 
 
-def _settle(values: Mapping[str, Any], connection: Connection, ids: list[int]) -> None:
+def _change(values: Mapping[str, Any], connection: Connection, ids: list[int]) -> None:
     connection.execute(update(OUTBOX).where(C.id.in_(ids)).values(**values))
+
+
+def drop_notices(connection: Connection, consent_id: str, destinations: Collection[str], now: float) -> None:
+    """An erasure says more than what could not be told of a withdrawal, and nothing of that is to stay: notices that are dead,
+    and those for who is none of these destinations any more, of which the ledger says that they were never told."""
+    untold = (C.state == State.QUEUED) & C.destination.not_in(list(destinations))
+    theirs = (C.consent_id == consent_id, C.kind == WITHDRAWAL, or_(C.state == State.DEAD, untold))
+    for row in connection.execute(select(OUTBOX).where(*theirs).order_by(C.id).with_for_update()).all():
+        if row.state == State.QUEUED:
+            asked = row.kind if row.attempts else NOTHING
+            write_receipt(connection, row, Ending(row.id, Dead(Reason.ERASED), asked=asked), now)
+        values = {**CLOSED, "state": State.CANCELLED, "reason": Reason.ERASED, "settled_at": now}
+        connection.execute(update(OUTBOX).where(C.id == row.id).values(**values))
+
+
+def bound_dead(engine: Engine, limits: Mapping[str, int]) -> int:
+    """Take event and consent from the oldest of a destination's dead letters, where there are more than its limit; how many.
+
+    A receiver that refuses everything fills no disk either. Notices are not counted: they have to be told.
+    """
+
+    changed = 0
+    for name, limit in limits.items():
+        letters = (C.destination == name, C.state == State.DEAD, C.kind == EVENT, C.payload.is_not(None))
+        newest = select(C.id).where(*letters).order_by(C.id.desc())
+        with reading(engine) as connection:
+            last_kept = connection.execute(newest.offset(limit - 1).limit(1)).scalar()
+        if last_kept is not None:
+            changed += _some_at_a_time(engine, (*letters, C.id < last_kept), partial(_change, CLOSED))
+    return changed
 
 
 def prune_settled(engine: Engine, before: float) -> int:

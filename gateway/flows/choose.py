@@ -141,7 +141,7 @@ def _commit(
         if ended or lost:
             add_tombstone(connection, consent_id, revision, now)
             if uncounted:
-                outbox.withdraw(connection, consent_id, [one.name for one in config.destinations], now)
+                outbox.withdraw(connection, consent_id, None, now)
             _tell_destinations(connection, config, site.id, consent_id, revision, ended, now)
             if not any(d.include_email and set(d.purposes) <= grants.keys() - set(ended) for d in config.destinations):
                 forget_person(connection, consent_id)

@@ -19,6 +19,7 @@ from gateway.destinations import outbox
 from gateway.destinations.base import Notice
 from gateway.destinations.behaviour import forget_behaviour
 from gateway.destinations.known_people import find_addresses, forget_person
+from gateway.destinations.upkeep import drop_notices
 
 RECORD = "erasure"
 C = CONSENTS.c
@@ -60,8 +61,8 @@ def _erase(
     connection.execute(CONSENTS.update().where(C.consent_id == consent_id).values(**ended))
     add_tombstone(connection, consent_id, revision, now)
     names = [one.name for one in config.destinations]
-    outbox.withdraw(connection, consent_id, names, now, outbox.ERASURE)
-    outbox.drop_dead_notices(connection, consent_id, now)
+    outbox.withdraw(connection, consent_id, None, now, outbox.ERASURE)
+    drop_notices(connection, consent_id, names, now)
     emails = sorted({*find_addresses(connection, consent_id), *told_off})
     for one in config.destinations:
         for email in (one.include_email and emails) or [""]:

@@ -9,7 +9,7 @@ from gateway.destinations.attempts import Rules
 from gateway.destinations.base import Dead, Delivered, Notice, Retry
 from gateway.destinations.figures import QueueFigures, queue_figures
 from gateway.destinations.outbox import lease, pass_on
-from gateway.destinations.upkeep import cancel_uncovered, expire_overdue, prune_settled
+from gateway.destinations.upkeep import bound_dead, cancel_uncovered, expire_overdue, prune_settled
 from tests.destinations.rows import (
     NOW,
     SCOPES,
@@ -161,3 +161,20 @@ def test_what_no_consent_covers_goes_before_its_turn(engine: Engine) -> None:
     assert found["other"][0] == "queued"
     assert all(row.payload is None and row.consent_id is None for row in look(engine) if row.state == "cancelled")
     assert cancel_uncovered(engine, {"hook": rules}, NOW + 1) == 0
+
+
+def test_the_oldest_dead_letters_beyond_the_limit_cannot_be_sent_again(engine: Engine) -> None:
+    """I8: a receiver that refuses everything fills no disk: the newest stay, the counts too, other destinations have limits of
+    their own, and a notice that nobody has taken is never stripped."""
+    grant(engine)
+    for name in ("hook", "other"):
+        queue(engine, *(make_delivery(f"e{n}", destination=name) for n in range(5)))
+    with transaction(engine) as connection:
+        pass_on(connection, Notice("n1", "erasure", SITE, "", ("marketing",), NOW), "c1", "hook", NOW)
+        connection.execute(update(OUTBOX).values(state="dead", reason="http_400", settled_at=NOW))
+    assert bound_dead(engine, {"hook": 2, "other": 5}) == 3
+    kept = [(row.destination, row.event_id) for row in look(engine) if row.payload is not None]
+    assert kept == [("hook", "e3"), ("hook", "e4"), *(("other", f"e{n}") for n in range(5)), ("hook", "n1")]
+    assert all((row.consent_id is None) == (row.payload is None) for row in look(engine))
+    assert bound_dead(engine, {"hook": 2, "other": 5}) == 0
+    assert [figures.dead for figures in queue_figures(engine, [make_config()])] == [5]

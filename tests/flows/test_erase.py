@@ -14,7 +14,7 @@ from gateway.database import BEHAVIOUR, OUTBOX, PEOPLE, reading, transaction
 from gateway.destinations.base import Notice
 from gateway.destinations.behaviour import note_behaviour
 from gateway.destinations.known_people import learn
-from gateway.destinations.outbox import add_deliveries
+from gateway.destinations.outbox import add_deliveries, pass_on
 from gateway.event import Person, Recorded
 from gateway.flows.choose import Said, choose
 from gateway.flows.erase import count_known, erase
@@ -143,3 +143,45 @@ def test_who_withdrew_is_found_by_what_could_not_be_told_yet(engine: Engine, con
     else:
         assert (withdrawal.state, withdrawal.reason) == ("cancelled", "erased")
         assert (withdrawal.payload, withdrawal.consent_id) == (None, None)
+
+
+def test_nothing_is_left_at_a_destination_that_is_no_longer_configured(
+    engine: Engine, tmp_path: Path, config: Config
+) -> None:
+    """I9: its queue and dead letters are emptied too, and a notice of the withdrawal that nobody there can be told of; the
+    ledger says that it was never told."""
+    mine = agree(config, engine, EMAIL, "e1")
+    with transaction(engine) as connection:
+        more = [make_delivery(event_id, mine.consent_id, destination="pardot") for event_id in ("e2", "e3")]
+        add_deliveries(connection, more, NOW)
+        connection.execute(update(OUTBOX).where(OUTBOX.c.event_id == "e3").values(state="dead", settled_at=NOW))
+        notice = Notice("n1", "withdrawal", "main", "", ("marketing",), NOW, EMAIL)
+        pass_on(connection, notice, mine.consent_id, "pardot", NOW)
+    (tmp_path / "destinations.toml").write_text(
+        DESTINATIONS[DESTINATIONS.index("[[destinations]]", 30) :].split("[[signals]]")[0]
+    )
+    without = write_site(tmp_path)
+    assert [one.name for one in without.destinations] == ["hook"]
+    assert erase(without, engine, EMAIL, "anke", NOW + 1) == [mine.consent_id]
+    with reading(engine) as connection:
+        rows = connection.execute(select(OUTBOX).where(OUTBOX.c.destination == "pardot")).all()
+    assert {row.event_id: (row.state, row.reason) for row in rows} == dict.fromkeys(
+        ("e2", "e3", "n1"), ("cancelled", "erased")
+    )
+    assert all(row.payload is None and row.consent_id is None for row in rows)
+    entries = ledger.find_by_consent(engine, mine.consent_id)
+    [receipt] = [msgspec.json.decode(entry.body) for entry in entries if entry.kind == "passed_on"]
+    assert (receipt["destination"], receipt["asked"], receipt["answer"]) == ("pardot", "nothing", "erased")
+
+
+def test_who_takes_statistics_back_leaves_nothing_waiting_anywhere(engine: Engine, config: Config) -> None:
+    """What waits for a destination that is no longer configured is cancelled with the rest."""
+    mine = agree(config, engine, EMAIL, "e1")
+    with transaction(engine) as connection:
+        add_deliveries(connection, [make_delivery("e2", mine.consent_id, destination="gone")], NOW)
+    choose(Said("reject_all", frozenset(), "nl", "banner"), mine, config.sites[0], config, engine, NOW + 1)
+    with reading(engine) as connection:
+        rows = connection.execute(select(OUTBOX).where(OUTBOX.c.kind == "event")).all()
+    assert {(row.event_id, row.state, row.reason) for row in rows} == {
+        (e, "cancelled", "withdrawn") for e in ("e1", "e2")
+    }

@@ -39,6 +39,7 @@ Handler = Callable[[VisitorRequest, Site, Decision, float, Receive, Send], Await
 
 FOREVER = (b"cache-control", b"public, max-age=31536000, immutable")
 GPC_PATH = "/.well-known/gpc.json"
+SEEN = ("view", "referrer", "topic")
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
 # The texts of an error page by status; the key names a title and a sentence in config/texts.
 MESSAGES = {403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 503: "unavailable"}
@@ -206,14 +207,19 @@ class Public:
     async def _preferences(
         self, request: VisitorRequest, site: Site, decision: Decision, _now: float, _r: Receive, send: Send
     ) -> None:
-        """The page with one switch for each purpose."""
+        """The page with one switch for each purpose. What the banner's way to it says of the page goes on with the form, so that
+        a view agreed to here has its true source too."""
         fields = parse_qs(request.query, max_num_fields=50)
         return_to = parse_return_to(fields.get("return_to", [""])[0]) or came_from(request)
         page = fields.get("lang", [""])[0]  # of the page that the visitor comes from
         language = choose_language(page, request.languages, self._desk.languages[site.id])
         parts = self._desk.snippets.banner_parts(site, language, decision)
-        saved = "saved" in fields and decision.chosen
-        page = self._desk.snippets.pages.render("preferences.html", **parts, return_to=return_to, saved=saved)
+        about = {
+            "return_to": return_to,
+            "saved": "saved" in fields and decision.chosen,
+            "seen": {name: fields[name][0] for name in SEEN if name in fields},
+        }
+        page = self._desk.snippets.pages.render("preferences.html", **parts, **about)
         await reply(send, 200, page.encode(), HTML)
 
     async def _kept(

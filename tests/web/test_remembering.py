@@ -1,7 +1,9 @@
 """What a choice leads to: remembered or withdrawn at every worker, and the accepting page counted once."""
 
 import json
+import re
 from contextlib import ExitStack
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +220,47 @@ def test_the_accepting_page_is_counted_once_over_the_redirect(tmp_path: Path) ->
     assert [event.view_id for event in events] == [view_of(page), view_of(following)]
     assert events[0].visit_id == events[1].visit_id
     assert events[0].visitor == events[1].visitor
+
+
+def fields_of(page: Any, form: str) -> dict[str, str]:
+    """The hidden fields of a form on a page, as a browser without scripts sends them."""
+    inside = page.text[page.text.index(f'id="{form}"') :].partition("</form>")[0]
+    found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', inside)
+    return {name: unescape(value) for name, value in found}
+
+
+@pytest.mark.parametrize(
+    ("referrer", "source", "channel"),
+    [("https://www.google.nl/", "Google", "search"), ("", "direct", "direct"), (f"{ORIGIN}/contact?q=1", "", "")],
+)
+def test_the_way_by_the_settings_keeps_the_source(tmp_path: Path, referrer: str, source: str, channel: str) -> None:
+    """Without scripts, who goes from the banner to the settings and says yes there is counted once, on the page they came
+    from, with its true source and topic, and a fresh page after it is the next."""
+    path = "/artikelen/wik?page=2"
+    with visiting(tmp_path) as browser:
+        page = browser.get(path, headers={"referer": referrer} if referrer else {})
+        settings = browser.get("/_gw/preferences", params=fields_of(page, "gw-to-settings"))
+        answer = browser.choose("save", "analytics", **fields_of(settings, "gw-purposes"))
+        assert answer.headers["location"] == path
+        behind = browser.get(path, headers={"referer": str(settings.url)})
+        assert view_of(behind) == view_of(page) and not has_banner(behind)
+        browser.get("/contact", headers={"referer": ORIGIN + path})
+    events = [recorded.event for recorded in read_recorded(tmp_path / "data")]
+    assert [(one.path, one.source, one.channel, one.topic) for one in events] == [
+        ("/artikelen/wik", source, channel, "Rente"),
+        ("/contact", "", "", "Rente"),
+    ]
+    assert events[0].view_id == view_of(page)
+
+
+def test_what_is_said_of_a_page_is_shown_as_text(tmp_path: Path) -> None:
+    """What the settings' address says of the page stands in their form as it was given, and is no markup."""
+    odd = '"><script>alert(1)</script>'
+    with visiting(tmp_path) as browser:
+        page = browser.get("/_gw/preferences", params={"view": odd, "referrer": odd, "topic": odd})
+        fields = fields_of(page, "gw-purposes")
+    assert "<script>alert" not in page.text
+    assert [fields[name] for name in ("view", "referrer", "topic")] == [odd] * 3
 
 
 def test_an_acceptance_by_script_is_counted_without_a_reload(tmp_path: Path) -> None:

@@ -207,8 +207,8 @@ class Public:
     async def _preferences(
         self, request: VisitorRequest, site: Site, decision: Decision, _now: float, _r: Receive, send: Send
     ) -> None:
-        """The page with one switch for each purpose. What the banner's way to it says of the page goes on with the form, so that
-        a view agreed to here has its true source too."""
+        """The page with one switch for each purpose. What the banner's way to it says of the page goes on with the form, so
+        that a view agreed to here has its true source too."""
         fields = parse_qs(request.query, max_num_fields=50)
         return_to = parse_return_to(fields.get("return_to", [""])[0]) or came_from(request)
         page = fields.get("lang", [""])[0]  # of the page that the visitor comes from

@@ -240,7 +240,7 @@ def test_the_way_by_the_settings_keeps_the_source(tmp_path: Path, referrer: str,
     with visiting(tmp_path) as browser:
         page = browser.get(path, headers={"referer": referrer} if referrer else {})
         settings = browser.get("/_gw/preferences", params=fields_of(page, "gw-to-settings"))
-        answer = browser.choose("save", "analytics", **fields_of(settings, "gw-purposes"))
+        answer = browser.choose("save", "analytics", headers=None, **fields_of(settings, "gw-purposes"))
         assert answer.headers["location"] == path
         behind = browser.get(path, headers={"referer": str(settings.url)})
         assert view_of(behind) == view_of(page) and not has_banner(behind)

@@ -14,7 +14,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gateway.config_checks import check_channels, check_destinations, check_page_counter, check_settings, check_signals
+from gateway.config_checks import (
+    check_channels,
+    check_destinations,
+    check_page_counter,
+    check_settings,
+    check_signals,
+    name_service,
+)
 from gateway.errors import ConfigError
 from gateway.overlay import MODES_FILE, Switched, merge_overlay, overlay_path, read_modes, read_overlay
 from gateway.policy import Policy, PolicyFile, build_policy, read_policy_file
@@ -134,9 +141,12 @@ def refresh_sites(config: Config) -> Config:
         mode = switched.mode if switched else settings.mode
         sites.append(Site(site, _read_policy(folder, site, data), mode == "enforce", switched))
         check_page_counter(site, sites[-1].policy)
-    check_destinations(config.destinations, [site.policy for site in sites], settings.destinations_file)
+    policies = [site.policy for site in sites]
+    check_destinations(config.destinations, policies, settings.destinations_file)
     check_signals(config.signals, config.destinations, settings.destinations_file)
-    return msgspec.structs.replace(config, sites=tuple(sites), files=files)
+    file, first = settings.destinations_file, not config.sites
+    named = tuple(name_service(one, policies, file, first=first) for one in config.destinations)
+    return msgspec.structs.replace(config, sites=tuple(sites), destinations=named, files=files)
 
 
 def stamp_files(config: Config) -> tuple[Stamp, ...]:

@@ -6,6 +6,8 @@ from ipaddress import ip_network
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
+
 from gateway.errors import ConfigError
 from gateway.event import SIGNAL
 from gateway.policy import Policy, Service, check_reason
@@ -242,6 +244,35 @@ def check_destinations(found: tuple[DestinationConfig, ...], policies: Iterable[
         _check_counted_once(destination, policies, file)
         _check_ads(destination, policies, file)
         _check_tracker(destination, policies, file)
+
+
+def name_service(
+    destination: DestinationConfig, policies: Iterable[Policy], file: str, *, first: bool
+) -> DestinationConfig:
+    """With the service by which visitors know it: as it says, or the one that names the host of its `url` or `tracker`.
+
+    `first`: when the configuration is read; later a policy may have changed. Raises ConfigError.
+    """
+    policies = list(policies)
+    if any(policy.services.get(destination.service) in destination.purposes for policy in policies):
+        return destination
+    if destination.service and first:
+        wanted = f"wanted a service of the policy under {' or '.join(destination.purposes)}"
+        raise ConfigError(file, f"{destination.name}.service", destination.service, wanted)
+    hosts = (_find_host(destination.url), str(destination.options.get("tracker", "")).partition(":")[0])
+    owners = {policy.owner_of_host(host) for policy in policies for host in hosts if host}
+    found = sorted(service for purpose, service in owners if service and purpose in destination.purposes)
+    if len(found) > 1:
+        wanted = f"several services of the policy name its hosts; wanted one of {', '.join(found)}"
+        raise ConfigError(file, f"{destination.name}.service", None, wanted)
+    return msgspec.structs.replace(destination, service=found[0] if found else "")
+
+
+def _find_host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # no kind takes it, and says so
+        return ""
 
 
 def check_signals(rules: tuple[SignalConfig, ...], found: tuple[DestinationConfig, ...], file: str) -> None:

@@ -84,9 +84,9 @@ class Person(msgspec.Struct, frozen=True, omit_defaults=True):
 class Recorded(msgspec.Struct, frozen=True, tag="event", omit_defaults=True):
     """A journal entry for an event: the event, and the consent under which it was recorded.
 
-    `granted` are the purposes covered at that moment. The consent id goes to the outbox only, and only
-    until the delivery is settled. `person` goes the same way, and is there only where a destination that may know of
-    people asks for it.
+    `granted` are the purposes covered at that moment, and `-service` for each service refused within them. The consent id goes
+    to the outbox only, and only until the delivery is settled. `person` goes the same way, and is there only where a
+    destination that may know of people asks for it.
     """
 
     event: Event

@@ -250,6 +250,7 @@ class LimitsConfig(Section, frozen=True):
 class DestinationConfig(Section, frozen=True):
     """One receiver of consented events. `secret` is `env:NAME` or `file:path`, never the secret itself.
 
+    `service` is the policy's, by which visitors know this receiver: who has switched it off is told of to nobody there.
     `options` are what its kind alone knows, checked by that kind.
     """
 
@@ -257,6 +258,7 @@ class DestinationConfig(Section, frozen=True):
     kind: str
     url: str
     purposes: Annotated[tuple[str, ...], Meta(min_length=1)]
+    service: str = ""
     secret: str = ""
     events: tuple[str, ...] = ("page_view",)
     include_network: bool = False

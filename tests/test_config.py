@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.config import Config, build_config, load_config
+from gateway.config import Config, build_config, load_config, refresh_sites
 from gateway.errors import ConfigError
 from gateway.keys import new_key
 from gateway.settings import Settings
@@ -137,6 +137,54 @@ def test_destinations_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "destinations.toml").write_text(DESTINATION * 2)
     with pytest.raises(ConfigError, match="used twice"):
         write_site(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "service"),
+    [
+        ("", "", ""),
+        ("crm.example.org", "video.example.net", "video"),
+        ("crm.example.org", "a.advert.example.net:8443", "video"),
+        ("crm.example.org", "teller.example.net", ""),
+        ('kind = "webhook"', 'kind = "webhook"\nservice = "video"', "video"),
+        ('kind = "webhook"', 'kind = "webhook"\noptions = { tracker = "video.example.net" }', "video"),
+        ('kind = "webhook"', 'kind = "webhook"\nservice = "counter"', None),
+        ('kind = "webhook"', 'kind = "webhook"\nservice = "nobody"', None),
+        (
+            'url = "https://crm.example.org',
+            'options = { tracker = "video.example.net" }\nurl = "https://two.example.net',
+            None,
+        ),
+    ],
+)
+def test_a_receiver_has_the_service_by_which_visitors_know_it(
+    tmp_path: Path, right: str, wrong: str, service: str | None
+) -> None:
+    """As the table says, or by its host; a service of another purpose, or one of several, is refused."""
+    second = '[[services]]\nid = "two"\npurpose = "marketing"\nname = "Twee"\nhosts = ["two.example.net"]\nrevoke = "stop()"\n'
+    trackers = 'cookies = [{ name = "visitor_id*" }, { name = "pi_opt_in*" }, { name = "lpv*" }]\nrevoke = "stop()"'
+    policy = POLICY_TOML.replace('cookies = [{ name = "_ads" }]', trackers) + second
+    (tmp_path / "destinations.toml").write_text(DESTINATION.replace(right, wrong))
+    if service is None:
+        with pytest.raises(ConfigError) as caught:
+            write_site(tmp_path, policy=policy)
+        assert caught.value.key == "crm.service"
+        return
+    assert write_site(tmp_path, policy=policy).destinations[0].service == service
+
+
+def test_a_policy_that_is_read_again_names_the_receiver_anew(tmp_path: Path) -> None:
+    """A service that takes the host up later holds from then on, under whichever name; what a table says stays."""
+    by_hand = DESTINATION.replace('"crm"', '"own"').replace('kind = "webhook"', 'kind = "webhook"\nservice = "video"')
+    (tmp_path / "destinations.toml").write_text(DESTINATION + by_hand)
+    config = write_site(tmp_path)
+    seen = [tuple(one.service for one in config.destinations)]
+    for name in ("first", "second"):
+        later = f'[[services]]\nid = "{name}"\npurpose = "marketing"\nname = "Twee"\nhosts = ["crm.example.org"]\n'
+        (tmp_path / "policy.toml").write_text(POLICY_TOML + later)
+        config = refresh_sites(config)
+        seen.append(tuple(one.service for one in config.destinations))
+    assert seen == [("", "video"), ("first", "video"), ("second", "video")]
 
 
 GOOGLE = DESTINATION.replace('"webhook"', '"ga4"').replace('"marketing"', '"analytics"')

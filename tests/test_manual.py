@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from gateway.analytics.dimensions import DIMENSIONS, Defined
 from gateway.analytics.metrics import METRICS
 from gateway.cli import app
-from gateway.destinations import DESTINATIONS, ga4, matomo, pardot, pardot_form, sender
+from gateway.destinations import DESTINATIONS, ga4, matomo, pardot, pardot_codes, pardot_form, sender
 from gateway.destinations.base import Telling
 from gateway.destinations.outbox import Reason, State
 from gateway.destinations.webhook import Webhook
@@ -128,6 +128,7 @@ def test_states_and_reasons_of_deliveries_are_explained() -> None:
     own = {lane.UNREADABLE, lane.UNBUILDABLE, lane.FAULT, lane.WITHHELD}
     kinds = {ga4.REFUSED, ga4.NO_TOKEN, matomo.INVALID, matomo.INCOMPLETE, matomo.ODD_ANSWER}
     kinds |= {matomo.UNKNOWN_SITE, matomo.NO_ACCESS, pardot.MORE_LEFT, "pardot_62"}
+    kinds |= {pardot.NOT_SEEN_YET, pardot_codes.RECYCLED}
     kinds |= {pardot_form.REFUSED, pardot_form.NO_LOCATION, pardot_form.ODD_LOCATION}
     assert words == {reason.value for reason in Reason} | unsent | own | kinds | {"http_503"}
 

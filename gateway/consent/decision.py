@@ -75,6 +75,10 @@ class Decision(msgspec.Struct, frozen=True):
         may = {service for service, purpose in self.services.items() if self.allows_service(service, purpose)}
         return frozenset(may | {OWN_STATISTICS} if self.counts else may)
 
+    def name_grants(self) -> tuple[str, ...]:
+        """The purposes, and `-service` for each that may not act although its purpose is granted."""
+        return (*self.purposes, *(f"-{service}" for service in sorted(self.refused))) if self.refused else self.purposes
+
     def has(self, name: str) -> bool:
         """Whether a purpose is granted, or an optional service may act; for a site's own templates and views."""
         return self.allows(name) or self.allows_service(name, self.services.get(name, UNKNOWN))

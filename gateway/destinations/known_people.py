@@ -40,8 +40,8 @@ def learn(connection: Connection, entries: Iterable[Recorded], destinations: Seq
     A withdrawal that comes meanwhile waits for this transaction, and then finds the address.
     """
     for entry in sorted((entry for entry in entries if entry.person is not None), key=lambda entry: entry.consent_id):
-        purposes = [one.purposes for one in destinations if one.include_email]
-        holds = any(hold_grants(connection, entry.consent_id, theirs, entry.revision) for theirs in purposes)
+        theirs = [(one.purposes, entry.revision, one.service) for one in destinations if one.include_email]
+        holds = any(hold_grants(connection, entry.consent_id, *asked) for asked in theirs)
         if entry.person is None or not holds:
             continue
         who, at = {"consent_id": entry.consent_id, "email": entry.person.email}, entry.event.at
@@ -59,9 +59,14 @@ def prune_people(connection: Connection, before: float) -> int:
     return connection.execute(delete(PEOPLE).where(P.at < before)).rowcount
 
 
-def hold_grants(connection: Connection, consent_id: str, purposes: Collection[str], revision: int) -> bool:
-    """Whether this consent grants all of these, since that revision or before; a withdrawal waits for our transaction."""
+def hold_grants(
+    connection: Connection, consent_id: str, purposes: Collection[str], revision: int, service: str = ""
+) -> bool:
+    """Whether this consent grants all of these, since that revision or before, and does not refuse the service; a withdrawal
+    waits for our transaction."""
     query = select(CONSENTS.c.grants).where(CONSENTS.c.consent_id == consent_id).with_for_update(read=True)
     grants = connection.execute(query).scalar()
     granted = _grants.decode(grants) if grants is not None else {}
+    if f"-{service}" in granted:
+        return False
     return all(purpose in granted and granted[purpose][1] <= revision for purpose in purposes)

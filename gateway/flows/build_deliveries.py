@@ -104,10 +104,12 @@ def _who(entry: Recorded, known: Mapping[str, str]) -> Person | None:
 
 
 def is_wanted(recorded: Recorded, destination: DestinationConfig) -> bool:
-    """Whether a destination is told: its purposes granted, a kind that it asks for, a path that may leave."""
+    """Whether a destination is told: its purposes granted, its service not refused, a kind that it asks for, a path that may
+    leave."""
     return (
         bool(destination.purposes)
         and set(destination.purposes) <= set(recorded.granted)
+        and f"-{destination.service}" not in recorded.granted
         and recorded.event.kind in destination.events
         and not is_withheld(recorded.event, destination)
     )

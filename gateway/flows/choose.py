@@ -8,7 +8,7 @@ import logging
 import os
 import secrets
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
@@ -30,6 +30,7 @@ from gateway.destinations.behaviour import forget_behaviour
 from gateway.destinations.known_people import find_addresses, forget_person
 from gateway.policy import ANALYTICS, OWN_STATISTICS, Policy
 from gateway.process_lock import try_hold
+from gateway.settings import DestinationConfig
 
 log = logging.getLogger("gateway.choose")
 
@@ -39,6 +40,7 @@ RESERVE_FILE = "reserve.bin"
 DISK_FULL = "53100"  # PostgreSQL's word for it
 
 Grants = dict[str, tuple[str, int]]
+Concerned = tuple[DestinationConfig, tuple[str, ...]]  # and the purposes taken back there
 _grants = msgspec.json.Decoder(Grants)
 
 
@@ -134,16 +136,22 @@ def _commit(
         ended = tuple(purpose for purpose in old if purpose in had.purposes and grants.get(purpose) != old[purpose])
         withdrawn = tuple(sorted(set(ended) - wanted.purposes))
         uncounted = OWN_STATISTICS in lost or ANALYTICS in withdrawn
-        if uncounted:  # what was counted is told to nobody any more, whatever it was told under
-            grants = {name: (scope, revision) for name, (scope, _) in grants.items()}
+        # What was counted is told to nobody any more, whatever it was told under; nor what came before a receiver was refused.
+        over = {policy.services.get(one.service, "") for one in config.destinations if one.service in lost}
+        grants = {
+            name: (scope, revision if uncounted or name in over else since) for name, (scope, since) in grants.items()
+        }
         if consent_id:
             _store_grants(connection, consent_id, site.id, revision, grants, now, is_new=not live)
         if ended or lost:
             add_tombstone(connection, consent_id, revision, now)
             if uncounted:
                 outbox.withdraw(connection, consent_id, None, now)
-            _tell_destinations(connection, config, site.id, consent_id, revision, ended, now)
-            if not any(d.include_email and set(d.purposes) <= grants.keys() - set(ended) for d in config.destinations):
+            concerned = _find_concerned(config, policy, ended, lost)
+            _tell_destinations(connection, concerned, site.id, consent_id, revision, now)
+            left = grants.keys() - set(ended)
+            may_know = [d for d in config.destinations if d.include_email and f"-{d.service}" not in left]
+            if not any(set(d.purposes) <= left for d in may_know):
                 forget_person(connection, consent_id)
             if ended:
                 forget_behaviour(connection, consent_id)
@@ -265,26 +273,33 @@ def _choice(
     return Choice(site.id, answers, at, consent_id, revision, said.gpc, services)
 
 
+def _find_concerned(config: Config, policy: Policy, ended: tuple[str, ...], lost: frozenset[str]) -> list[Concerned]:
+    """Whom it concerns that these purposes ended and these services may act no more, and the purposes taken back there."""
+    concerned = []
+    for one in config.destinations:
+        theirs = tuple(purpose for purpose in one.purposes if purpose in ended)
+        if theirs or one.service in lost:
+            concerned.append((one, theirs or (policy.services.get(one.service, one.purposes[0]),)))
+    return concerned
+
+
 def _tell_destinations(
     connection: Connection,
-    config: Config,
+    concerned: Sequence[Concerned],
     site: str,
     consent_id: str,
     revision: int,
-    ended: tuple[str, ...],
     now: float,
 ) -> None:
     """Cancel what is queued for those concerned, and queue the notice of it behind what is on the wire."""
-    concerned = {d.name: tuple(p for p in d.purposes if p in ended) for d in config.destinations}
-    known = {d.name for d in config.destinations if d.include_email}
-    outbox.withdraw(connection, consent_id, [name for name, theirs in concerned.items() if theirs], now)
-    emails = find_addresses(connection, consent_id) if ended else []
-    for name, theirs in concerned.items():
-        for email in ((name in known and emails) or [""]) if theirs else ():
-            key = f"{consent_id}:{revision}:{name}:{email}".encode()
+    outbox.withdraw(connection, consent_id, [one.name for one, _ in concerned], now)
+    emails = find_addresses(connection, consent_id) if concerned else []
+    for one, theirs in concerned:
+        for email in (one.include_email and emails) or [""]:
+            key = f"{consent_id}:{revision}:{one.name}:{email}".encode()
             notice_id = blake2b(key, digest_size=16).hexdigest()
             notice = Notice(notice_id, "withdrawal", site, "", theirs, now, email)
-            outbox.pass_on(connection, notice, consent_id, name, now)
+            outbox.pass_on(connection, notice, consent_id, one.name, now)
 
 
 def make_reserve(data_folder: Path, size: int) -> bool:

@@ -57,11 +57,12 @@ def record(
     """Write down a hit for which there is no reason not to. Raises JournalFull when the journal takes nothing."""
     visitor = parts.visitors.key(hit.site, site.config.timezone, decision.consent_id, hit.at)
     search = find_search(hit, parts) if hit.kind == PAGE_VIEW and "?" in hit.url else None
+    granted = decision.name_grants()
     if search is not None:
         event = build_event(search, visitor, visit, site, parts)
-        parts.journal.append(Recorded(event, decision.consent_id, decision.revision, decision.purposes))
+        parts.journal.append(Recorded(event, decision.consent_id, decision.revision, granted))
     event = build_event(hit, visitor, visit, site, parts)
-    parts.journal.append(Recorded(event, decision.consent_id, decision.revision, decision.purposes, person), done)
+    parts.journal.append(Recorded(event, decision.consent_id, decision.revision, granted, person), done)
     return event
 
 

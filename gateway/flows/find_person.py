@@ -15,7 +15,8 @@ def find_person(
 ) -> Person | None:
     """The person of an event that came with an address; None where nobody may be told of it. `cookie` reads one by its name."""
     granted = set(decision.purposes)
-    asking = [one for one in destinations if one.include_email and set(one.purposes) <= granted]
+    may = [one for one in destinations if set(one.purposes) <= granted and one.service not in decision.refused]
+    asking = [one for one in may if one.include_email]
     if not email or not asking:
         return None
     read = {name: cookie(name) for one in asking for name in one.cookies}

@@ -11,8 +11,14 @@ from gateway import ledger
 from gateway.config import Config
 from gateway.consent.decision import UNDECIDED, Choice, Decision, decide
 from gateway.database import CONSENTS, LEDGER, OUTBOX, TOMBSTONES, reading, transaction
-from gateway.destinations.outbox import Delivery, add_deliveries
+from gateway.destinations.attempts import Rules, start
+from gateway.destinations.base import Notice
+from gateway.destinations.known_people import find_people, learn
+from gateway.destinations.outbox import Delivery, add_deliveries, lease
+from gateway.event import Person, Recorded
+from gateway.flows.build_deliveries import is_wanted
 from gateway.flows.choose import Chosen, Said, choose
+from tests.destinations.rows import make_event
 from tests.example_site import NOW, POLICY_TOML, write_site
 
 DESTINATION = """
@@ -180,3 +186,90 @@ def test_without_counting_nothing_counted_is_delivered(visitor: Visitor, engine:
         "marketing": 2,
         "-own_statistics": 2,
     }
+
+
+RECEIVERS = """
+[[destinations]]
+name = "kaarten"
+kind = "webhook"
+url = "https://kaart.example.net/"
+secret = "env:CRM"
+purposes = ["marketing"]
+[[destinations]]
+name = "mensen"
+kind = "pardot"
+url = "https://pi.pardot.com/api/v5"
+secret = "env:CRM"
+purposes = ["marketing"]
+service = "kaart"
+include_email = true
+[[destinations]]
+name = "crm"
+kind = "webhook"
+url = "https://crm.example.org/"
+secret = "env:CRM"
+purposes = ["marketing"]
+"""
+
+
+def test_a_receiver_that_is_switched_off_is_told_nothing(tmp_path: Path, engine: Engine) -> None:
+    """Within a granted purpose too: what waits there is cancelled, the address is in the notice and gone here; nothing is
+    queued while it is off; what happened before never starts, also after it is switched on again. Others hear on."""
+    (tmp_path / "destinations.toml").write_text(RECEIVERS)
+    config = write_site(tmp_path, policy=POLICY)
+    site, visitor = config.sites[0], Visitor(config, engine)
+    consent_id = visitor.say("accept_all").choice.consent_id
+
+    def row(event_id: str, destination: str, revision: int) -> Delivery:
+        return Delivery(event_id, destination, "main", consent_id, revision, b"{}", NOW, NOW + 3600)
+
+    def told() -> set[str]:
+        entry = Recorded(make_event(kind="download"), consent_id, 1, visitor.decide().name_grants())
+        asking = [msgspec.structs.replace(one, events=("download",)) for one in config.destinations]
+        return {one.name for one in asking if is_wanted(entry, one)}
+
+    def states() -> dict[str, str]:
+        with reading(engine) as connection:
+            rows = connection.execute(select(OUTBOX.c.event_id, OUTBOX.c.state).where(OUTBOX.c.kind == "event")).all()
+        return {row.event_id: row.state for row in rows}
+
+    assert told() == {"kaarten", "mensen", "crm"}
+    person = Recorded(make_event(kind="download"), consent_id, 1, ("analytics", "marketing"), Person("an@example.org"))
+    with transaction(engine) as connection:
+        learn(connection, [person], config.destinations)
+        add_deliveries(connection, [row("k1", "kaarten", 1), row("m1", "mensen", 1), row("c1", "crm", 1)], NOW)
+    visitor.say("save", "analytics marketing", "counter own_statistics video")
+    assert visitor.decide().key == "analytics,marketing,-kaart"
+    assert states() == {"k1": "cancelled", "m1": "cancelled", "c1": "queued"}
+    assert told() == {"crm"}
+    with transaction(engine) as connection:
+        notices = connection.execute(
+            select(OUTBOX.c.destination, OUTBOX.c.payload).where(OUTBOX.c.kind == "withdrawal")
+        )
+        said = {name: msgspec.json.decode(payload, type=Notice) for name, payload in notices}
+        assert find_people(connection, [consent_id]) == {}
+        learn(connection, [msgspec.structs.replace(person, revision=2)], config.destinations)
+        assert find_people(connection, [consent_id]) == {}
+    assert {name: (one.purposes, one.email) for name, one in said.items()} == {
+        "kaarten": (("marketing",), ""),
+        "mensen": (("marketing",), "an@example.org"),
+    }
+    visitor.say("accept_all")
+    assert told() == {"kaarten", "mensen", "crm"}
+    queue = [row("late", "kaarten", 1), row("new", "kaarten", 3)]
+    with transaction(engine) as connection:
+        add_deliveries(connection, queue, NOW)
+        leased = [one.id for one in lease(connection, "kaarten", "a", 9, NOW, 60)]
+        start(connection, leased, "a", Rules(("marketing",), {"main": site.policy.scopes}, 9), NOW)
+    assert (states()["late"], states()["new"]) == ("cancelled", "started")
+
+
+def test_with_its_purpose_a_receiver_is_told_of_once(tmp_path: Path, engine: Engine) -> None:
+    """Taking back all is one withdrawal for a receiver, whether visitors know it by a service or not."""
+    (tmp_path / "destinations.toml").write_text(RECEIVERS)
+    visitor = Visitor(write_site(tmp_path, policy=POLICY), engine)
+    visitor.say("accept_all")
+    visitor.say("reject_all")
+    with reading(engine) as connection:
+        told = list(connection.execute(select(OUTBOX.c.destination).order_by(OUTBOX.c.destination)).scalars())
+    assert told == ["crm", "kaarten", "mensen"]

@@ -204,6 +204,19 @@ def test_props_are_bounded(parts: Parts) -> None:
     assert len(event.props) == MAX_PROPS
 
 
+def test_what_was_refused_within_a_purpose_stands_beside_the_event(tmp_path: Path) -> None:
+    """A receiver that visitors know by a service of its own must not hear of whoever refused that."""
+    with opened_parts(tmp_path) as parts:
+        site = parts.config.sites[0]
+        decision = msgspec.structs.replace(
+            make_decision(site, "analytics", "marketing"), refused=frozenset({"video", "ads"})
+        )
+        collect(make_hit(), decision, VISIT, site, parts)
+        parts.journal.close()
+        (recorded,) = read_recorded(parts.config.data_folder)
+        assert recorded.granted == ("analytics", "marketing", "-ads", "-video")
+
+
 def test_an_event_is_on_disk_when_it_is_done(tmp_path: Path) -> None:
     """When `done` is called the event can be read from the journal, with the consent that it was recorded under."""
     with opened_parts(tmp_path) as parts:

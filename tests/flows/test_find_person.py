@@ -1,5 +1,6 @@
 """Who somebody is is kept only where a destination may know it, under a consent to all that it needs."""
 
+import msgspec
 import pytest
 
 from gateway.consent.decision import Decision
@@ -35,3 +36,11 @@ def test_only_who_may_be_told(email: str, purposes: tuple[str, ...], destination
     """Named cookies alone, and of them no value that could break a header."""
     got = find_person(email, lambda name: COOKIES.get(name, ""), decided(*purposes), destinations)  # type: ignore[arg-type]
     assert got == found
+
+
+def test_a_receiver_that_was_switched_off_learns_of_nobody() -> None:
+    """The purpose is granted and its service refused: there is nobody who might be told."""
+    form = msgspec.structs.replace(FORM, service="pardot")
+    decision = msgspec.structs.replace(decided("analytics", "marketing"), refused=frozenset({"pardot"}))
+    assert find_person("a@example.org", lambda _: "", decision, [form]) is None
+    assert find_person("a@example.org", lambda _: "", decision, [form, FORM]) is not None

@@ -31,7 +31,7 @@ def run(folder: Path) -> list[Line]:
         log = folder / f"{number}.log"
         _write(log, number)
         parsed.append(_seconds(partial(_parse, log)))
-        views = Views(config, config.sites[0], Countries(country_database()), build_checks(config.settings.analytics))
+        views = Views(config, config.sites[0], Countries(country_database()), build_checks(config))
         imported.append(_seconds(partial(import_log, log, folder / "data", views, _ignore)))
     ours, plain = LINES / min(imported), LINES / min(parsed)
     return [at_least("lines of an access log imported", ours, plain, BOUND, f"{ours:,.0f}/s", f"{plain:,.0f}/s parsed")]

@@ -75,7 +75,7 @@ def _only_import(data_folder: Path) -> Iterator[None]:
 def _import_logs(logs: list[Path], config: Config, site: Site) -> None:
     geo = config.settings.geo.database
     countries = Countries(Path(config.folder) / geo if geo else country_database())
-    views = Views(config, site, countries, build_checks(config.settings.analytics))
+    views = Views(config, site, countries, build_checks(config))
     unreadable = False
     for log in logs:
         with _progress(log, log.stat().st_size) as tell:

@@ -30,6 +30,7 @@ from gateway.settings import ChannelsFile, DestinationConfig, Settings, SignalCo
 
 T = TypeVar("T")
 ENVIRONMENT_PREFIX = "GATEWAY_"
+SPAM_HOST = re.compile(r"([a-z0-9_-]{1,63}\.)+[a-z0-9-]{2,63}\Z")
 OTHER_FILES = {
     "controller": "a policy",
     "purposes": "a policy",
@@ -66,7 +67,8 @@ class Site(msgspec.Struct, frozen=True):
 
 class Config(msgspec.Struct, frozen=True):
     """Everything the gateway runs on, whole and checked. `folder` is where relative paths start; `files` is how the files
-    of policies and modes looked when they were read; `channels` are the tables of sources, the operator's first."""
+    of policies and modes looked when they were read; `channels` are the tables of sources, the operator's first;
+    `spam_hosts` are those that send referrer spam."""
 
     folder: str
     settings: Settings
@@ -75,6 +77,7 @@ class Config(msgspec.Struct, frozen=True):
     signals: tuple[SignalConfig, ...] = ()
     files: tuple[Stamp, ...] = ()
     channels: tuple[ChannelsFile, ...] = ()
+    spam_hosts: tuple[str, ...] = ()
 
     @property
     def data_folder(self) -> Path:
@@ -127,7 +130,10 @@ def build_config(raw: dict[str, Any], folder: Path, file: str = "gateway.toml") 
         raise ConfigError(file, "geo.database", settings.geo.database, "no such file; empty takes the package's own")
     destinations, signals = _read_destinations(folder / settings.destinations_file)
     channels = _read_channels(folder / settings.analytics.channels_file)
-    return refresh_sites(Config(str(folder.resolve()), settings, (), destinations, signals, channels=channels))
+    spam = _read_spam(folder, settings, file)
+    return refresh_sites(
+        Config(str(folder.resolve()), settings, (), destinations, signals, channels=channels, spam_hosts=spam)
+    )
 
 
 def refresh_sites(config: Config) -> Config:
@@ -179,11 +185,16 @@ def _locate(path: str | Path | None) -> tuple[Path, Path]:
     return file, file.parent.resolve()
 
 
-def _read_toml(file: Path) -> dict[str, Any]:
+def _read_text(file: Path) -> str:
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        return file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(file), "file", None, f"cannot be read ({error})") from error
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(_read_text(file))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(file), "file", None, f"is not valid TOML: {error}") from error
 
@@ -285,6 +296,29 @@ def _read_channels(file: Path) -> tuple[ChannelsFile, ...]:
     for name, table in tables:
         check_channels(table, name)
     return tuple(table for _, table in tables)
+
+
+def _read_spam(folder: Path, settings: Settings, named: str) -> tuple[str, ...]:
+    """The hosts that are named, and those of the operator's own list of referrer spam, or else of the package's."""
+    analytics = settings.analytics
+    own = folder / analytics.spam_referrers_file
+    file = own if own.is_file() else config_file("spam_referrers.txt")
+    hosts = [_plain_host(host, named, "analytics.spam_referrers") for host in analytics.spam_referrers]
+    for number, line in enumerate(_read_text(file).splitlines(), 1):
+        if host := line.partition("#")[0].strip():
+            hosts.append(_plain_host(host, str(file), f"line {number}"))
+    return tuple(dict.fromkeys(hosts))
+
+
+def _plain_host(host: str, file: str, key: str) -> str:
+    """A host as browsers name it: small letters, others than a to z in their ASCII form."""
+    try:
+        plain = host.lower().encode("idna").decode("ascii")
+    except UnicodeError:
+        plain = ""
+    if not SPAM_HOST.match(plain):
+        raise ConfigError(file, key, host, "wanted a host such as traffic.example, without https:// and path")
+    return plain
 
 
 def _read_destinations(file: Path) -> tuple[tuple[DestinationConfig, ...], tuple[SignalConfig, ...]]:

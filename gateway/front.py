@@ -47,7 +47,6 @@ from gateway.keeper_process import KeeperProcess
 from gateway.keys import load_keys, new_key
 from gateway.resources import country_database, load_assets
 from gateway.rollout import Rollout
-from gateway.settings import AnalyticsConfig
 from gateway.signing import TokenSigner
 from gateway.web.lint import warn_of_errors
 from gateway.web.middleware import App, ConsentGate, Message, Receive, Scope, Send
@@ -315,7 +314,7 @@ def build_parts(config: Config, clock: Callable[[], float], keys: Sequence[bytes
         visitors=Visitors(opened.engine),
         masker=masker,
         channels=Channels(config.channels),
-        checks=build_checks(analytics),
+        checks=build_checks(config),
         counters=counters,
         sightings=Sightings(masker, SecondBanners(counters)),
         views=Rate(analytics.views_per_minute),
@@ -324,16 +323,17 @@ def build_parts(config: Config, clock: Callable[[], float], keys: Sequence[bytes
     )
 
 
-def build_checks(analytics: AnalyticsConfig) -> tuple[Check, ...]:
+def build_checks(config: Config) -> tuple[Check, ...]:
     """What keeps a hit from being counted, in the order in which it is asked; what is not configured is not asked."""
+    analytics = config.settings.analytics
     checks: list[Check] = [reject_prefetch]
     if analytics.internal_networks:
         checks.append(reject_internal(analytics.internal_networks))
     if analytics.excluded_paths:
         checks.append(reject_excluded(analytics.excluded_paths))
     checks.append(reject_bots)
-    if analytics.spam_referrers:
-        checks.append(reject_spam(analytics.spam_referrers))
+    if config.spam_hosts:
+        checks.append(reject_spam(config.spam_hosts))
     return tuple(checks)
 
 

@@ -170,6 +170,7 @@ class AnalyticsConfig(Section, frozen=True):
     mask_patterns: tuple[str, ...] = ()
     topics: tuple[TopicRule, ...] = ()
     spam_referrers: tuple[str, ...] = ()
+    spam_referrers_file: str = "spam_referrers.txt"
     channels_file: str = "channels.toml"
     visit_minutes: PositiveInt = 30
     views_per_minute: PositiveInt = 120

@@ -313,6 +313,35 @@ def test_a_site_is_found_by_its_host(tmp_path: Path) -> None:
     assert alone.find_site("other.example") is None
 
 
+def test_a_list_of_referrer_spam_takes_the_package_s_place(tmp_path: Path) -> None:
+    """Without a list of one's own the package's counts; hosts of gateway.toml come on top of either. Remarks, empty lines and
+    whatever letters are read as such lists have them; an empty list leaves nothing out."""
+    named = {"analytics": {"spam_referrers": ["Own.example"]}}
+
+    def read() -> tuple[str, ...]:
+        return write_site(tmp_path, named).spam_hosts
+
+    assert read()[0] == "own.example" and len(read()) > 20
+    own = tmp_path / "spam_referrers.txt"
+    own.write_text("\ufeff# mine\nTraffic.example\r\n\n  bücher.example # a shop\ntraffic.example\n", "utf-8")
+    assert read() == ("own.example", "traffic.example", "xn--bcher-kva.example")
+    own.write_text("")
+    assert read() == ("own.example",)
+
+
+@pytest.mark.parametrize(
+    "line", ["https://traffic.example/", "*.example", "com", "a b.example", "..", "x" * 64 + ".example"]
+)
+def test_a_list_of_referrer_spam_that_is_none_is_named(line: str, tmp_path: Path) -> None:
+    """What is no host never starts, and stands in the error with its file and line; so in gateway.toml."""
+    (tmp_path / "spam_referrers.txt").write_text(f"traffic.example\n{line}\n")
+    with pytest.raises(ConfigError, match=r"spam_referrers\.txt.*line 2"):
+        write_site(tmp_path)
+    (tmp_path / "spam_referrers.txt").write_text("")
+    with pytest.raises(ConfigError, match=r"analytics\.spam_referrers"):
+        write_site(tmp_path, {"analytics": {"spam_referrers": [line]}})
+
+
 def test_a_configuration_travels_as_json(tmp_path: Path) -> None:
     """A front worker can hand its whole configuration to the keeper that it starts."""
     config = write_site(tmp_path, {"sites": [{"id": "shop", "hosts": ["shop.example"]}]})

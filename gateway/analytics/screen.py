@@ -139,12 +139,18 @@ def _path_of(url: str) -> str:
 
 def reject_spam(hosts: Sequence[str]) -> Check:
     """Visits that only advertise the site they pretend to come from."""
-    spam = tuple(hosts)
+    spam = frozenset(hosts)
+
+    @lru_cache(maxsize=4096)
+    def is_listed(place: str) -> bool:
+        host = _host_of(f"//{place}")
+        while host and host not in spam:
+            host = host.partition(".")[2]
+        return bool(host)
 
     def check(hit: Hit) -> DropReason | None:
-        host = _host_of(hit.referrer) if spam else ""
-        listed = any(host == name or host.endswith("." + name) for name in spam)
-        return DropReason.SPAM if listed else None
+        place = hit.referrer.partition("//")[2].partition("/")[0]
+        return DropReason.SPAM if place and is_listed(place) else None
 
     return check
 

@@ -31,15 +31,17 @@ def config(tmp_path: Path) -> Config:
     return load_config(tmp_path, {})
 
 
-def line(number: int, path: str = "/nieuws", method: str = "GET", status: int = 200, agent: str = AGENT) -> str:
+def line(
+    number: int, path: str = "/nieuws", method: str = "GET", status: int = 200, agent: str = AGENT, referrer: str = "-"
+) -> str:
     """A line in the combined format, of an address of its own for each number."""
     ip = f"198.51.{number // 250 % 250}.{number % 250}"
-    return f'{ip} - - [20/Nov/2026:10:00:00 +0100] "{method} {path} HTTP/1.1" {status} 5 "-" "{agent}"\n'
+    return f'{ip} - - [20/Nov/2026:10:00:00 +0100] "{method} {path} HTTP/1.1" {status} 5 "{referrer}" "{agent}"\n'
 
 
 def run(config: Config, log: Path) -> Outcome:
     """One import of one log."""
-    views = Views(config, config.sites[0], Countries(None), build_checks(config.settings.analytics))
+    views = Views(config, config.sites[0], Countries(None), build_checks(config))
     return import_log(log, config.data_folder, views, lambda _: None)
 
 
@@ -53,12 +55,15 @@ def stored(config: Config, sql: str) -> list[tuple[object, ...]]:
 
 
 def test_page_views_only(config: Config, tmp_path: Path) -> None:
-    """Files, faults, posts and bots are left out, what cannot be read is named by its number, and views are marked."""
+    """Files, faults, posts, bots and referrer spam are left out, what cannot be read is named by its number, and views are
+    marked."""
     lines = [line(1), line(1, "/over"), line(2), line(3, "/a.css"), line(3, status=404), line(3, method="POST")]
     (tmp_path / "log").write_text("".join([*lines, line(4, agent="Googlebot/2.1"), "nonsense\n"]))
+    with (tmp_path / "log").open("a") as log:
+        log.write(line(5, referrer="http://www.4webmasters.org/?from=you"))
     outcome = run(config, tmp_path / "log")
     assert (outcome.views, outcome.unread, outcome.unread_lines) == (3, 1, [8])
-    assert outcome.left_out == {"no_page": 3, "bot": 1}
+    assert outcome.left_out == {"no_page": 3, "bot": 1, "spam_referrer": 1}
     assert stored(
         config, "SELECT count(*), count(DISTINCT visitor), count(DISTINCT visit_id), min(props) FROM events"
     ) == [(3, 2, 2, '{"imported":"access_log"}')]

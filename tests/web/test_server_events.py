@@ -9,9 +9,11 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from gateway.analytics.journal import JOURNAL_FOLDER
 from gateway.api_keys import add_key, describe_key
+from gateway.database import CONSENTS, reading
 from gateway.event import Told
 from gateway.flows.parts import Parts
 from tests.example_site import AGENT
@@ -119,6 +121,27 @@ def test_without_a_name_address_and_agent_tell_visitors_apart(server: Browser, f
         tell(server, key, visitor=None, ip="192.0.2.9", agent=agent)
     first, other, again = (one.visitor for one in recorded_after(folder, before))
     assert first == again != other
+
+
+def test_who_took_it_back_here_is_told_of_no_more(server: Browser, folder: Path, key: str) -> None:
+    """A server that calls its visitor by their consent, and does not know of their withdrawal, asserts what we know better: it
+    is answered as ever, and nothing is recorded. What was taken back beside statistics changes nothing."""
+    before = len(read_recorded(folder / "data"))
+    server.choose("accept_all")
+    newest = select(CONSENTS.c.consent_id).order_by(CONSENTS.c.changed_at.desc()).limit(1)
+    with reading(parts_of(server).engine) as connection:
+        visitor = connection.execute(newest).scalar_one()
+    for choice, purposes, dropped in (("", (), None), ("save", ("analytics",), None), ("reject_all", (), "1")):
+        if choice:
+            server.choose(choice, *purposes)
+        got = tell(server, key, visitor=visitor)
+        assert (got.status_code, got.headers.get("x-gateway-dropped")) == (202, dropped), choice
+    props = {"gw_consent": "analytics", "gw_visitor": visitor}
+    event = {"n": "Signup", "u": f"{ORIGIN}/a", "p": props}
+    got = post(server, "/api/event", event, authorization=f"Bearer {key}")
+    server.cookies.clear()
+    assert (got.status_code, got.headers["x-plausible-dropped"]) == (202, "1")
+    assert [one.kind for one in recorded_after(folder, before)] == ["page_view"] * 2
 
 
 @pytest.mark.parametrize("consent", [None, "", "marketing", "yes", "analytics,marketing"])

@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from gateway.analytics.answers import AnswerRow
 from gateway.analytics.duckdb_store import DuckDBStore
@@ -23,7 +23,7 @@ from gateway.analytics.query import Query
 from gateway.flows.answer import answer
 from gateway.flows.drain import drain_once
 from gateway.settings import AnalyticsConfig
-from tests.journeys.browsing import CHROMIUM, FLAGS, open_browser, open_context
+from tests.journeys.browsing import CHROMIUM, FLAGS, choose, open_browser, open_context
 from tests.journeys.counted_site import Journey, accept, open_journey
 from tests.journeys.fronts import wait_until
 from tests.migrated import open_migrated
@@ -267,3 +267,27 @@ def test_who_accepts_on_the_third_page_begins_there(browser: Browser, journey: J
     assert (found.visits, found.views, found.bounce_rate) == (1, 1, 1)
     assert watch.fits(found.engaged) and found.wall <= time.monotonic() - watch.began + 1
     assert [event.path for event in journey.events("page_view")] == ["/drie"]
+
+
+def test_without_scripts_pages_visits_and_wall_time_count(browser: Browser, journey: Journey) -> None:
+    """Who runs no script and accepts on the second page has a visit of the pages from there on, once each, which lasts by
+    the clock from the yes to the last page; nobody can say that they were engaged, and nothing is before the yes or after
+    the no."""
+    context = open_context(browser, scripts=False)
+    page = context.new_page()
+    page.goto(journey.url + "/een")
+    page.goto(journey.url + "/twee?utm_source=krant")
+    assert journey.events("page_view") == []
+    page.get_by_role("button", name="Alles accepteren").click()
+    expect(page.locator("#gw-banner")).to_have_count(0)
+    watch = Watch(time.monotonic())
+    watch.stay(page, 2 * STAY)
+    page.goto(journey.url + "/drie", referer=journey.url + "/twee")
+    passed = time.monotonic() - watch.began
+    choose(context, journey.url, button="Alles weigeren")
+    page.goto(journey.url + "/vier")
+    context.close()
+    found = ask(journey)
+    assert (found.visits, found.views, found.bounce_rate, found.engaged) == (1, 2, 0, 0)
+    assert watch.stayed - 1 <= found.wall <= passed + 1  # a visit begins with a whole second
+    assert [(one.path, one.source) for one in journey.events("page_view")] == [("/twee", "krant"), ("/drie", "")]

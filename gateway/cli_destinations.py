@@ -8,20 +8,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from gateway.cli_groups import command_group
 from gateway.config import Config, load_config
-from gateway.database import open_database, reading
+from gateway.database import open_database
 from gateway.destinations.base import Delivered
 from gateway.destinations.dead_letters import Trace, count_dead, trace
-from gateway.destinations.figures import QueueFigures, get_standing, queue_figures
-from gateway.errors import ConfigError
+from gateway.destinations.figures import QueueFigures, count_delivered, find_paused, queue_figures
+from gateway.errors import ConfigError, KeeperUnreachable
 from gateway.flows import operate_destination as operate
 from gateway.flows.erase import erase as erase_person
 from gateway.flows.page_numbers import find_wrong_numbers
+from gateway.socket_client import call_keeper
 
 destinations_app = command_group("Who is told of events: state, pause, resume, dead letters.")
 out = Console(emoji=False, highlight=False, soft_wrap=True)
@@ -31,6 +33,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="As in destinations.to
 Which = Annotated[str, typer.Option("--reason", help="Only those that are dead for this reason.")]
 
 OPERATOR = "command line"  # in the ledger
+HOUR = 3600.0
 FIGURES = ("received", "delivered", "dead", "cancelled", "expired", "queued", "on the wire", "oldest", "last error")
 SENT = {
     "delivered": "sent: the receiver accepted it",
@@ -45,26 +48,45 @@ SENT = {
 
 @destinations_app.command("list")
 def show(config: ConfigOption = None) -> None:
-    """State and counts of each destination; received = delivered + dead + cancelled + expired + queued + on the wire."""
+    """State and counts of each destination; received = delivered + dead + cancelled + expired + queued + on the wire.
+
+    The last row is what was accepted in the last hour.
+    """
     loaded = load_config(config)
     if not loaded.destinations:
         out.print(f"{loaded.settings.destinations_file} names no destination: nobody is told of events")
         return
     engine = open_database(loaded.database_url)
-    with reading(engine) as connection:
-        paused = {d.name for d in loaded.destinations if get_standing(connection, d.name).paused}
-    found = queue_figures(engine, loaded.destinations)
+    found, stopped = queue_figures(engine, loaded.destinations), _ask_who_stopped(loaded)
+    hour = count_delivered(engine, time.time() - HOUR)
     # A destination a column: eleven figures side by side fit no terminal.
     table = Table("", *(figures.destination for figures in found))
-    table.add_row("state", *("paused" if figures.destination in paused else "on" for figures in found))
+    states = dict.fromkeys(find_paused(engine), "paused") | {
+        name: f"stopped: {reason}" for name, reason in stopped.items()
+    }
+    table.add_row("state", *(states.get(figures.destination, "on") for figures in found))
     for name, *cells in zip(FIGURES, *map(_cells, found), strict=True):
         table.add_row(name, *cells)
+    table.add_row("in the last hour", *(str(hour.get(figures.destination, 0)) for figures in found))
     out.print(table)
     for wrong in find_wrong_numbers(engine, loaded.destinations):
         out.print(wrong.say(), markup=False)
     for letters in count_dead(engine):
         again = f"{letters.again} can be sent again" if letters.again else "none can be sent again"
         out.print(f"{letters.destination}: {letters.count} dead: {letters.reason}; {again}", markup=False)
+
+
+def _ask_who_stopped(config: Config) -> dict[str, str]:
+    """Destinations that have stopped by themselves, and why: this node's keeper alone knows, where there is one."""
+    try:
+        status = call_keeper(config.data_folder, "GET", "/status")
+    except KeeperUnreachable:
+        return {}
+    return msgspec.json.decode(status, type=_Status).disabled
+
+
+class _Status(msgspec.Struct):
+    disabled: dict[str, str]
 
 
 def _cells(figures: QueueFigures) -> list[str]:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
+from starlette.responses import Response
 from typer.testing import CliRunner
 
 from gateway.cli import app
+from gateway.config import load_config
 from gateway.database import open_database, transaction
 from gateway.demo.loopback import LoopbackServer
 from gateway.destinations.base import Dead, Delivered
@@ -16,8 +18,10 @@ from gateway.destinations.figures import get_standing
 from gateway.destinations.outbox import lease
 from gateway.errors import ConfigError
 from gateway.receivers.rehearsal import SECRETS, Rehearsal
-from tests.destinations.rows import SCOPES, grant, look, make_delivery, queue, settle, start
+from tests.destinations.rows import SCOPES, grant, look, make_delivery, put_consent, queue, settle, start
 from tests.example_site import POLICY_TOML
+from tests.flows.test_withdrawal_races import until
+from tests.keeper_at_work import keeper_at_work
 from tests.migrated import put_migrated
 
 TABLE = """
@@ -89,7 +93,7 @@ def test_an_operator_follows_a_delivery_from_refused_to_sent_again(folder: Path)
     assert figures.pop("last error").startswith("http_400 ")
     assert figures == {
         "state": "on", "received": "3", "delivered": "1", "dead": "1", "cancelled": "1", "expired": "0", "queued": "0",
-        "on the wire": "0", "oldest": "",
+        "on the wire": "0", "oldest": "", "in the last hour": "1",
     }  # fmt: skip
     assert "hook: 1 dead: http_400; 1 can be sent again" in listed
     assert "given up (http_400)" in say(folder, "why", "e2")[1]
@@ -112,6 +116,25 @@ def test_pause_and_resume_are_kept(folder: Path) -> None:
         assert not get_standing(connection, "hook").paused
     with pytest.raises(ConfigError, match="known: hook"):
         say(folder, "pause", "hok")
+
+
+def test_a_destination_that_has_stopped_by_itself_says_so(folder: Path) -> None:
+    """What a keeper at work has stopped for the receiver's answer is not "on", with the reason; nor "paused" beside it."""
+    gone = LoopbackServer(Response(status_code=410), 0)
+    gone.start()
+    (folder / "destinations.toml").write_text(TABLE.format(url=f"http://127.0.0.1:{gone.port}/in"))
+    (folder / "gateway.toml").write_text('[keeper]\nport = 0\n[[sites]]\nid = "main"\nhosts = ["www.example.org"]\n')
+    config, engine, now = load_config(folder), outbox_of(folder), time.time()
+    with transaction(engine) as connection:
+        scopes = config.sites[0].policy.scopes
+        put_consent(connection, "c1", {"marketing": (scopes["marketing"], 1)})
+    queue(engine, make_delivery("e1", recorded_at=now, expires_at=now + 3600), now=now)
+    with keeper_at_work(config):
+        until(lambda: "stopped: http_410" in say(folder, "list")[1])
+        say(folder, "pause", "hook")
+        assert "paused" not in say(folder, "list")[1]
+    assert "paused" in say(folder, "list")[1]
+    gone.stop()
 
 
 def test_a_test_event_is_judged_by_the_strict_receiver(

@@ -98,6 +98,13 @@ def get_standing(connection: Connection, destination: str) -> Standing:
     return Standing(row.paused_at, row.resumed_at) if row else Standing()
 
 
+def find_paused(engine: Engine) -> set[str]:
+    """The destinations that an operator has paused."""
+    with reading(engine) as connection:
+        rows = connection.execute(select(OUTBOX_TOTALS)).all()
+    return {row.destination for row in rows if is_paused(row.paused_at, row.resumed_at)}
+
+
 def set_paused(connection: Connection, destination: str, now: float, *, paused: bool) -> None:
     """Pause a destination, or resume it: also one that has stopped by itself. From the commit of a pause on nothing starts.
 

@@ -27,7 +27,8 @@ from gateway.analytics.page_flows import PageFlow
 from gateway.analytics.query import Query
 from gateway.analytics.results import Period, Report
 from gateway.config import Config
-from gateway.destinations.figures import queue_figures
+from gateway.destinations.dead_letters import count_dead
+from gateway.destinations.figures import find_paused, queue_figures
 from gateway.errors import BadRequest, ConfigError, QueryError, StoreError
 from gateway.resources import Asset
 from gateway.web.asking import Asking
@@ -43,7 +44,7 @@ from gateway.web.console_overview import Overview
 from gateway.web.console_rules import RulesPage
 from gateway.web.console_segments import SegmentsPage
 from gateway.web.console_shares import SharingPage
-from gateway.web.delivery_metrics import answer_metrics
+from gateway.web.delivery_metrics import PAUSED, STOPPED, Look, answer_metrics
 from gateway.web.follow_api import Follow, FollowApi, Walk
 from gateway.web.frame import Frame
 from gateway.web.overview import tell_waiting
@@ -151,10 +152,20 @@ def _metrics_routes(parts: ConsoleParts) -> list[Route]:
     """Open to whoever reaches the address, so only where the operator asks for it."""
 
     async def metrics(_request: Request) -> Response:
-        figures = await run_sync(queue_figures, parts.engine, parts.config.destinations)
-        return answer_metrics(figures, parts.clock())
+        return answer_metrics(await run_sync(_look, parts))
 
     return [Route("/metrics", metrics, methods=["GET"])] if parts.config.settings.keeper.metrics else []
+
+
+def _look(parts: ConsoleParts) -> Look:
+    """Blocks."""
+    stopped = dict.fromkeys(parts.status().get("disabled", {}), STOPPED)
+    return Look(
+        queue_figures(parts.engine, parts.config.destinations),
+        count_dead(parts.engine),
+        dict.fromkeys(find_paused(parts.engine), PAUSED) | stopped,
+        parts.clock(),
+    )
 
 
 def build_local_api(parts: ConsoleParts, more: Sequence[Route] = ()) -> Starlette:

@@ -12,10 +12,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway.config import Config
-from gateway.database import reading
 from gateway.destinations.base import Delivered
 from gateway.destinations.dead_letters import count_dead, trace
-from gateway.destinations.figures import count_delivered, get_standing, queue_figures
+from gateway.destinations.figures import count_delivered, find_paused, queue_figures
 from gateway.errors import BadRequest
 from gateway.flows.erase import count_known, erase
 from gateway.flows.operate_destination import ACCEPTED, pause, resume, send_again, try_out
@@ -90,8 +89,7 @@ class DestinationsPage:
         letters, stopped = count_dead(self._engine), self._status().get("disabled", {})
         rates = count_delivered(self._engine, self._clock() - HOUR)
         numbers = find_wrong_numbers(self._engine, self._config.destinations)
-        with reading(self._engine) as connection:
-            paused = {name for name in self._names if get_standing(connection, name).paused}
+        paused = find_paused(self._engine)
         return [
             {
                 "figures": one,

@@ -1,21 +1,39 @@
 """Deliveries as Prometheus reads them: counts of each destination and state, and nothing of any visitor."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from starlette.responses import Response
 
+from gateway.destinations.dead_letters import DeadLetters
 from gateway.destinations.figures import SETTLED, QueueFigures
+
+ON, PAUSED, STOPPED = "on", "paused", "stopped"
+
+
+class Look(NamedTuple):
+    """One look into the outbox. `states`: ON, PAUSED or STOPPED by destination; who is not there is on."""
+
+    figures: Sequence[QueueFigures]
+    letters: Sequence[DeadLetters]
+    states: Mapping[str, str]
+    now: float
 
 
 class DeliveryFigures:
-    """A collector of one look into the outbox."""
+    """A collector of one look."""
 
-    def __init__(self, figures: Sequence[QueueFigures], now: float) -> None:
-        self._figures, self._now = figures, now
+    def __init__(self, look: Look) -> None:
+        self._figures, self._letters, self._states, self._now = look
 
     def collect(self) -> Iterator[Metric]:
+        """All families."""
+        yield from self._collect_counts()
+        yield from self._collect_states()
+
+    def _collect_counts(self) -> Iterator[Metric]:
         """`received` is the sum of all states, settled and waiting."""
         received = CounterMetricFamily("gateway_deliveries_received", "Deliveries taken in.", labels=["destination"])
         settled = CounterMetricFamily(
@@ -39,10 +57,34 @@ class DeliveryFigures:
             oldest.add_metric([queue.destination], age)
         yield from (received, settled, waiting, oldest)
 
+    def _collect_states(self) -> Iterator[Metric]:
+        """What an operator has to look at: who sends nothing, what failed last and when, what was given up and why."""
+        state = GaugeMetricFamily(
+            "gateway_destination_state",
+            "1 for the state it is in: on, paused by an operator, stopped by itself.",
+            labels=["destination", "state"],
+        )
+        error = GaugeMetricFamily(
+            "gateway_destination_last_error_timestamp_seconds",
+            "When the last attempt failed, and why.",
+            labels=["destination", "reason"],
+        )
+        letters = GaugeMetricFamily(
+            "gateway_dead_letters", "Dead letters that are kept, by reason.", labels=["destination", "reason"]
+        )
+        for queue in self._figures:
+            for name in (ON, PAUSED, STOPPED):
+                state.add_metric([queue.destination, name], float(self._states.get(queue.destination, ON) == name))
+            if queue.last_error_at is not None:
+                error.add_metric([queue.destination, queue.last_error], queue.last_error_at)
+        for letter in self._letters:
+            letters.add_metric([letter.destination, letter.reason], letter.count)
+        yield from (state, error, letters)
 
-def answer_metrics(figures: Sequence[QueueFigures], now: float) -> Response:
+
+def answer_metrics(look: Look) -> Response:
     """The page in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(DeliveryFigures(figures, now))
+    registry.register(DeliveryFigures(look))
     headers = {"content-type": CONTENT_TYPE_LATEST, "cache-control": "no-store"}
     return Response(generate_latest(registry), headers=headers)

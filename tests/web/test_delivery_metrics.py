@@ -1,5 +1,6 @@
 """Prometheus reads the counts of deliveries, and only where an operator asks for it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -8,12 +9,22 @@ from starlette.testclient import TestClient
 
 from gateway.database import transaction
 from gateway.destinations.base import Dead, Delivered
-from gateway.destinations.figures import queue_figures
+from gateway.destinations.dead_letters import count_dead
+from gateway.destinations.figures import queue_figures, set_paused
 from gateway.destinations.outbox import lease
 from gateway.web.console import build_console
-from gateway.web.delivery_metrics import answer_metrics
+from gateway.web.delivery_metrics import Look, answer_metrics
 from tests.destinations.rows import NOW, SCOPES, grant, make_config, make_delivery, queue, settle, start
 from tests.web.console_example import build_parts
+
+TABLE = """
+[[destinations]]
+name = "{name}"
+kind = "webhook"
+url = "https://crm.example.org/"
+secret = "env:X"
+purposes = ["marketing"]
+"""
 
 
 def read(page: str) -> dict[tuple[str, ...], float]:
@@ -32,13 +43,17 @@ def test_the_counts_reconcile_and_name_nobody(engine: Engine) -> None:
         for row, verdict in zip(lease(connection, "hook", "a", 2, NOW, 60), ends, strict=True):
             start(connection, row.id, "a", ("marketing",), SCOPES, 9, NOW)
             settle(connection, row.id, "a", verdict, None, NOW)
-    page = bytes(answer_metrics(queue_figures(engine, [make_config()]), NOW).body).decode()
+    page = bytes(
+        answer_metrics(Look(queue_figures(engine, [make_config()]), count_dead(engine), {}, NOW)).body
+    ).decode()
     found = read(page)
     assert found["gateway_deliveries_received_total", "hook"] == 4
     states = [value for (name, *_), value in found.items() if name.endswith(("settled_total", "waiting"))]
     assert sum(states) == 4
     assert found["gateway_deliveries_settled_total", "hook", "dead"] == 1
     assert found["gateway_deliveries_oldest_seconds", "hook"] == 3
+    assert found["gateway_dead_letters", "hook", "http_400"] == 1
+    assert found["gateway_destination_last_error_timestamp_seconds", "hook", "http_400"] == NOW
     assert not any(f"{letter}{number}" in page for letter in "ce" for number in range(4))
 
 
@@ -49,3 +64,21 @@ def test_metrics_are_there_only_when_asked_for(tmp_path: Path) -> None:
         with TestClient(build_console(parts), base_url="http://127.0.0.1:8788") as client:
             assert client.get("/metrics").status_code == status
         parts.engine.dispose()
+
+
+def test_who_sends_nothing_is_told(tmp_path: Path) -> None:
+    """Each destination is in one state: paused by an operator, stopped by itself whatever else was said, or on."""
+    folder = tmp_path / "told"
+    folder.mkdir()
+    names = ("paused", "stopped", "both", "on")
+    (folder / "destinations.toml").write_text("".join(TABLE.format(name=name) for name in names))
+    parts = build_parts(folder, settings={"keeper": {"metrics": True}})
+    parts = replace(parts, status=lambda: {"disabled": {"stopped": "http_410", "both": "http_403"}})
+    with transaction(parts.engine) as connection:
+        for name in ("paused", "both"):
+            set_paused(connection, name, NOW, paused=True)
+    with TestClient(build_console(parts), base_url="http://127.0.0.1:8788") as client:
+        found = read(client.get("/metrics").text)
+    states = [labels for (name, *labels), value in found.items() if name == "gateway_destination_state" and value]
+    assert states == [["paused", "paused"], ["stopped", "stopped"], ["both", "stopped"], ["on", "on"]]
+    parts.engine.dispose()

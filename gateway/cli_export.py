@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, TypeVar
@@ -25,7 +26,7 @@ from gateway.config import Config, Site, load_config
 from gateway.database import open_database
 from gateway.errors import ConfigError, KeeperUnreachable
 from gateway.flows.drain import drain_once
-from gateway.flows.export import MOMENTS, Rows, Span, find_span, read_rows
+from gateway.flows.export import DAYS, MOMENTS, Rows, Span, find_span, read_imported, read_rows
 from gateway.flows.open_store import open_store
 from gateway.keeper_process import LOCK_NAME
 from gateway.process_lock import is_held, try_hold
@@ -54,7 +55,7 @@ def export(
     form: Annotated[Form, typer.Option("--format", help="csv (safe to open in a spreadsheet) or parquet.")] = Form.CSV,
     config: ConfigOption = None,
 ) -> None:
-    """Write all that is stored of a site into files: events, visits and counters. The keeper goes on meanwhile."""
+    """Write all that is stored of a site into files: events, visits, counters, imported days. The keeper goes on meanwhile."""
     loaded = load_config(config)
     chosen = _find_site(loaded, site)
     with _store(loaded) as ask, _new_folder(to) as folder:
@@ -66,6 +67,9 @@ def export(
                 task = bar.add_task(f"{table}, days", total=len(days))
                 pieces = _read(ask, table, chosen.id, days, lambda task=task: bar.advance(task))  # type: ignore[misc]
                 counts[table] = _WRITERS[form](pieces, folder / f"{table}.{form.value}")
+        imported = read_imported(open_database(loaded.database_url), chosen.id, first, last)
+        if (piece := next(imported, None)) is not None:
+            counts[DAYS] = _WRITERS[form](chain([piece], imported), folder / f"{DAYS}.{form.value}")
     for table, count in counts.items():
         out.print(f"{to / table}.{form.value}: {count} rows", markup=False)
 

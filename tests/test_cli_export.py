@@ -4,7 +4,7 @@ import csv
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -17,6 +17,7 @@ from gateway.cli import app
 from gateway.config import Config
 from gateway.errors import ConfigError
 from gateway.event import Counted, Event, Recorded
+from tests.analytics.plausible_example import write_zip
 from tests.example_site import CONSENT_ID, write_site
 from tests.keeper_at_work import keeper_at_work
 from tests.migrated import put_migrated
@@ -83,6 +84,29 @@ def test_all_that_is_stored_of_a_site_is_in_the_files(config: Config, tmp_path: 
     with duckdb.connect() as connection:
         found = connection.execute(f"SELECT visitor, topic, typeof(happened_at) FROM '{tmp_path}/uit2/events.parquet'")
         assert found.fetchall() == [(2**64 - 1, FORMULA, "TIMESTAMP")] * 3
+
+
+@pytest.mark.parametrize("running", [nobody, keeper_at_work], ids=["no keeper", "beside the keeper"])
+def test_days_of_another_tool_are_in_a_file_of_their_own(config: Config, tmp_path: Path, running: object) -> None:
+    """What was imported as sums of days goes out too, of the site and the days that are asked for, each number under its
+    dimension and name; what was never told is empty."""
+    assert callable(running)
+    zipped = write_zip(tmp_path / "export.zip", date(2026, 3, 1), 3)
+    words = ["import", str(zipped), "--site", "main", "--config", str(config.folder)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    with running(config):
+        said = export(config, str(tmp_path / "uit"), "--from", "2026-03-02")
+        export(config, str(tmp_path / "uit2"), "--format", "parquet", "--to", "2026-03-01")
+        assert "imported_days" not in export(config, str(tmp_path / "uit3"), "--site", "shop")
+    rows = read_csv(tmp_path / "uit" / "imported_days.csv")
+    assert f"imported_days.csv: {len(rows)} rows" in said
+    whole = [(row["day"], row["visitors"], row["views"], row["events"]) for row in rows if not row["dimension"]]
+    assert whole == [("2026-03-02", "10", "30", ""), ("2026-03-03", "10", "30", "")]
+    assert {row["source"] for row in rows} == {"plausible"}
+    with duckdb.connect() as connection:
+        file = tmp_path / "uit2" / "imported_days.parquet"
+        asked = f"SELECT day, visits, typeof(visits) FROM '{file}' WHERE dimension = 'page' AND name = '/contact'"
+        assert connection.execute(asked).fetchall() == [(date(2026, 3, 1), 5, "BIGINT")]
 
 
 def test_days_of_ones_own(config: Config, tmp_path: Path) -> None:

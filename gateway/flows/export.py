@@ -1,14 +1,22 @@
 """All that is stored of a site, row by row: for programs of one's own, and to be free to leave."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import msgspec
+from sqlalchemy import Engine, select
 
+from gateway.analytics.imported_days import DONE, SUMS
 from gateway.analytics.lasting import Informed, informed_events
 from gateway.analytics.store import Store, naive_utc
+from gateway.database import reading
+from gateway.imported_tables import IMPORTED_DAYS, IMPORTS
 
 # The tables that say something of a site, each with the moment by which its rows belong to a day.
 MOMENTS = {"events": "happened_at", "visits": "started_at", "counts": "hour"}
+DAYS = "imported_days"  # the file of days that another tool had counted
+DAY_COLUMNS = [("day", "DATE"), ("source", "VARCHAR"), ("dimension", "VARCHAR"), ("name", "VARCHAR")]
+AT_ONCE = 5000
 
 
 class Rows(msgspec.Struct, frozen=True):
@@ -45,6 +53,27 @@ def read_rows(store: Store, table: str, site: str, start: float, end: float) -> 
         {"site": site, "start": naive_utc(start), "end": naive_utc(end)},
     )
     return Rows(columns, [[_plain(value) for value in row] for row in found])
+
+
+def read_imported(engine: Engine, site: str, first: str, last: str) -> Iterator[Rows]:
+    """The sums of days that another tool had counted and that were taken in whole, in the order of their days; `first` and
+    `last` are ISO days, empty for all. Nothing where there are none."""
+    day = IMPORTED_DAYS.c.day
+    names = [
+        day,
+        IMPORTS.c.source,
+        IMPORTED_DAYS.c.dimension,
+        IMPORTED_DAYS.c.name,
+        *(IMPORTED_DAYS.c[sum_] for sum_ in SUMS),
+    ]
+    query = select(*names).join(IMPORTS, IMPORTS.c.id == IMPORTED_DAYS.c.import_id).order_by(*names[:4])
+    query = query.where(IMPORTS.c.site == site, IMPORTS.c.state == DONE, day >= first)
+    if last:
+        query = query.where(day <= last)
+    columns = [*DAY_COLUMNS, *((sum_, "BIGINT") for sum_ in SUMS)]
+    with reading(engine) as connection:
+        for rows in connection.execute(query).partitions(AT_ONCE):
+            yield Rows(columns, [list(row) for row in rows])
 
 
 def _plain(value: object) -> str | int | float | bool | None:

@@ -86,7 +86,8 @@ class Recorded(msgspec.Struct, frozen=True, tag="event", omit_defaults=True):
 
     `granted` are the purposes covered at that moment, and `-service` for each service refused within them. The consent id goes
     to the outbox only, and only until the delivery is settled. `person` goes the same way, and is there only where a
-    destination that may know of people asks for it.
+    destination that may know of people asks for it. `kept_from` names destinations that must not hear of it: judged by the
+    address as it was, of which masking may leave nothing to be known by.
     """
 
     event: Event
@@ -94,6 +95,7 @@ class Recorded(msgspec.Struct, frozen=True, tag="event", omit_defaults=True):
     revision: int
     granted: tuple[str, ...]
     person: Person | None = None
+    kept_from: tuple[str, ...] = ()
 
 
 class Counted(msgspec.Struct, frozen=True, tag="counts"):

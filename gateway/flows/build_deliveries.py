@@ -64,7 +64,9 @@ def build_signals(
     """The signals that follow from these events; for those who tell of people, also once somebody has given an address."""
     told: list[tuple[int, Delivery]] = []
     for number, entry in entries:
-        asked = note_behaviour(connection, entry, rules)
+        # A path that masking hid cannot be told from others any more once it is noted: it counts for nobody.
+        hidden = any(one.name in entry.kept_from and not is_withheld(entry.event, one) for one in destinations)
+        asked = [] if hidden else note_behaviour(connection, entry, rules)
         if entry.person is not None:
             known = {**known, entry.consent_id: entry.person.email}
             asked = [rule for rule in rules if set(rule.purposes) <= set(entry.granted)]
@@ -110,14 +112,19 @@ def is_wanted(recorded: Recorded, destination: DestinationConfig) -> bool:
         bool(destination.purposes)
         and set(destination.purposes) <= set(recorded.granted)
         and f"-{destination.service}" not in recorded.granted
+        and destination.name not in recorded.kept_from
         and recorded.event.kind in destination.events
         and not is_withheld(recorded.event, destination)
     )
 
 
+def _is_kept(entry: Recorded, destination: DestinationConfig) -> bool:
+    return destination.name in entry.kept_from or is_withheld(entry.event, destination)
+
+
 def forget_private(entry: Recorded, destinations: Sequence[DestinationConfig]) -> Recorded:
     """Without the address that was given on a path of which one of these is never told: it is not theirs to know."""
-    if entry.person is None or not any(is_withheld(entry.event, one) for one in destinations):
+    if entry.person is None or not any(_is_kept(entry, one) for one in destinations):
         return entry
     return msgspec.structs.replace(entry, person=None)
 

@@ -9,6 +9,7 @@ from gateway.analytics.source import DIRECT, Source
 from gateway.analytics.visit import Visit
 from gateway.config import Site
 from gateway.consent.decision import Decision
+from gateway.destinations.withheld import find_kept_from
 from gateway.errors import JournalFull
 from gateway.event import ENGAGEMENT, MAX_PROPS, PAGE_VIEW, SEARCH, DropReason, Event, Person, Recorded
 from gateway.flows.count_dropped import count_dropped
@@ -58,11 +59,12 @@ def record(
     visitor = parts.visitors.key(hit.site, site.config.timezone, decision.consent_id, hit.at)
     search = find_search(hit, parts) if hit.kind == PAGE_VIEW and "?" in hit.url else None
     granted = decision.name_grants()
+    kept_from = find_kept_from(hit.url, hit.props or {}, parts.config.destinations)
     if search is not None:
         event = build_event(search, visitor, visit, site, parts)
-        parts.journal.append(Recorded(event, decision.consent_id, decision.revision, granted))
+        parts.journal.append(Recorded(event, decision.consent_id, decision.revision, granted, None, kept_from))
     event = build_event(hit, visitor, visit, site, parts)
-    parts.journal.append(Recorded(event, decision.consent_id, decision.revision, granted, person), done)
+    parts.journal.append(Recorded(event, decision.consent_id, decision.revision, granted, person, kept_from), done)
     return event
 
 

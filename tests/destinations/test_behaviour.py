@@ -12,7 +12,7 @@ from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.journal import Journal
 from gateway.config import Config
 from gateway.config_checks import check_signals
-from gateway.database import BEHAVIOUR, OUTBOX, SIGNALLED, reading, transaction
+from gateway.database import BEHAVIOUR, OUTBOX, PEOPLE, SIGNALLED, reading, transaction
 from gateway.destinations.base import PersonalEvent
 from gateway.destinations.behaviour import matches, prune_behaviour
 from gateway.errors import ConfigError
@@ -77,6 +77,16 @@ def test_pages_that_never_leave_do_not_count_for_whom_they_are_kept_from(tmp_pat
     assert [told for told, _ in made] == ["hook"]
     made = signals(tmp_path / "2", engine, view("/d", 3), view("/e", 3.5), destinations=(HOOK, kept))
     assert [(told, signal.props["pages"]) for told, signal in made[1:]] == [("kept", "3")]
+
+
+def test_a_path_that_masking_hid_counts_for_nobody(tmp_path: Path, engine: Engine) -> None:
+    """It cannot be told from others any more, so it is not noted; nor is an address kept that is given there."""
+    kept = msgspec.structs.replace(PERSONAL, name="kept", never_forward=("/dossier-",))
+    pages = [view(f"/{number}/:id", number, email=EMAIL) for number in range(3)]
+    hidden = [msgspec.structs.replace(one, kept_from=("kept",)) for one in pages]
+    assert signals(tmp_path, engine, *hidden, destinations=(HOOK, kept)) == []
+    with reading(engine) as connection:
+        assert [connection.execute(select(table)).all() for table in (BEHAVIOUR, PEOPLE)] == [[], []]
 
 
 def test_pages_of_longer_ago_do_not_count(tmp_path: Path, engine: Engine) -> None:

@@ -217,6 +217,20 @@ def test_what_was_refused_within_a_purpose_stands_beside_the_event(tmp_path: Pat
         assert recorded.granted == ("analytics", "marketing", "-ads", "-video")
 
 
+def test_who_must_not_hear_of_a_path_is_found_before_it_is_masked(tmp_path: Path) -> None:
+    """The journal says from whom an event is to be kept although masking left nothing of its path; its search too."""
+    table = '[[destinations]]\nkind = "webhook"\nurl = "https://crm.example.org"\nsecret = "env:X"\npurposes = ["analytics"]\n'
+    tables = f'{table}name = "crm"\nnever_forward = ["/dossier-"]\n{table}name = "open"\n'
+    (tmp_path / "destinations.toml").write_text(tables)
+    with opened_parts(tmp_path) as parts:
+        site = parts.config.sites[0]
+        hit = make_hit(url="/dossier-Ab12Cd34Ef56Gh78/?q=zorg")
+        collect(hit, make_decision(site, "analytics"), VISIT, site, parts)
+        parts.journal.close()
+        recorded = read_recorded(parts.config.data_folder)
+        assert [(one.event.path, one.kept_from) for one in recorded] == [("/:id/", ("crm",))] * 2
+
+
 def test_an_event_is_on_disk_when_it_is_done(tmp_path: Path) -> None:
     """When `done` is called the event can be read from the journal, with the consent that it was recorded under."""
     with opened_parts(tmp_path) as parts:

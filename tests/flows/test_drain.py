@@ -12,9 +12,11 @@ from sqlalchemy.exc import DBAPIError
 
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.journal import Journal, find_segments
+from gateway.analytics.masking import Masker
 from gateway.analytics.store import Batch
 from gateway.database import open_database, transaction
 from gateway.destinations.upkeep import expire_overdue, prune_settled
+from gateway.destinations.withheld import find_kept_from, trim
 from gateway.errors import StoreError
 from gateway.event import Counted, Entry, Event, Recorded
 from gateway.flows.build_deliveries import build_deliveries, is_wanted
@@ -246,6 +248,10 @@ def test_only_kinds_that_are_asked_for() -> None:
         "/zaak/:id",
         "/zaak",
         "/café/:id",
+        "/artikelen/../mijn-dossier",
+        "/a/b/../../x/.././mijn-dossier/:id",
+        "/%2e%2e/mijn-dossier",
+        "/mijn-dossier/../nieuws",
     ],
 )
 def test_paths_that_never_leave(path: str) -> None:
@@ -253,6 +259,40 @@ def test_paths_that_never_leave(path: str) -> None:
     config = make_config(never_forward=("/mijn-dossier", "/zaak/*", "/caf%C3%A9/"))
     assert not is_wanted(record(path), config)
     assert is_wanted(record("/artikelen/mijn-dossier"), config)
+    assert is_wanted(record("/artikelen/../nieuws"), config)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/dossier-Ab12Cd34Ef56Gh78",
+        "/Dossier-Ab12Cd34Ef56Gh78/betalen?a=1",
+        "https://www.example.org/dossier-Ab12Cd34Ef56Gh78#x",
+        "/x/../dossier-Ab12Cd34Ef56Gh78",
+        "/zaak2026001",
+    ],
+)
+def test_what_masking_hides_of_a_path_hides_it_from_no_rule(url: str) -> None:
+    """A path of which masking leaves `/:id` is known for what it was: by the address as the browser asked for it."""
+    config = make_config(never_forward=("/dossier-", "/zaak2026"))
+    masked = Masker().path(url)
+    assert is_wanted(record(masked), config)
+    assert find_kept_from(url, {}, [make_config("other"), config]) == ("hook",)
+    kept = msgspec.structs.replace(record(masked), kept_from=("hook",))
+    assert not is_wanted(kept, config)
+    assert is_wanted(kept, make_config("other"))
+    assert find_kept_from("/artikelen/?from=/dossier-1", {}, [config]) == ()
+    assert find_kept_from("/", {"file": f"/files{url}"}, [config]) == ("hook",)
+    assert find_kept_from("https://[", {}, [config]) == ()
+
+
+def test_links_tell_nothing_of_such_a_path() -> None:
+    """What a link says of its campaign is told, but for words that name a path that never leaves."""
+    config = make_config(never_forward=("/dossier/",))
+    event = record("/", campaign="mei/dossier/:id", content="knop", source="brief").event
+    told = trim(event, config)
+    assert (told.campaign, told.content, told.source) == ("", "knop", "brief")
+    assert trim(event, make_config()) == event
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ It is made of the policy and a size alone: of the address only the host is said,
 
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import parse_qs
 
 from gateway.config import Site
 from gateway.consent.decision import Decision
 from gateway.consent.places import LARGEST, OWN_PATH, Place
 from gateway.policy import NECESSARY
+from gateway.web.body import read_query
 from gateway.web.reply import HTML, reply
 from gateway.web.request import VisitorRequest, host_name
 from gateway.web.response import Desk
@@ -29,7 +29,7 @@ class LaterPlaces:
         self, request: VisitorRequest, site: Site, _decision: Decision, _now: float, _receive: Receive, send: Send
     ) -> None:
         """One placeholder, with the style and form that it needs."""
-        fields = {name: values[0] for name, values in parse_qs(request.query, max_num_fields=10).items()}
+        fields = {name: values[0] for name, values in read_query(request).items()}
         place = read_place(fields, site, request.host)
         body = self._placeholders.fragment(place, fields.get("lang", ""), site, request)
         await reply(send, 200, body, HTML)

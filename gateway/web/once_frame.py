@@ -10,7 +10,6 @@ from binascii import Error as Base64Error
 from collections.abc import Awaitable, Callable
 from html import escape
 from typing import Any
-from urllib.parse import parse_qs
 
 import msgspec
 
@@ -22,6 +21,7 @@ from gateway.consent.tag_addresses import host_of
 from gateway.errors import BadRequest
 from gateway.policy import Service, first_said
 from gateway.signing import TokenSigner
+from gateway.web.body import read_query
 from gateway.web.reply import reply
 from gateway.web.request import VisitorRequest
 from gateway.web.response import Desk
@@ -86,7 +86,7 @@ class OnceFrames:
         self, request: VisitorRequest, site: Site, _decision: Decision, now: float, _receive: Receive, send: Send
     ) -> None:
         """One document; for whatever else is asked, 404."""
-        found = read_frame(parse_qs(request.query, max_num_fields=5).get("of", [""])[0], site, self._signer, now)
+        found = read_frame(read_query(request).get("of", [""])[0], site, self._signer, now)
         if found is None:
             raise BadRequest(404, "not_found", "nothing is found here")
         service, address = found

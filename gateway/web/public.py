@@ -6,7 +6,6 @@ import re
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import Any
-from urllib.parse import parse_qs
 
 import msgspec
 
@@ -18,6 +17,7 @@ from gateway.errors import BadRequest
 from gateway.flows.count_consent import count_shown
 from gateway.flows.decide import Decider
 from gateway.resources import Asset
+from gateway.web.body import read_query
 from gateway.web.choosing import NOT_KEPT, Choosing, came_from, parse_return_to
 from gateway.web.clients import BULK_BYTES, Clients, client_paths
 from gateway.web.collecting import Collecting
@@ -194,7 +194,7 @@ class Public:
         self, request: VisitorRequest, site: Site, decision: Decision, now: float, _r: Receive, send: Send
     ) -> None:
         """The banner as a fragment, for the stand-alone script."""
-        fields = parse_qs(request.query, max_num_fields=50)
+        fields = read_query(request)
         page = fields.get("lang", [""])[0]  # the page's own language, as it says itself
         language = choose_language(page, request.languages, self._desk.languages[site.id])
         return_to = parse_return_to(fields.get("return_to", [""])[0])
@@ -209,7 +209,7 @@ class Public:
     ) -> None:
         """The page with one switch for each purpose. What the banner's way to it says of the page goes on with the form, so
         that a view agreed to here has its true source too."""
-        fields = parse_qs(request.query, max_num_fields=50)
+        fields = read_query(request)
         return_to = parse_return_to(fields.get("return_to", [""])[0]) or came_from(request)
         page = fields.get("lang", [""])[0]  # of the page that the visitor comes from
         language = choose_language(page, request.languages, self._desk.languages[site.id])
@@ -227,7 +227,7 @@ class Public:
     ) -> None:
         """Back to the page of a form, for a browser that had never sent a cookie: to the words for one that keeps none, when
         it sends none now either."""
-        page = parse_return_to(parse_qs(request.query, max_num_fields=50).get("return_to", [""])[0]) or "/"
+        page = parse_return_to(read_query(request).get("return_to", [""])[0]) or "/"
         location = page if b"cookie" in request.headers else page + NOT_KEPT
         await reply(send, 303, headers=[(b"location", location.encode("latin-1"))])
 
@@ -235,7 +235,7 @@ class Public:
         self, request: VisitorRequest, site: Site, decision: Decision, _now: float, _r: Receive, send: Send
     ) -> None:
         """What the policy says, for everybody: as a page, or with format=json."""
-        fields = parse_qs(request.query, max_num_fields=50)
+        fields = read_query(request)
         return_to = parse_return_to(fields.get("return_to", [""])[0])
         offered = self._desk.languages[site.id]
         language = choose_language(fields.get("lang", [""])[0], request.languages, offered)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
 from gateway.config import Site
@@ -16,6 +15,7 @@ from gateway.errors import BadRequest
 from gateway.flows.decide import Decider
 from gateway.flows.give_receipt import Receipt, find_choice, give_receipt
 from gateway.heads import SigningKey, load_signing_key
+from gateway.web.body import read_query
 from gateway.web.choosing import parse_return_to
 from gateway.web.reply import HTML, reply
 from gateway.web.request import VisitorRequest
@@ -44,7 +44,7 @@ class ReceiptPage:
         """
         if request.header(b"sec-fetch-dest") not in ("", "document"):
             raise BadRequest(403, "not_a_visit", "a receipt is given to people, not to scripts and frames")
-        fields = parse_qs(request.query, max_num_fields=50)
+        fields = read_query(request)
         return_to = parse_return_to(fields.get("return_to", [""])[0])
         receipt = await asyncio.to_thread(self._give, request, site, now)
         if fields.get("format") == ["json"]:

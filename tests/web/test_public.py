@@ -153,3 +153,20 @@ def test_assets_are_the_same_bytes_everywhere(browser: Browser) -> None:
     with browser.stream("GET", name) as got:
         raw = b"".join(got.iter_raw())
     assert gzip.decompress(raw) == browser.get(name).content
+
+
+ODD_QUERIES = [
+    "&".join(f"f{n}=1" for n in range(51)),
+    "return_to=/%ff%00%0d%0a&lang=%ff&of=%ff&service=%ff&host=%ff&view=%ff&format=json&format=x",
+    "return_to=//evil.example&lang=" + "x" * 5000,
+    "=&=&&;%%%",
+]
+
+
+@pytest.mark.parametrize("query", ODD_QUERIES)
+def test_an_odd_query_is_no_fault_of_ours(browser: Browser, query: str, caplog: pytest.LogCaptureFixture) -> None:
+    """More fields than anybody asks with, bytes that are no text, and what is no query are answered, or refused as the
+    visitor's own, at every address that is read; nothing of it reaches the log."""
+    for name in ("preferences", "banner", "cookies", "kept", "receipt", "once", "placeholder", "state", "pixel.gif"):
+        assert browser.get(f"/_gw/{name}?{query}").status_code < 500, name
+    assert [record for record in caplog.records if record.name.startswith("gateway")] == []

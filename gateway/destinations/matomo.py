@@ -47,6 +47,8 @@ from gateway.signing_algorithm import sign_sha256
 TRACKER, REPORTING = "/matomo.php", "/index.php"
 TOKEN = re.compile(r"[0-9A-Za-z]{32}\Z")
 COUNTRY = re.compile(r"[A-Z]{2}\Z")
+# Words with a space in them, as no address of a page has them: an answer may repeat what a visitor made us tell.
+UNKNOWN_WEBSITE = re.compile(rb"(?i)(unexpected website was found|(invalid|unknown) idsite)")
 BODY_BYTES = 1_000_000
 URL_LETTERS, TEXT_LETTERS = 2000, 255
 JSON = {"content-type": "application/json"}
@@ -106,7 +108,7 @@ class Matomo(Destination):
 
     def judge(self, request: OutgoingRequest, reply: Reply, now: float) -> Judgement:
         """Counts for what was tracked; what was found and deleted, for a withdrawal."""
-        if reply.status == 400 and (b"idsite" in reply.body.lower() or b"website" in reply.body.lower()):
+        if reply.status == 400 and UNKNOWN_WEBSITE.search(reply.body):
             return Misconfigured(UNKNOWN_SITE)
         failure = judge_failure(reply, now)
         if failure is not None:

@@ -117,7 +117,7 @@ def _check(config: DestinationConfig, options: FormOptions) -> str:
         wrong["url"] = "wanted a form handler's address: https://HOST/l/ACCOUNT/YYYY-MM-DD/CODE"
     if options.success.startswith(options.error) or options.error.startswith(options.success):
         wrong["options.error"] = "must differ from success, or nothing tells a refused form from an accepted one"
-    if leading := sorted(LEADING & set(options.fields.values())):
+    if leading := sorted(LEADING & {options.email, *options.fields.values()}):
         wrong["options.fields"] = f"{leading[0]} would say where the form leads to"
     if match and not options.kiosk and f"visitor_id{match[1]}" not in config.cookies:
         wrong["cookies"] = f"wanted visitor_id{match[1]} and visitor_id{match[1]}-hash, or options.kiosk = true"

@@ -196,7 +196,9 @@ SENT = OutgoingRequest("POST", URL, {}, b"{}", memo="2")
     [
         (400, b"unknown idsite '9'", Misconfigured("unknown_site")),
         (400, b"An unexpected website was found in the request", Misconfigured("unknown_site")),
+        (400, b"Invalid idSite: '0'", Misconfigured("unknown_site")),
         (400, b"something else", Split("http_400")),
+        (400, b"bad url https://www.example.org/website/?idsite=9&unknown+idsite", Split("http_400")),
         (401, b"", Misconfigured("http_401")),
         (403, b"", Misconfigured("http_403")),
         (404, b"", Misconfigured("http_404")),

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.config_checks import check_destinations
 from gateway.destinations.base import Dead, Delivered, Notice, OutgoingRequest, Reply, Retry, Telling
@@ -25,6 +26,7 @@ from tests.destinations.pardot_parts import (
     tell_person,
 )
 from tests.destinations.rows import NOW, SITE, make_config, make_event
+from tests.google_account import make_key
 
 LATER = NOW + 76  # an attempt's time and the minute by which questions there lag behind
 
@@ -320,3 +322,12 @@ def test_a_tracker_needs_its_numbers() -> None:
         make_pardot({"tracker": "go.example.org", "account": 519011})
     assert caught.value.key == "pardot.options.tracker"
     make_pardot({"tracker": "go.example.org", "account": 519011, "campaign": 27610})
+
+
+def test_a_signed_assertion_gets_a_token_of_the_strict_stand_in() -> None:
+    """What the key signs is what Salesforce reads: the whole way to an activity goes without a client secret."""
+    pem = make_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    receivers = Rehearsal({}, clock=lambda: NOW)
+    pardot = make_pardot({"grant": "jwt", "username": "gateway@example.org"}, secret=pem)
+    assert converse(receivers, pardot, pardot.build([tell_person()], NOW)) == Delivered()
+    assert (receivers.pardot.tokens_given, len(receivers.pardot.activities)) == (1, 1)

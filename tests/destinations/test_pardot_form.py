@@ -88,6 +88,7 @@ def test_a_field_that_the_handler_does_not_have_is_refused_there() -> None:
         ({"error": FORM_SUCCESS}, {}, "options.error"),
         ({"error": FORM_SUCCESS + "?error=1"}, {}, "options.error"),
         ({"fields": {"page": "success_location"}}, {}, "options.fields"),
+        ({"email": "error_location"}, {}, "options.fields"),
         ({}, {"url": "https://go.example.org/form"}, "url"),
         ({}, {"url": "https://192.168.1.1/l/519011/2026-01-31/abc"}, "url"),
         ({}, {"cookies": ()}, "cookies"),

@@ -312,3 +312,35 @@ def test_a_deleted_prospect_stays_deleted(rehearsal: Rehearsal) -> None:
     assert [answer.status for answer in answers] == [204, 404]
     assert "Recycle Bin" in answers[1].headers["pardot-warning"]
     assert rehearsal.pardot.find("an@example.org") is None
+
+
+@pytest.mark.parametrize(
+    ("head", "changes", "status"),
+    [
+        ({"alg": "RS256"}, {}, 200),
+        ({"alg": "none"}, {}, 400),
+        ({"alg": "HS256"}, {}, 400),
+        ({"alg": "RS256"}, {"iss": "somebody"}, 400),
+        ({"alg": "RS256"}, {"sub": ""}, 400),
+        ({"alg": "RS256"}, {"aud": "login.salesforce.com"}, 400),
+        ({"alg": "RS256"}, {"exp": int(NOW) - 1}, 400),
+        ({"alg": "RS256"}, {"exp": int(NOW) + 181}, 400),
+        ({"alg": "RS256"}, {"exp": "soon"}, 400),
+    ],
+)
+def test_salesforce_reads_an_assertion(
+    rehearsal: Rehearsal, head: dict[str, str], changes: dict[str, Any], status: int
+) -> None:
+    """Another algorithm, app, user, audience or more than three minutes: invalid_grant."""
+    claims = {
+        "iss": "rehearsal-client",
+        "sub": "a@example.org",
+        "aud": "https://login.salesforce.com",
+        "exp": int(NOW) + 170,
+    }
+    parts = [
+        base64.urlsafe_b64encode(json.dumps(one).encode()).decode().rstrip("=") for one in (head, claims | changes)
+    ]
+    fields = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": ".".join([*parts, "c2ln"])}
+    assert post_form(rehearsal, "/pardot/services/oauth2/token", fields).status == status
+    assert post_form(rehearsal, "/pardot/services/oauth2/token", fields | {"assertion": "a.b"}).status == 400

@@ -30,6 +30,7 @@ SOURCE = re.compile(
     r"(?:(?:https?|wss?)://)?(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)+(?::(?:\*|\d{1,5}))?(?:/[^\s;,'\"]*)?\Z"
 )
 TRACKER_COOKIES = ("visitor_id*", "pi_opt_in*", "lpv*")  # what Account Engagement's tracker sets
+REAL_ACCOUNT = re.compile(r"(?:/l/|^visitor_id|^pi_opt_in|^lpv)(\d{1,12})(?:/|-hash|\*)*")
 SENDER = re.compile(r"(?:[^<>\r\n\"]{1,80}<[^\s@<>,;]+@[^\s@<>,;]+>|[^\s@<>,;]+@[^\s@<>,;]+)\Z")
 OPEN_KINDS = ("pardot_form",)  # of destinations that have no secret
 STORES = ("clickhouse", "clickhouses")
@@ -244,6 +245,7 @@ def check_destinations(found: tuple[DestinationConfig, ...], policies: Iterable[
         _check_counted_once(destination, policies, file)
         _check_ads(destination, policies, file)
         _check_tracker(destination, policies, file)
+    _check_accounts(found, policies, file)
 
 
 def name_service(
@@ -327,6 +329,18 @@ def _check_tracker(destination: DestinationConfig, policies: list[Policy], file:
             wanted = f"the policy's service {service.id!r} has to end it: revoke = \"pdt('revokeConsent')\""
     if wanted:
         raise ConfigError(file, f"{destination.name}.options.tracker", host, wanted)
+
+
+def _check_accounts(found: tuple[DestinationConfig, ...], policies: list[Policy], file: str) -> None:
+    """A page's number is no account's: form handlers' addresses and the policy's cookies have the real one."""
+    told = [one.url for one in found if one.kind == "pardot_form"]
+    told += [cookie.name for policy in policies for service in policy.file.services for cookie in service.cookies]
+    real = {int(match[1]) for match in map(REAL_ACCOUNT.search, told) if match}
+    for destination in found:
+        account = destination.options.get("account")
+        if destination.kind == "pardot" and isinstance(account, int) and account not in real and account - 1000 in real:
+            wanted = f"wanted {account - 1000}: this is the page's piAId, which is 1000 more than the account"
+            raise ConfigError(file, f"{destination.name}.options.account", str(account), wanted)
 
 
 def _names_host(policy: Policy, host: str, service: Service) -> bool:

@@ -316,6 +316,33 @@ def test_a_tracker_that_nothing_ends_does_not_start(before: str, after: str, say
     return None
 
 
+@pytest.mark.parametrize(
+    ("account", "form", "cookie", "right"),
+    [
+        (520011, "519011", "lpv*", False),
+        (520011, "", "visitor_id519011*", False),
+        (519011, "519011", "visitor_id519011*", True),
+        (520011, "520011", "lpv519011", True),
+        (520011, "", "lpv*", True),
+        (4711, "519011", "lpv*", True),
+    ],
+)
+def test_the_pages_number_is_known_by_what_else_names_the_account(
+    account: int, form: str, cookie: str, right: bool
+) -> None:
+    """A form handler's address and the policy's cookies name the real account: a thousand more beside it does not start."""
+    policy = parse_policy(tomllib.loads(POLICY.replace('{ name = "lpv519011" }, ', f'{{ name = "{cookie}" }}, ')))
+    found = [make_config("pardot", kind="pardot", options={"account": account})]
+    if form:
+        found.append(make_config("form", kind="pardot_form", url=f"https://go.example.org/l/{form}/2026-01-31/abc"))
+    if right:
+        return check_destinations(tuple(found), [policy], "destinations.toml")
+    with pytest.raises(ConfigError, match="wanted 519011: this is the page's piAId") as caught:
+        check_destinations(tuple(found), [policy], "destinations.toml")
+    assert caught.value.key == "pardot.options.account"
+    return None
+
+
 def test_a_tracker_needs_its_numbers() -> None:
     """Without account and campaign it would report to nobody; with them no cookie has to come along."""
     with pytest.raises(ConfigError) as caught:

@@ -39,7 +39,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     `others` hold what rows with too few visitors have in common: one, or one for each value of the query's time dimension;
     their other keys are empty. `all_rows` counts the rows before they were cut to a page. `withheld` says why there is
-    nothing: `few` visitors fit the filter, or so few do not that their figures would follow by subtraction (`few_others`).
+    nothing: `few` visitors fit the filter, or so few do not that their figures would follow by subtraction (`few_others`), or
+    qualities of visitors are asked of a part of a day (`part_of_day`).
     `imported` is there where days of the period, or of the one compared with, were counted by another tool.
     """
 

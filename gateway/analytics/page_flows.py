@@ -49,7 +49,8 @@ class Rest(msgspec.Struct, frozen=True):
 class PageFlow(msgspec.Struct, frozen=True):
     """The pages asked about, how many visits passed them and how often, and the pages around them, most passes first.
 
-    `withheld`: `few` visitors passed (or fit the filter), or too few do not fit it (`few_others`); nothing is told then.
+    `withheld`: `few` visitors passed (or fit the filter), or too few do not fit it (`few_others`), or it is a
+    `part_of_day`; nothing is told then.
     """
 
     site: str

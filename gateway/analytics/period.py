@@ -71,6 +71,14 @@ def midnight(day: date, timezone: str) -> float:
     return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(timezone)).timestamp()
 
 
+def same_days(days: Days, timezone: str, other: str) -> bool:
+    """Whether each of the days begins and ends in both time zones at the same moment."""
+    if timezone == other:
+        return True
+    starts = (days.first + timedelta(days=number) for number in range((days.last - days.first).days + 2))
+    return all(midnight(day, timezone) == midnight(day, other) for day in starts)
+
+
 @cache
 def known_timezones() -> frozenset[str]:
     """Every IANA time zone that this machine knows."""

@@ -19,6 +19,7 @@ from gateway.analytics.period import (
     known_timezones,
     midnight,
     parse_days,
+    same_days,
 )
 from gateway.errors import QueryError
 
@@ -45,7 +46,8 @@ class Query(msgspec.Struct, frozen=True):
 
     `metrics` and `dimensions` are names of metrics.py and dimensions.py; `interval` is the chart's, `limit` and `offset`
     cut breakdowns, `compare` is empty or one of COMPARISONS. `imports`: days that another tool counted are wanted too. `times`
-    narrows the days to a part of them: from the first moment to before the second, epoch seconds.
+    narrows the days to a part of them: from the first moment to before the second, epoch seconds. `whole`: what is asked of are
+    whole days of the site's own calendar.
     """
 
     site: str
@@ -62,6 +64,7 @@ class Query(msgspec.Struct, frozen=True):
     compare: str = ""
     imports: bool = True
     times: tuple[float, float] | None = None
+    whole: bool = True
 
     @property
     def starts_at(self) -> float:
@@ -137,6 +140,7 @@ def parse_query(fields: Mapping[str, str], sites: Mapping[str, str], now: dateti
         join_filters(*filters),
         parse_order([(name, way or "desc") for name, way in orders], metrics, dimensions, faults),
         parse_comparison(fields.get("compare"), faults),
+        whole=same_days(days, timezone, sites.get(site, timezone)),
     )
     if faults:
         raise QueryError(faults)

@@ -37,6 +37,10 @@ WORDS: dict[str, Words] = {
     "value": {"en": "Value", "nl": "Waarde"},
     "in_month": {"en": "Visitors in {month}, about (± {error})", "nl": "Bezoekers in {month}, circa (± {error})"},
     "withheld": {"en": "withheld", "nl": "niet getoond"},
+    "rows_withheld": {
+        "en": "Breakdowns (of whole days of the site's own time zone)",
+        "nl": "Uitsplitsingen (over hele dagen in de tijdzone van de site)",
+    },
     "others": {"en": "(too few visitors each)", "nl": "(te weinig bezoekers per stuk)"},
     "name": {"en": "Name", "nl": "Naam"},
     "kind": {"en": "Kind", "nl": "Soort"},
@@ -117,6 +121,8 @@ def _total_lines(report: Report, language: str) -> Lines:
     if month := report.month:
         words = WORDS["in_month"][language].format(month=month.month, error=show_share(month.standard_error))
         rows.insert(1, (words, _count(month.visitors, language)))
+    if report.rows_withheld:
+        rows.append((WORDS["rows_withheld"][language], WORDS["withheld"][language]))
     return Lines(title, _words(language, "figure", "value"), rows)
 
 

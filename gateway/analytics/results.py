@@ -174,7 +174,8 @@ class Report(msgspec.Struct, frozen=True):
     campaign, country, language, device, browser, os, screen, event, goal; there are no goals but those of the configuration.
 
     `others` has what a breakdown's rows of too few visitors have in common. `withheld` says why there are no figures: `few`
-    visitors fit the filter, or too few do not (`few_others`). `asserted` are events of servers by the key that told them,
+    visitors fit the filter, or too few do not (`few_others`), or they are of a `part_of_day`;
+    `rows_withheld` the same of breakdowns alone. `asserted` are events of servers by the key that told them,
     `month` is of the month that the whole period lies in; `imported` is there where another tool counted some of the days.
     """
 
@@ -198,3 +199,4 @@ class Report(msgspec.Struct, frozen=True):
     notes: list[Note] = []
     month: MonthVisitors | None = None
     imported: Imported | None = None
+    rows_withheld: str = ""

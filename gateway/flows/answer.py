@@ -1,8 +1,8 @@
 """Answer one question from the event store, and keep what is about too few people to itself.
 
 Rows with fewer daily visitors than `min_visitors` are put together; a filter that fits fewer of them, or all but fewer,
-is not answered, since what it leaves out would follow by subtraction. docs/analytics.md says what that protects and
-what it does not.
+is not answered, since what it leaves out would follow by subtraction; nor is what tells qualities of parts of days, which
+could be taken from one another by the second. docs/analytics.md says what that protects and what it does not.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ from gateway.errors import QueryError, StoreError
 from gateway.settings import AnalyticsConfig, GoalConfig
 
 Counting = Callable[[Query, Sequence[Filter], Dialect, Sequence[GoalConfig]], Question]
-FEW, FEW_OTHERS = "few", "few_others"
+FEW, FEW_OTHERS, PART = "few", "few_others", "part_of_day"
 MOST_COMPARED = 100_000
 SAMPLED = 2  # days of a longer period: where they have visitors enough, nobody need count those of all
 
@@ -33,6 +33,26 @@ def answer(query: Query, store: Store, config: AnalyticsConfig) -> Answer:
     """The query's rows. Raises QueryError for patterns and goals that there are none of, StoreError."""
     check_values(query, store, config)
     return _Asking(store, config).answer(query)
+
+
+def find_part(query: Query, least: int) -> str:
+    """PART where the question tells what visitors of a part of a day are like or did, else ""."""
+    if least <= 1 or not _tells_qualities(query):
+        return ""
+    hours = any(condition.dimension == "hour" for condition in conditions_of(query.filters))
+    by_hour = "hour" in query.dimensions and any(key.scope != "time" for key in query.keys)
+    return PART if hours or by_hour or not query.whole else ""
+
+
+def _tells_qualities(query: Query) -> bool:
+    """Whether more is asked than how many there were, and for how long: what somebody has, or has done."""
+    scopes = [get_dimension(condition.dimension).scope for condition in conditions_of(query.filters)]
+    scopes += [key.scope for key in query.keys]
+    return any(scope != "time" for scope in scopes) or _tells_goals(query)
+
+
+def _tells_goals(query: Query) -> bool:
+    return any(figure.of in ("conversions", "converted") or figure.unit == "money" for figure in query.figures)
 
 
 def check_values(query: Query, store: Store, config: AnalyticsConfig) -> None:
@@ -63,11 +83,12 @@ class _Asking:
 
     def answer(self, query: Query) -> Answer:
         """Rows, what they leave out, and the figures compared with."""
-        withheld = self._withheld(query)
+        withheld = find_part(query, self._least) or self._withheld(query)
         if withheld:
             return Answer([], withheld=withheld)
         folding = self._least > 1 and any(key.scope != "time" for key in query.keys)
-        hide = self._least > 1 and (folding or query.filters is not None)
+        told = query.filters is not None or ("hour" in query.dimensions and _tells_goals(query))
+        hide = self._least > 1 and (folding or told)
         rows, others, all_rows = self._rows(query, self._least if folding else 0, hide)
         if query.compared is not None:
             rows = self._compare(rows, query, query.compared, hide)
@@ -93,10 +114,12 @@ class _Asking:
     def _rows(self, query: Query, least: int, hide: bool) -> tuple[list[AnswerRow], list[AnswerRow], int]:
         """Rows of at least so many visitors, what all others have in common, and how many rows there are of the first in all.
 
-        `hide`: those with too few visitors tell no figures.
+        `hide`: those with too few visitors tell no figures. Of time, nor do those that would tell theirs by subtraction.
         """
         width, rows, others, all_rows = len(query.dimensions), list[AnswerRow](), list[AnswerRow](), 0
-        for *values, visitors, _, counted, folded in self._answered(query, least):
+        whole = hide and width > 0 and all(key.scope == "time" for key in query.keys)
+        asked, counts = query.asking(limit=MOST_COMPARED, offset=0) if whole else query, list[int]()
+        for *values, visitors, _, counted, folded in self._answered(asked, least):
             keys, figures = tuple(_label(key, query) for key in values[:width]), values[width:]
             if folded:
                 others += [AnswerRow(keys, tuple(map(_plain, figures)))] if any(figures) else []
@@ -104,7 +127,22 @@ class _Asking:
             all_rows = counted
             few = hide and width > 0 and visitors < self._least and any(figures)
             rows.append(AnswerRow(keys, tuple(None if few else _plain(figure) for figure in figures), few))
+            counts.append(visitors)
+        if whole:
+            rows = self._hide_beside(rows, counts)[query.offset : query.offset + query.limit]
         return rows, others, all_rows
+
+    def _hide_beside(self, rows: list[AnswerRow], visitors: Sequence[int]) -> list[AnswerRow]:
+        """Where what is withheld in all is of one row, or of too few visitors, the smallest other row goes with it: the total
+        would tell the rest."""
+        hidden = [number for number, row in enumerate(rows) if row.few]
+        if not hidden or (len(hidden) > 1 and sum(visitors[number] for number in hidden) >= self._least):
+            return rows
+        shown = [number for number, row in enumerate(rows) if not row.few and any(row.figures)]
+        if shown:
+            smallest = min(shown, key=lambda number: visitors[number])
+            rows[smallest] = replace(rows[smallest], figures=(None,) * len(rows[smallest].figures), few=True)
+        return rows
 
     def _answered(self, query: Query, least: int) -> list[tuple[Any, ...]]:
         """Where rows of too few visitors are rare, what they have in common is asked for only where there are any."""

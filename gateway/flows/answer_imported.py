@@ -20,7 +20,7 @@ from gateway.analytics.local_time import start_of
 from gateway.analytics.period import midnight
 from gateway.analytics.query import Query
 from gateway.analytics.store import Store, naive_utc
-from gateway.flows.answer import MOST_COMPARED, answer, earlier_labels
+from gateway.flows.answer import MOST_COMPARED, answer, earlier_labels, find_part
 from gateway.settings import AnalyticsConfig
 
 FIRST_OWN = (
@@ -34,7 +34,7 @@ Keys = tuple[str, ...]
 
 def answer_all(query: Query, store: Store, engine: Engine, config: AnalyticsConfig) -> Answer:
     """As `answer`, with imported days. Raises what it raises, and what the database does."""
-    if not query.imports:
+    if not query.imports or find_part(query, config.min_visitors):
         return answer(query, store, config)
     asking = _Asking(store, engine, config)
     before = query.compared

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from gateway.analytics.answers import Answer
 from gateway.analytics.filters import Join
 from gateway.analytics.funnels import Funnel, Step, build_funnel, parse_steps
 from gateway.analytics.query import Query
 from gateway.analytics.results import Period
-from gateway.flows.answer import answer, check_values
+from gateway.flows.answer import answer, check_values, find_part
 from gateway.flows.report import ReportParts
 from gateway.flows.save_question import expand_segments
 
@@ -21,8 +22,9 @@ def follow_funnel(query: Query, texts: Sequence[str], parts: ReportParts) -> Fun
         metrics=("daily_visitors", "visits"), dimensions=(), order_by=(), compare=""
     )
     check_values(query.only(Join("and", tuple(steps))), parts.store, config)
-    found = answer(query, parts.store, config)
     period = Period(query.first.isoformat(), query.last.isoformat(), query.timezone, query.interval)
+    withheld = find_part(query.only(Join("and", tuple(steps))), config.min_visitors)
+    found = Answer([], withheld=withheld) if withheld else answer(query, parts.store, config)
     if found.withheld:
         return Funnel(query.site, period, None, [Step(text) for text in texts], found.withheld)
     visitors, visits = (int(figure or 0) for figure in found.rows[0].figures)

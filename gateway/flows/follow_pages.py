@@ -18,7 +18,7 @@ from gateway.analytics.query import Query
 from gateway.analytics.results import Period
 from gateway.analytics.sql import Question
 from gateway.analytics.store import Store
-from gateway.flows.answer import FEW, answer
+from gateway.flows.answer import FEW, answer, find_part
 from gateway.flows.report import ReportParts
 from gateway.flows.save_question import expand_segments
 
@@ -34,9 +34,11 @@ def follow_pages(query: Query, texts: Sequence[str], parts: ReportParts) -> Page
     query = query.asking(metrics=("daily_visitors",), dimensions=(), order_by=(), compare="")
     least = parts.analytics.min_visitors
     period = Period(query.first.isoformat(), query.last.isoformat(), query.timezone, query.interval)
-    found = answer(query, parts.store, parts.analytics) if query.filters else None
-    if found and found.withheld:
-        return PageFlow(query.site, period, pages, withheld=found.withheld)
+    withheld = find_part(query.asking(dimensions=("page",)), least)
+    if query.filters and not withheld:
+        withheld = answer(query, parts.store, parts.analytics).withheld
+    if withheld:
+        return PageFlow(query.site, period, pages, withheld=withheld)
     question = build_flow(query, pages, parts.store.dialect)
     found_rows = [
         (str(side), _Row(str(page), *map(_int, counts))) for side, page, *counts in _fetch(parts.store, question)

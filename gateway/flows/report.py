@@ -43,6 +43,7 @@ from gateway.analytics.visitor import MONTH
 from gateway.database import LEDGER, reading
 from gateway.destinations.figures import queue_figures
 from gateway.flows.annotate import find_notes
+from gateway.flows.answer import find_part
 from gateway.flows.answer_imported import answer_all
 from gateway.flows.counters import ASSERTED, BOT, ELSEWHERE, PAGE, RATE, SECOND_BANNER, WITH_CONSENT
 from gateway.flows.save_question import expand_segments
@@ -90,7 +91,8 @@ def report(query: Query, parts: ReportParts) -> Report:
     """All figures of one site and period. Raises QueryError, StoreError, or what the database raises."""
     query = expand_segments(query, parts.engine)
     store, found = parts.store, ask(query.asking(metrics=TOTALS, dimensions=(), order_by=()), parts)
-    broken = {} if found.withheld else {one: find_breakdown(query, one, parts) for one in BREAKDOWNS}
+    apart = find_part(query.asking(dimensions=BREAKDOWNS[:1]), parts.analytics.min_visitors)
+    broken = {} if found.withheld or apart else {one: find_breakdown(query, one, parts) for one in BREAKDOWNS}
     return Report(
         site=query.site,
         period=Period(query.first.isoformat(), query.last.isoformat(), query.timezone, query.interval),
@@ -112,6 +114,7 @@ def report(query: Query, parts: ReportParts) -> Report:
         notes=find_notes(query, parts.engine),
         month=find_month(query, parts),
         imported=find_imported(query, found),
+        rows_withheld=apart,
     )
 
 

@@ -104,7 +104,7 @@ def _reply() -> dict[str, Any]:
     meta = {
         "total_rows": {"type": "integer"},
         "time_labels": TEXTS,
-        "withheld": {"enum": ["few", "few_others"], "description": "Why there are no rows."},
+        "withheld": {"enum": ["few", "few_others", "part_of_day"], "description": "Why there are no rows."},
         "imports_included": {
             "type": "boolean",
             "description": "Whether days that another tool counted are in the figures.",

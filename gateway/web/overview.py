@@ -79,7 +79,7 @@ def build_overview(
         "choices": report.consent.accepted + report.consent.partly + report.consent.refused,
         "groups": build_cards(report, question, labels),
         "measures": build_measures(report, labels),
-        "withheld": labels.texts["compared"]["why"][report.withheld] if report.withheld else "",
+        "withheld": _why(report, labels),
         "imported": build_imported(report.imported, labels),
         "comparisons": build_comparisons(question, labels),
         "compared": build_compared(report, labels),
@@ -89,6 +89,12 @@ def build_overview(
         "bots": [(plain_name(row.name, labels), row.pages, labels.number(row.count)) for row in report.bots],
         "empty": find_emptiness(report),
     }
+
+
+def _why(report: Report, labels: Labels) -> str:
+    """Why figures, or rows alone, are withheld, as a sentence; empty where none are."""
+    why = report.withheld or report.rows_withheld
+    return str(labels.texts["compared"]["why"][why]) if why else ""
 
 
 def find_emptiness(report: Report) -> str:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from gateway.analytics.filters import Filter, parse_filters
-from gateway.analytics.period import PERIODS, Days, days_of, parse_days, parse_times
+from gateway.analytics.period import PERIODS, Days, days_of, parse_days, parse_times, same_days
 from gateway.analytics.query import (
     MAX_OFFSET,
     Query,
@@ -96,6 +96,7 @@ class _Reader:
             compare=self._compare(include),
             imports=self._flag(include, "imports"),
             times=times,
+            whole=times is None and same_days(days, timezone, sites.get(site, timezone)),
         )
         return Asked(query, self._flag(include, "time_labels"), self._flag(include, "total_rows"), figures)
 

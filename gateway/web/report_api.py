@@ -45,9 +45,9 @@ class ReportApi:
         self._report, self._consent, self._status, self._clock = report, consent, status, clock
         self.sites = {site.id: site.config.timezone for site in config.sites}
 
-    def parse(self, fields: Mapping[str, str]) -> Query:
-        """The question in `fields`; raises QueryError."""
-        now = datetime.fromtimestamp(self._clock(), UTC)
+    def parse(self, fields: Mapping[str, str], at: float | None = None) -> Query:
+        """The question in `fields`, as it is asked now or at another moment; raises QueryError."""
+        now = datetime.fromtimestamp(self._clock() if at is None else at, UTC)
         return parse_query(fields, self.sites, now)
 
     async def ask(self, query: Query) -> Report:
@@ -202,6 +202,8 @@ def _csv_lines(report: Report) -> Iterator[CsvLine]:
     yield from _measures("report", "period", "", report.period)
     if report.withheld:
         yield "report", "withheld", "", "", report.withheld
+    if report.rows_withheld:
+        yield "report", "rows_withheld", "", "", report.rows_withheld
     yield from _measures("totals", "", "", report.totals, missing=WITHHELD if report.withheld else "")
     if report.month:
         yield from _measures("month", report.month.month, "", report.month, "month", missing=WITHHELD)

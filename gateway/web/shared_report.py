@@ -1,12 +1,15 @@
 """A site's report for whoever has a link to it: the overview, read-only, without anything that is the operator's.
 
 A link that does not hold is a page that does not exist. Behind a password, tries are limited for each link, and a browser that
-gave the right one is asked again after twelve hours.
+gave the right one is asked again after twelve hours. A shared report is of days that are over, in the site's own time
+zone: whoever watched a day that still runs would see what a single visitor adds to it.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import anyio
 import msgspec
@@ -17,6 +20,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from gateway.analytics.period import midnight
+from gateway.analytics.query import Query
 from gateway.analytics.rate import Rate
 from gateway.config import Config
 from gateway.shares import OPEN_SECONDS, PATH, Share, find_share, is_opened, open_share
@@ -94,18 +99,32 @@ class SharedReports:
         return share
 
     async def _report(self, request: Request, share: Share) -> Response:
-        fields = {**request.query_params, "site": share.site}
-        query = self._api.parse(fields)
+        fields = {**request.query_params, "site": share.site, "timezone": ""}
+        if fields.get("period") == "today":
+            fields["period"] = "yesterday"
+        query = self._parse(fields, share.site)
         report = msgspec.structs.replace(await self._api.ask(query), notes=[])
         labels, question = self._frame.labels(request), build_question(query, fields, request.url.path)
         minutes = self._config.settings.analytics.visit_minutes
         shown: dict[str, Any] = build_overview(report, question, labels, self._clock(), minutes)
         return self._frame.page(request, "share.html", site_name=self._names[share.site], **shown)
 
+    def _parse(self, fields: Mapping[str, str], site: str) -> Query:
+        """The question as it would have been asked when yesterday ended."""
+        zone = self._api.sites[site]
+        today = datetime.fromtimestamp(self._clock(), ZoneInfo(zone)).date()
+        named = {"period": "today"} if fields.get("period") == "yesterday" else {}
+        query = self._api.parse({**fields, **named}, midnight(today, zone) - 1)
+        return _until(query, today - timedelta(days=1))
+
     def _door(self, request: Request, share: Share, status: int, fault: str = "", wait: int = 0) -> Response:
         return self._frame.page(
             request, "share_door.html", status, fault=fault, wait=wait, asks=share.protected and fault != "busy"
         )
+
+
+def _until(query: Query, last: date) -> Query:
+    return query.asking(first=min(query.first, last), last=min(query.last, last))
 
 
 def _cookie_name(request: Request, share: Share) -> str:

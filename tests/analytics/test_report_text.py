@@ -77,6 +77,8 @@ def test_what_is_about_too_few_is_said_in_words() -> None:
     lines = {one.title: one.rows for one in report_lines(few)}
     assert lines["Over time"] == [("2026-11-22", "withheld", "withheld", "withheld")]
     assert lines["Sources"][-1] == ("(too few visitors each)", "4", "4", "4", "–")
+    apart = msgspec.structs.replace(REPORT, rows_withheld="part_of_day")
+    assert report_lines(apart)[0].rows[-1] == ("Breakdowns (of whole days of the site's own time zone)", "withheld")
     hidden = msgspec.structs.replace(REPORT, withheld="few", totals=HIDDEN)
     assert {row[1] for row in report_lines(hidden)[0].rows} == {"withheld"}
 

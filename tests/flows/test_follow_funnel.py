@@ -54,6 +54,15 @@ def test_the_same_step_twice_needs_two_events(parts: ReportParts) -> None:
     assert [step.visits for step in found.steps] == [17, 6]
 
 
+def test_a_part_of_a_day_is_followed_by_nobody(parts: ReportParts) -> None:
+    """Steps of the day of another clock are withheld, since hours follow by subtraction; not with min_visitors = 1."""
+    shifted = DAY.asking(whole=False)
+    found = follow_funnel(shifted, STEPS, parts)
+    assert (found.withheld, found.visits, [step.visits for step in found.steps]) == ("part_of_day", None, [None] * 3)
+    everybody = ReportParts(parts.store, parts.engine, (), AnalyticsConfig(min_visitors=1))
+    assert follow_funnel(shifted, STEPS, everybody).visits == 20
+
+
 def test_filters_choose_the_visits(parts: ReportParts) -> None:
     """Those that hold an event which fits; the steps themselves need not fit."""
     filters = parse_filters(["is", "country", ["NL"]], [])

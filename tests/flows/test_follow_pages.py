@@ -101,6 +101,14 @@ def test_filters_choose_whole_visits(store: DuckDBStore, engine: Engine, walks: 
         assert told(flow)[1] == Counter(after for _, after, _ in passes_of(odd, ("/a",)))
 
 
+def test_a_part_of_a_day_is_followed_by_nobody(store: DuckDBStore, engine: Engine) -> None:
+    """Pages of the day of another clock are withheld, since hours follow by subtraction; not with min_visitors = 1."""
+    shifted = DAY.asking(whole=False)
+    found = follow_pages(shifted, ["/"], parts(store, engine, least=5))
+    assert (found.withheld, found.visitors, found.passes, found.before) == ("part_of_day", None, None, [])
+    assert follow_pages(shifted, ["/"], parts(store, engine)).visitors
+
+
 def test_the_smallest_pages_stand_together(store: DuckDBStore, engine: Engine, walks: list[Walk]) -> None:
     """Rows beyond the limit are no rows but all others, and the whole stays the whole."""
     flow = follow_pages(DAY.asking(limit=2), ["/"], parts(store, engine))

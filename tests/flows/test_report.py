@@ -157,11 +157,26 @@ def test_what_is_about_too_few_is_no_zero(store_parts: ReportParts) -> None:
     assert list(hidden.breakdowns) == list(found.breakdowns) and not any(hidden.breakdowns.values())
 
 
+def test_breakdowns_of_another_clock_s_days_are_withheld(store_parts: ReportParts) -> None:
+    """A report in another time zone has its figures and its chart, no rows, and says so; under a filter it has none."""
+    found = about_few(AnalyticsConfig(), store_parts, whole=False, timezone="Asia/Kolkata")
+    assert (found.totals.visits, found.rows_withheld, found.withheld) == (8, "part_of_day", "")
+    assert not any(found.breakdowns.values()) and sum(point.visits or 0 for point in found.series) == 8
+    hidden = about_few(AnalyticsConfig(), store_parts, whole=False, filters=Condition("is", "country", ("NL",)))
+    assert (hidden.withheld, hidden.totals) == ("part_of_day", HIDDEN)
+    everybody = about_few(EVERYBODY, store_parts, whole=False)
+    assert everybody.breakdowns["country"] and not everybody.rows_withheld
+
+
 def test_hours_of_few_visitors_are_withheld_under_a_filter(store_parts: ReportParts) -> None:
-    """A filter that enough visitors fit is answered; its hours with too few tell no figures, those with none tell 0."""
-    found = about_few(AnalyticsConfig(), store_parts, filters=Condition("contains", "country", ("N", "M")))
+    """A filter that enough visitors fit is answered; its hours with too few tell no figures, nor does the one from which they
+    would follow by subtraction; those with none tell 0."""
+    both = Condition("contains", "country", ("N", "M"))
+    found = about_few(AnalyticsConfig(), store_parts, filters=both)
     by_hour = {point.at[-5:]: point.visits for point in found.series}
-    assert (found.totals.visits, by_hour["14:00"], by_hour["15:00"], by_hour["16:00"]) == (8, 6, None, 0)
+    assert (found.totals.visits, by_hour["14:00"], by_hour["15:00"], by_hour["16:00"]) == (8, None, None, 0)
+    shown = about_few(AnalyticsConfig(min_visitors=2), store_parts, filters=both)
+    assert [point.visits for point in shown.series if point.visits] == [6, 2]
 
 
 def test_the_period_compared_with_comes_along(store_parts: ReportParts) -> None:

@@ -377,6 +377,17 @@ def test_links_keep_the_question(operator: TestClient) -> None:
     assert "/api/report.csv?site=werken&period=30d&chart=visits" in links
 
 
+def test_breakdowns_that_are_withheld_are_said_to_be(parts: ConsoleParts) -> None:
+    """In another time zone the figures stand there, and a sentence says why there are no rows."""
+
+    def apart(query: Query) -> Report:
+        return replace(build_example(query), breakdowns={}, rows_withheld="part_of_day")
+
+    page = open_operator(parts, report=apart).get("/?period=7d").text
+    assert "Breakdowns and filters are of whole days" in page and '<p class="figure">withheld</p>' not in page
+    assert "Nothing in this period." not in page.split("dropped-title")[0]
+
+
 def test_what_is_withheld_is_said_and_not_shown_as_nothing(parts: ConsoleParts) -> None:
     """Too few visitors: a sentence why, a word for each figure, and no invitation to begin."""
 

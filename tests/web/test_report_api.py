@@ -152,6 +152,8 @@ def test_csv_says_what_is_withheld_put_together_and_compared() -> None:
     } <= lines
     only = build_csv(shown, section="held").decode().splitlines()[1:]
     assert len(only) == len(report.held) and all(line.startswith("held,") for line in only)
+    apart = build_csv(replace(report, rows_withheld="part_of_day")).decode().splitlines()
+    assert "report,rows_withheld,,,part_of_day" in apart
     hidden = build_csv(replace(report, totals=HIDDEN, withheld="few")).decode().splitlines()
     assert {"report,withheld,,,few", "totals,,,visits,withheld", "totals,,,bounce_rate,withheld"} <= set(hidden)
 

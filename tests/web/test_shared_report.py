@@ -73,6 +73,28 @@ def test_the_link_shows_the_overview_and_nothing_of_the_operator_s(operator: Tes
     assert stranger(operator).get("/?site=main").status_code == 303
 
 
+@pytest.mark.parametrize(
+    ("asked", "first", "last"),
+    [
+        ("", "2026-11-16", "2026-11-22"),
+        ("period=today", "2026-11-22", "2026-11-22"),
+        ("period=yesterday", "2026-11-22", "2026-11-22"),
+        ("period=month", "2026-11-01", "2026-11-22"),
+        ("from=2026-11-20&to=2026-11-23", "2026-11-20", "2026-11-22"),
+        ("from=2026-11-23&to=2026-11-25", "2026-11-22", "2026-11-22"),
+        ("period=7d&timezone=Pacific/Kiritimati", "2026-11-16", "2026-11-22"),
+    ],
+)
+def test_a_link_tells_of_days_that_are_over(operator: TestClient, asked: str, first: str, last: str) -> None:
+    """Whichever period and zone is asked for, the day that still runs is not in it, so that nobody can watch what a single
+    visitor adds; days are those of the site's own zone."""
+    page = stranger(operator).get(f"{share(operator)}?lang=en&{asked}").text
+    shown = [re.findall(rf'name="{name}" value="([\d-]+)"', page)[0] for name in ("from", "to")]
+    assert shown == [first, last]
+    assert "Europe/Amsterdam" in page and "Kiritimati" not in re.sub('href="[^"]*"', "", page)
+    assert "Today" not in page and "Yesterday" in page
+
+
 def test_a_link_that_does_not_hold_is_no_page(operator: TestClient, clock: Clock) -> None:
     """Invented, over and revoked ones are answered alike."""
     ended, revoked = share(operator, ends="2026-11-23"), share(operator)

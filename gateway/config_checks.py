@@ -261,7 +261,9 @@ def name_service(
     if destination.service and first:
         wanted = f"wanted a service of the policy under {' or '.join(destination.purposes)}"
         raise ConfigError(file, f"{destination.name}.service", destination.service, wanted)
-    hosts = (_find_host(destination.url), str(destination.options.get("tracker", "")).partition(":")[0])
+    # Behind one private address (this machine's) there may be many receivers: it names none.
+    named = "" if destination.allow_private else _find_host(destination.url)
+    hosts = (named, str(destination.options.get("tracker", "")).partition(":")[0])
     owners = {policy.owner_of_host(host) for policy in policies for host in hosts if host}
     found = sorted(service for purpose, service in owners if service and purpose in destination.purposes)
     if len(found) > 1:

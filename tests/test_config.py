@@ -146,6 +146,7 @@ def test_destinations_of_one_name_are_refused(tmp_path: Path) -> None:
         ("crm.example.org", "video.example.net", "video"),
         ("crm.example.org", "a.advert.example.net:8443", "video"),
         ("crm.example.org", "teller.example.net", ""),
+        ('url = "https://crm.example.org', 'allow_private = true\nurl = "https://video.example.net', ""),
         ('kind = "webhook"', 'kind = "webhook"\nservice = "video"', "video"),
         ('kind = "webhook"', 'kind = "webhook"\noptions = { tracker = "video.example.net" }', "video"),
         ('kind = "webhook"', 'kind = "webhook"\nservice = "counter"', None),

@@ -139,20 +139,24 @@ def _path_of(url: str) -> str:
 
 def reject_spam(hosts: Sequence[str]) -> Check:
     """Visits that only advertise the site they pretend to come from."""
-    spam = frozenset(hosts)
-
-    @lru_cache(maxsize=4096)
-    def is_listed(place: str) -> bool:
-        host = _host_of(f"//{place}")
-        while host and host not in spam:
-            host = host.partition(".")[2]
-        return bool(host)
+    listed = _at_or_below(frozenset(hosts))
 
     def check(hit: Hit) -> DropReason | None:
         place = hit.referrer.partition("//")[2].partition("/")[0]
-        return DropReason.SPAM if place and is_listed(place) else None
+        return DropReason.SPAM if place and listed(place) else None
 
     return check
+
+
+def _at_or_below(hosts: frozenset[str]) -> Callable[[str], bool]:
+    @lru_cache(maxsize=4096)
+    def is_listed(place: str) -> bool:
+        host = _host_of(f"//{place}")
+        while host and host not in hosts:
+            host = host.partition(".")[2]
+        return bool(host)
+
+    return is_listed
 
 
 def _host_of(url: str) -> str:

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from gateway.analytics.metrics import get_metric
+from gateway.analytics.metrics import BREAKDOWNS, get_metric
 from gateway.analytics.query import Query
 from gateway.analytics.results import (
     HIDDEN,
@@ -378,13 +378,14 @@ def test_links_keep_the_question(operator: TestClient) -> None:
 
 
 def test_breakdowns_that_are_withheld_are_said_to_be(parts: ConsoleParts) -> None:
-    """In another time zone the figures stand there, and a sentence says why there are no rows."""
+    """In another time zone the figures stand there, and a sentence says why no panel has rows."""
 
     def apart(query: Query) -> Report:
-        return replace(build_example(query), breakdowns={}, rows_withheld="part_of_day")
+        return replace(build_example(query), breakdowns={one: [] for one in BREAKDOWNS}, rows_withheld="part_of_day")
 
     page = open_operator(parts, report=apart).get("/?period=7d").text
     assert "Breakdowns and filters are of whole days" in page and '<p class="figure">withheld</p>' not in page
+    assert page.count('<p class="none">withheld</p>') == len(BREAKDOWNS) - 1  # no goals are configured
     assert "Nothing in this period." not in page.split("dropped-title")[0]
 
 

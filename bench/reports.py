@@ -29,9 +29,8 @@ from gateway.flows.answer import answer
 from gateway.settings import AnalyticsConfig
 
 EVENTS = int(os.environ.get("BENCH_EVENTS", "10_000_000"))
-KEPT = os.environ.get(
-    "BENCH_KEPT", ""
-)  # a folder in which what is asked is kept from run to run; made in a quarter of an hour
+# A folder in which what is asked is kept from run to run: ten million events take a quarter of an hour to make.
+KEPT = os.environ.get("BENCH_KEPT", "")
 ROUNDS, TIMES = 6, 3
 LENGTHS = (7, 28, 30, 91, DAYS)
 BOUND, MOST_BYTES = 0.30, 1.5e9
@@ -161,14 +160,16 @@ class Side(NamedTuple):
 _answering: Callable[[Asked], Rows]
 
 
-def _open_ours(path: Path) -> None:
+def open_ours(path: Path) -> None:
+    """For the process that asks the store."""
     global _answering
     store = DuckDBStore(path)
     config = AnalyticsConfig(min_visitors=LEAST)
     _answering = lambda asked: [row.keys + row.figures for row in answer(asked.query, store, config).rows]  # noqa: E731
 
 
-def _open_raw(path: Path) -> None:
+def open_raw(path: Path) -> None:
+    """For the process that asks the raw events."""
     global _answering
     connection = connect(path, SETTINGS, read_only=True)
     _answering = lambda asked: connection.execute(asked.raw).fetchall()  # noqa: E731
@@ -194,12 +195,12 @@ def open_side(path: Path, opening: Callable[[Path], None]) -> Side:
 
 def run(folder: Path) -> list[Line]:
     """Make the events, ask all sides in turns, compare."""
-    events, plain = _make(Path(KEPT) if KEPT else folder)
+    events, plain = make_events(folder, EVENTS)
     asked = draw_questions()
-    ours, raw = open_side(events, _open_ours), open_side(plain, _open_raw)
-    _check(asked, ours.ask(asked)[1], raw.ask(asked)[1])
+    ours, raw = open_side(events, open_ours), open_side(plain, open_raw)
+    check_answers(asked, ours.ask(asked)[1], raw.ask(asked)[1])
     told, base = zip(*((ours.ask(asked)[0], raw.ask(asked)[0]) for _ in range(TIMES)), strict=True)
-    quickest, quickest_raw = ([min(times) for times in zip(*side, strict=True)] for side in (told, base))
+    quickest, quickest_raw = take_quickest(told), take_quickest(base)
     most = ours.most_bytes()
     for side in (ours, raw):
         side.pool.shutdown()
@@ -211,14 +212,20 @@ def run(folder: Path) -> list[Line]:
     ]
 
 
-def _make(folder: Path) -> tuple[Path, Path]:
+def make_events(folder: Path, count: int) -> tuple[Path, Path]:
     """The store and the file of raw events, made where they are not kept."""
+    folder = (Path(KEPT) if KEPT else folder) / str(count)
     events, plain = folder / "events.duckdb", folder / "raw.duckdb"
     if not events.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        make_raw(plain, EVENTS)
+        make_raw(plain, count)
         fill_store(plain, events)
     return events, plain
+
+
+def take_quickest(times: Sequence[Sequence[float]]) -> list[float]:
+    """The least that each question took, of all rounds."""
+    return [min(taken) for taken in zip(*times, strict=True)]
 
 
 def _beside(plain: Path, folder: Path, asked: Sequence[Asked], ours: Sequence[float]) -> Line:
@@ -249,7 +256,8 @@ def _line(what: str, mine: float, base: float) -> Line:
     return Line(what, f"{mine * 1e3:,.0f} ms", f"{base * 1e3:,.0f} ms raw", f"{mine / base:.2f}", "")
 
 
-def _check(asked: Sequence[Asked], ours: Sequence[Rows], raw: Sequence[Rows]) -> None:
+def check_answers(asked: Sequence[Asked], ours: Sequence[Rows], raw: Sequence[Rows]) -> None:
+    """Stop where one answer is not the other."""
     for one, mine, plain in zip(asked, ours, raw, strict=True):
         shown = [row for row in plain if not one.query.dimensions or row[1] >= LEAST]
         if [_rounded(row) for row in mine if None not in row] != [_rounded(row) for row in shown]:

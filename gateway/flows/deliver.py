@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 
@@ -21,12 +21,13 @@ from gateway.destinations.attempts import Ending, Rules, is_under_way, settle, s
 from gateway.destinations.base import Delivered, Destination, OutgoingRequest, Retry, Verdict
 from gateway.destinations.figures import Standing, get_standing
 from gateway.destinations.group_commit import GroupCommit
-from gateway.destinations.outbox import EVENT, Leased, NotStarted, Reason, Started, find_next_due, lease, release
+from gateway.destinations.outbox import EVENT, NotStarted, Reason, Started, find_next_due, lease, release
 from gateway.destinations.sender import Sender
 from gateway.destinations.upkeep import cancel_uncovered, expire_overdue, strip_dead
 from gateway.flows.lane import (
     FAULT,
     Lane,
+    Load,
     Parcel,
     build_parcels,
     converse,
@@ -109,10 +110,9 @@ class Deliverer:
         """Begin nothing more, let requests end within the grace, and give the rest back to the queue."""
         self._stopping = True
         await _cancel(self._tasks)
-        running = [task for lane in self._lanes for task in lane.running]
-        if running:
-            await asyncio.wait(running, timeout=grace_seconds)
-        await _cancel(running)
+        await self._let_end(grace_seconds)
+        for lane in self._lanes:
+            self._write_down(lane)
         await self._commits.finish()
         for lane in self._lanes:
             await lane.sender.close()
@@ -120,6 +120,16 @@ class Deliverer:
         await self._commits.finish()
         if returned:
             log.info("deliver: %d deliveries given back to the queue", returned)
+
+    async def _let_end(self, grace_seconds: float) -> None:
+        """Wait for what is under way; what has been started meanwhile is sent as well. Then end the rest."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + grace_seconds
+        while running := [task for lane in self._lanes for task in lane.running]:
+            if clock() < until:
+                await asyncio.wait(running, timeout=until - clock(), return_when=asyncio.FIRST_COMPLETED)
+            else:
+                await _cancel(running)
 
     async def _serve(self, lane: Lane) -> None:
         while True:
@@ -143,18 +153,43 @@ class Deliverer:
 
     def _begin(self, lane: Lane) -> None:
         """Begin as many attempts as there is room for, of what is at hand."""
+        loads: list[Load] = []
         while lane.is_ready() and not self._is_full(lane):
             if self._stopping or lane.rests or lane.health.may_begin(self._clock()) > 0:
-                return
-            probe = lane.health.begun()
+                break
             lane.places += 1
-            lane.running.add(asyncio.create_task(self._deliver(lane, lane.take_load(), probe)))
+            loads.append(lane.take_load(probe=lane.health.begun()))
+        if loads:
+            lane.run(self._start(lane, loads))
+
+    def _stir(self, lane: Lane) -> None:
+        """Something has ended: what else ends in this turn of the loop is written down, and followed, together with it."""
+        if not lane.stirred:
+            lane.stirred = True
+            asyncio.get_running_loop().call_soon(self._go_on, lane)
 
     def _go_on(self, lane: Lane) -> None:
         """There is room for the next attempts; where nothing is left to begin, somebody has to look for more."""
+        lane.stirred = False
+        self._write_down(lane)
         self._begin(lane)
         if lane.is_low() or not self._is_full(lane):
             lane.changed.set()
+
+    def _write_down(self, lane: Lane) -> None:
+        """Hand over how attempts have ended. Nobody waits for it; their subjects go on once it is committed."""
+        ended, lane.ended = lane.ended, []
+        endings = [ending for load in ended for ending in load.endings]
+        if endings:
+            self._commits.hand_over(lane.settle, endings, partial(self._settled, lane, ended))
+        else:
+            lane.leave(ended)
+
+    def _settled(self, lane: Lane, loads: list[Load], _result: None, error: Exception | None) -> None:
+        if error is not None:
+            self._log_fault(lane, error)
+        lane.leave(loads)
+        self._stir(lane)
 
     def _is_full(self, lane: Lane) -> bool:
         """Whether all places on the wire are taken, or too many endings wait to be written down."""
@@ -192,38 +227,47 @@ class Deliverer:
             give_back = partial(release, owner=self._owner, now=self._clock(), destination=lane.name)
             await self._commits.run(give_back)
 
-    async def _deliver(self, lane: Lane, load: list[Leased], probe: bool) -> None:
-        endings: list[Ending] = []
-        again: set[str] = set()  # subjects of whom something has to be tried again
+    async def _start(self, lane: Lane, loads: list[Load]) -> None:
+        """Ask for the consents of all these once more, and send each load that is covered."""
         try:
             # What may take its time comes first: between the start and the request lies nothing.
             ready = await get_credentials(lane, self._clock())
             issued = lane.issued
-            outcomes = await self._commits.join(lane.start, [row.id for row in load])
+            outcomes = await self._commits.join(lane.start, [[row.id for row in load.rows] for load in loads])
+        except Exception as error:  # a door: the rows return to the queue when their lease ends
+            self._log_fault(lane, error)
+            for load in loads:
+                self._end(lane, load)
+        else:
+            for load, mine in zip(loads, outcomes, strict=True):
+                lane.run(self._deliver(lane, load, mine, ready, issued))
+        finally:
+            lane.forget_task()
+
+    async def _deliver(
+        self, lane: Lane, load: Load, outcomes: Sequence[Started | NotStarted], ready: Verdict, issued: int
+    ) -> None:
+        again: set[str] = set()  # subjects of whom something has to be tried again
+        try:
             for number, parcel in enumerate(self._build(lane, outcomes)):
-                if endings:
-                    await self._commits.join(lane.settle, endings)
+                if load.endings:
+                    await self._commits.join(lane.settle, load.endings)
                 if again.intersection(row.consent_id for row in parcel.rows):
-                    endings = [Ending(row.id, Retry(Reason.BEHIND), 0.0, costs=False) for row in parcel.rows]
+                    load.endings = [Ending(row.id, Retry(Reason.BEHIND), 0.0, costs=False) for row in parcel.rows]
                 else:
-                    endings = await self._attempt(lane, parcel, ready, issued, again, first=number == 0)
+                    load.endings = await self._attempt(lane, parcel, ready, issued, again, first=number == 0)
         except Exception as error:  # a door: the rows return to the queue when their lease ends
             self._log_fault(lane, error)
         finally:
-            lane.running.discard(cast(asyncio.Task[None], asyncio.current_task()))
-            lane.health.left(probe=probe)
-            lane.places -= 1
-            if endings:  # the next request need not wait until they are written down
-                self._commits.hand_over(lane.settle, endings, partial(self._settled, lane, load))
-            else:
-                lane.leave(load)
-            self._go_on(lane)
+            lane.forget_task()
+            self._end(lane, load)
 
-    def _settled(self, lane: Lane, load: list[Leased], _result: None, error: Exception | None) -> None:
-        if error is not None:
-            self._log_fault(lane, error)
-        lane.leave(load)
-        self._go_on(lane)
+    def _end(self, lane: Lane, load: Load) -> None:
+        """Its place is free; the next attempt need not wait until its endings are written down."""
+        lane.health.left(probe=load.probe)
+        lane.places -= 1
+        lane.ended.append(load)
+        self._stir(lane)
 
     def _build(self, lane: Lane, outcomes: Sequence[Started | NotStarted]) -> list[Parcel]:
         started = [outcome for outcome in outcomes if isinstance(outcome, Started)]
@@ -274,11 +318,11 @@ class Deliverer:
             self._log_fault(lane, error)
             return Retry(FAULT)
 
-    def _start_rows(self, lane: Lane, connection: Connection, loads: Sequence[list[int]]) -> list[Any]:
+    def _start_rows(self, lane: Lane, connection: Connection, groups: Sequence[list[list[int]]]) -> list[Any]:
         rules = self._rules(lane.destination, self._scopes)
-        ids = [row_id for load in loads for row_id in load]
+        ids = [row_id for loads in groups for load in loads for row_id in load]
         outcomes = iter(start(connection, ids, self._owner, rules, self._clock()))
-        return [[next(outcomes) for _ in load] for load in loads]
+        return [[[next(outcomes) for _ in load] for load in loads] for loads in groups]
 
     def _settle_rows(self, connection: Connection, endings: Sequence[list[Ending]]) -> list[None]:
         settle(connection, [ending for group in endings for ending in group], self._owner, self._clock())

@@ -6,10 +6,10 @@ request is taken together (a load), as far as the kind of destination allows.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from sqlalchemy import Connection
@@ -49,6 +49,16 @@ _events, _notices = msgspec.json.Decoder(PersonalEvent), msgspec.json.Decoder(No
 
 
 @dataclass
+class Load:
+    """Leased rows that begin together. `probe`: they ask for all others whether the receiver is back; `endings`: how their last
+    request ended, where that is not written down yet."""
+
+    rows: list[Leased]
+    probe: bool
+    endings: list[Ending] = field(default_factory=list)
+
+
+@dataclass
 class Lane:
     """One destination at work. `changed`: there may be something to do; `disabled`: why it has stopped, and since when.
 
@@ -63,6 +73,8 @@ class Lane:
     running: set[asyncio.Task[None]] = field(default_factory=set)
     places: int = 0  # taken by attempts that have not had their answer yet
     loads: int = 0  # begun, and their ending not written down yet
+    ended: list[Load] = field(default_factory=list)  # of those, the ones nobody has been asked to write down
+    stirred: bool = False  # somebody will look what has ended
     held: int = 0
     more: bool = False  # there was more than could be held
     disabled: str = ""
@@ -76,7 +88,7 @@ class Lane:
     waiting: dict[str, deque[Leased]] = field(default_factory=dict)  # of subjects with no attempt under way
     behind: dict[str, deque[Leased]] = field(default_factory=dict)  # of those that have one
     busy: set[str] = field(default_factory=set)
-    start: Callable[[Connection, Sequence[list[int]]], list[list[Started | NotStarted]]] = field(init=False)
+    start: Callable[[Connection, Sequence[list[list[int]]]], list[list[list[Started | NotStarted]]]] = field(init=False)
     settle: Callable[[Connection, Sequence[list[Ending]]], list[None]] = field(init=False)
 
     @property
@@ -104,7 +116,15 @@ class Lane:
         """Whether it is time to look for more: nothing can begin, or there is more and half of what was held has gone."""
         return not self.waiting or (self.more and self.held < self.most_held // 2)
 
-    def take_load(self) -> list[Leased]:
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have it done beside the rest, until it says `forget_task` of itself."""
+        self.running.add(asyncio.create_task(work))
+
+    def forget_task(self) -> None:
+        """The task that says so is about to end."""
+        self.running.discard(cast(asyncio.Task[None], asyncio.current_task()))
+
+    def take_load(self, *, probe: bool) -> Load:
         """What goes in the next request; its subjects are busy until `leave`."""
         load: list[Leased] = []
         most = self.destination.batch_size
@@ -117,7 +137,7 @@ class Lane:
                 break
         self.held -= len(load)
         self.loads += 1
-        return load
+        return Load(load, probe)
 
     def _take(self, subject: str, rows: deque[Leased], load: list[Leased]) -> None:
         """Move this subject's rows into the load, as many as fit; what has to go alone goes alone."""
@@ -130,15 +150,16 @@ class Lane:
         if rows:
             self.behind[subject] = rows
 
-    def leave(self, load: Sequence[Leased]) -> None:
-        """The ending of these is written down; their subjects may go on."""
-        self.loads -= 1
-        for row in load:
-            self.busy.discard(row.consent_id)
-            if rows := self.behind.pop(row.consent_id, None):
-                self.waiting[row.consent_id] = rows
-        if len(load) == 1:
-            self.alone.discard(load[0].id)
+    def leave(self, loads: Sequence[Load]) -> None:
+        """The endings of these are written down; their subjects may go on."""
+        self.loads -= len(loads)
+        for load in loads:
+            for row in load.rows:
+                self.busy.discard(row.consent_id)
+                if rows := self.behind.pop(row.consent_id, None):
+                    self.waiting[row.consent_id] = rows
+            if len(load.rows) == 1:
+                self.alone.discard(load.rows[0].id)
 
     def drop(self, subject: str) -> None:
         """What else is held of this subject is in the queue again."""

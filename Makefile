@@ -63,7 +63,7 @@ coverage: assets ## branch coverage of the quick tests
 	@$(BIN)/coverage report
 
 soak: assets tools ## the kill rounds of `make test`, 200 instead of 20, and 50,000 steps through the outbox
-	@OUTBOX_EXAMPLES=1250 KILL_ROUNDS=200 $(BIN)/python -m pytest --timeout=7200 \
+	@OUTBOX_EXAMPLES=1700 KILL_ROUNDS=200 $(BIN)/python -m pytest --timeout=7200 \
 		tests/journeys/test_kill.py tests/destinations/test_outbox_states.py $(ARGS)
 
 bench: tools native ## speed and memory of the compiled wheel, as printed in docs/performance.md

@@ -62,14 +62,18 @@ class OutboxMachine(OutboxModel):
         having=st.sampled_from((*OPEN, State.DEAD)),
     )
     def choose(self, name: str, wanted: set[str], lost: set[str], how: str, having: State) -> None:
-        """`again`: what was taken back is granted anew at once. `having`: of whom there is such a row, if there is one."""
+        """`again`: what was taken back is granted anew at once, and what happened before is drained after. `having`: of whom
+        there is such a row, if there is one."""
         name = next((row.consent_id for row in look(self.engine) if row.state == having and row.consent_id), name)
         if wanted:
             self.grant(name, wanted)
+        if how == "again":
+            self.record(name, 1)
         for purpose in sorted(lost):
             self.take_back(name, purpose)
         if how == "again":
             self.grant(name, lost)
+            self.drain("yes")
         elif how == "erased":
             self.erase(name)
 

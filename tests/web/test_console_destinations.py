@@ -108,6 +108,15 @@ def test_buttons_pause_resume_and_send_again_with_a_record(parts: ConsoleParts, 
     ]
 
 
+def test_a_destination_that_has_stopped_says_what_to_do(parts: ConsoleParts) -> None:
+    """In both languages: why it stopped by itself, and that it goes on once it is resumed, by the button beside it."""
+    operator = open_operator(parts, status=lambda: {"disabled": {"hook": "http_410"}})
+    for language, words in (("en", "until it is resumed"), ("nl", "tot het wordt hervat")):
+        page = operator.get(f"/destinations?lang={language}").text
+        assert "(http_410)" in page and words in page
+        assert 'value="resume"' in page and 'value="pause"' not in page
+
+
 def test_a_test_event_is_sent_and_its_answer_shown(
     parts: ConsoleParts, operator: TestClient, rehearsal: tuple[Rehearsal, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

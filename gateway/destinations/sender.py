@@ -55,7 +55,9 @@ class Sender:
         body, whole = bytearray(), False
         try:
             async with asyncio.timeout(timeout_seconds):
-                response = await self._request(request)
+                response = await self._session.request(
+                    request.method, request.url, headers=request.headers, data=request.body, allow_redirects=False
+                )
                 whole = await _read(response, body)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RuntimeError) as error:
             # RuntimeError is what uvloop and aiohttp's resolver raise now and then instead of an OSError.
@@ -66,11 +68,6 @@ class Sender:
                 response.close()
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Reply(response.status, headers, bytes(body), whole)
-
-    async def _request(self, request: OutgoingRequest) -> aiohttp.ClientResponse:
-        return await self._session.request(
-            request.method, request.url, headers=request.headers, data=request.body, allow_redirects=False
-        )
 
     async def close(self) -> None:
         """Close all connections."""

@@ -40,7 +40,7 @@ from gateway.flows.lane import (
 
 log = logging.getLogger("gateway.deliver")
 
-CONCURRENCY = 64  # for each destination: half wait for the commit of their start while the others are on the wire
+CONCURRENCY = 128  # for each destination: half wait for the commit of their start while the others are on the wire
 ROUNDS_AHEAD = 8  # how many rows are leased at once, for each place on the wire
 LEASE_SLACK_SECONDS = 30.0  # beyond the timeouts of those rounds, for the database before and after
 IDLE_SECONDS = 5.0  # how often a lane looks for rows that nobody woke it for

@@ -125,7 +125,7 @@ class Deliverer:
         """Wait for what is under way; what has been started meanwhile is sent as well. Then end the rest."""
         clock = asyncio.get_running_loop().time
         until = clock() + grace_seconds
-        while running := [task for lane in self._lanes for task in lane.running]:
+        while running := [task for lane in self._lanes for task in lane.running if not task.done()]:
             if clock() < until:
                 await asyncio.wait(running, timeout=until - clock(), return_when=asyncio.FIRST_COMPLETED)
             else:

@@ -17,7 +17,15 @@ import duckdb
 from gateway.analytics.day_sums import DaySums
 from gateway.analytics.dialect import DUCKDB
 from gateway.analytics.duckdb_store_arrivals import add_entries
-from gateway.analytics.duckdb_store_file import Gate, Settings, compact_file, connect, copy_database, is_wasteful
+from gateway.analytics.duckdb_store_file import (
+    Gate,
+    Settings,
+    compact_file,
+    connect,
+    copy_database,
+    ensure_file,
+    is_wasteful,
+)
 from gateway.analytics.duckdb_store_order import arrange, find_stretch
 from gateway.analytics.duckdb_store_sums import FIND, forget, keep, read_days
 from gateway.analytics.duckdb_store_tables import prepare
@@ -169,6 +177,7 @@ class DuckDBStore:
             if self._closed:
                 raise StoreError("the event store is closed")
             if self._opened is None:
+                ensure_file(self._path)
                 writing = connect(self._path, SETTINGS)
                 prepare(writing)
                 self._path.chmod(0o600)

@@ -73,6 +73,23 @@ def connect(path: Path | str, settings: Settings, *, read_only: bool = False) ->
     return connection
 
 
+def ensure_file(path: Path) -> None:
+    """Where there is no file, an empty one: whole, or not there at all. DuckDB would write it where it lies, and can never
+    open what it left when the disk was full or its process was killed midway. Raises StoreError."""
+    if path.exists():
+        return
+    fresh = Path(f"{path}.fresh")
+    try:
+        _delete(fresh)
+        connect(fresh, PLAIN).close()
+        sync_file(fresh)
+        _delete(path)  # a log whose file is gone belongs to nothing
+        fresh.replace(path)
+        sync_file(path.parent)
+    except (duckdb.Error, OSError) as error:
+        raise StoreError(f"{path.name} cannot be made: {error}") from error
+
+
 def copy_bytes(source: Path, target: Path, tell: Tell) -> None:
     """A copy for its owner alone, on disk when this returns."""
     descriptor = os.open(target, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)

@@ -111,6 +111,7 @@ def run_front(folder: Path, *, workers: int = 1, before: Sequence[str] = (), sec
     command = [*before, sys.executable, "-m", "uvicorn", "host_app:app", "--app-dir", str(folder), "--port", str(port)]
     command += ["--workers", str(workers)] if workers > 1 else []
     command += ["--no-access-log", "--no-proxy-headers", "--log-level", "warning"]
+    command += ["--timeout-keep-alive", "120"]  # a visitor's line stays while the test waits for something else
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         front = Front(folder, port, workers, process)

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -146,7 +146,7 @@ def add(number):
     event = Event(float(number), "main", "page_view", "/" + "x" * 20_000, 1, "v", float(number), "w")
     store.add(Batch("a", number, [Recorded(event, "c", 1, ("analytics",))]))
 
-store = DuckDBStore(Path(sys.argv[1]) / "events.duckdb")
+store = DuckDBStore(Path(sys.argv[1]) / "events.duckdb", at_once=False)
 number = 0
 for step in sys.stdin:
     number += 1
@@ -161,25 +161,47 @@ print(store.fetch("SELECT count(*) FROM events", {})[0][0])
 """
 
 
+@contextmanager
+def store_on(disk: Disk) -> Iterator[Callable[[str], str]]:
+    """A process with a store on the disk: what it answers to a step, and last of all how many events it has."""
+    command = [*disk.before, sys.executable, "-c", STORE, str(disk.folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+        writing, reading = process.stdin, process.stdout
+        assert writing is not None and reading is not None
+
+        def ask(step: str) -> str:
+            if step == "end":
+                writing.close()
+            else:
+                writing.write(step + "\n")
+            return reading.readline().strip()
+
+        yield ask
+
+
 def test_the_store_is_opened_anew_after_a_full_disk(tmp_path: Path) -> None:
     """DuckDB answers nothing any more once it could not write its file; with room again the store is back by itself."""
-    with small_disk(tmp_path / "data", 16) as disk:
-        command = [*disk.before, sys.executable, "-c", STORE, str(disk.folder)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
-            assert process.stdin is not None and process.stdout is not None
+    with small_disk(tmp_path / "data", 16) as disk, store_on(disk) as ask:
+        assert ask("add") == "taken"
+        disk.fill()
+        assert [ask("add"), ask("prune"), ask("add")] == ["refused"] * 3
+        disk.free()
+        assert [ask("add"), ask("add")] == ["taken"] * 2
+        assert ask("end") == "3"
 
-            def ask(step: str) -> str:
-                assert process.stdin is not None and process.stdout is not None
-                process.stdin.write(step + "\n")
-                return process.stdout.readline().strip()
 
-            assert ask("add") == "taken"
-            disk.fill()
-            assert [ask("add"), ask("prune"), ask("add")] == ["refused"] * 3
-            disk.free()
-            assert [ask("add"), ask("add")] == ["taken"] * 2
-            process.stdin.close()
-            assert process.stdout.readline() == "3\n"
+@pytest.mark.parametrize("left", [0, 4096, 8192, 12_288])
+def test_a_store_first_made_on_a_full_disk(left: int, tmp_path: Path) -> None:
+    """However many bytes of a new store's file still fit, it is there once there is room: DuckDB would leave a stump that
+    it never opens again."""
+    with small_disk(tmp_path / "data", 16) as disk, store_on(disk) as ask:
+        (disk.outside / "room").write_bytes(b"x" * left)
+        disk.fill()
+        (disk.outside / "room").unlink()
+        assert [ask("add"), ask("add")] == ["refused"] * 2
+        disk.free()
+        assert [ask("add"), ask("add")] == ["taken"] * 2
+        assert ask("end") == "2"
 
 
 # ---------------------------------------------------------------------------------------------- steps and checks

@@ -238,10 +238,11 @@ def _settle_one(connection: Connection, row: Row[Any], ending: Ending, now: floa
 
 
 def _find_error(ending: Ending) -> str:
-    """What an operator should know of; a turn given up for an earlier row or a withdrawal is no error."""
-    if isinstance(ending.verdict, Delivered) or ending.verdict.reason in (Reason.BEHIND, Reason.WITHDRAWN):
+    """What an operator should know of; a turn given up for an earlier row or a withdrawal is no error, nor is a mere wait."""
+    verdict = ending.verdict
+    if isinstance(verdict, Delivered) or verdict.reason in (Reason.BEHIND, Reason.WITHDRAWN):
         return ""
-    return ending.verdict.reason
+    return "" if isinstance(verdict, Retry) and verdict.well else verdict.reason
 
 
 def _settled(row: Row[Any], ending: Ending, now: float) -> dict[str, Any]:

@@ -112,10 +112,12 @@ class Delivered(msgspec.Struct, frozen=True):
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """A passing failure: try again. `after`: the seconds that the receiver asked us to wait, or None."""
+    """Try again: a passing failure, or, where it is `well`, nothing amiss with the receiver that has answered: it is merely
+    waited for. `after`: the seconds that the receiver asked us to wait, or None."""
 
     reason: str
     after: float | None = None
+    well: bool = False
 
 
 class Throttled(msgspec.Struct, frozen=True):

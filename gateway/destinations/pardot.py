@@ -218,7 +218,7 @@ class Pardot(Destination):
             return Retry(ODD_ANSWER)
         change = msgspec.json.decode(request.memo, type=_Change)
         if all(one.is_deleted for one in found) and now < change.sure_at:
-            return Retry(NOT_SEEN_YET, change.sure_at - now)
+            return Retry(NOT_SEEN_YET, change.sure_at - now, well=True)
         ids = [one.id for one in found if one.needs(delete=change.delete)]
         purge = None if change.purge is None else [one.id for one in found]
         return self._change(_Change(change.delete, 0.0, ids[:MOST_AT_ONCE], len(ids) > MOST_AT_ONCE, purge))
@@ -230,7 +230,7 @@ class Pardot(Destination):
     def _change(self, change: _Change) -> Judgement:
         if not change.ids:
             if change.more:
-                return Retry(MORE_LEFT)
+                return Retry(MORE_LEFT, well=True)
             return self._purge(change.purge) if change.purge else Delivered()
         path, memo = f"/objects/prospects/{change.ids[0]}", msgspec.json.encode(change).decode()
         if change.delete:

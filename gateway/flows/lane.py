@@ -281,11 +281,12 @@ def spread(parcel: Parcel, judged: Verdict | Sequence[Verdict]) -> list[tuple[St
 
 
 def note_health(lane: Lane, judged: Verdict | Sequence[Verdict], now: float, chance: float) -> None:
-    """What an answer says of the receiver: ill when all is to be tried again, well when something was accepted or refused."""
+    """What an answer says of the receiver: well when something was accepted, refused or is merely waited for, else ill when all
+    is to be tried again."""
     verdicts = [judged] if isinstance(judged, Verdict) else list(judged)
     if any(isinstance(verdict, Delivered) for verdict in verdicts):
         lane.renewals = 0
-    if any(isinstance(verdict, Delivered | Dead | Split) for verdict in verdicts):
+    if any(isinstance(verdict, Delivered | Dead | Split) or _is_waited_for(verdict) for verdict in verdicts):
         lane.health.ended(well=True, now=now, chance=chance)
     elif all(isinstance(verdict, Retry) and verdict.reason != Reason.WITHDRAWN for verdict in verdicts):
         lane.health.ended(well=False, now=now, chance=chance)
@@ -293,6 +294,10 @@ def note_health(lane: Lane, judged: Verdict | Sequence[Verdict], now: float, cha
         asked = max((verdict.after or 0.0 for verdict in verdicts if isinstance(verdict, Retry)), default=0.0)
         if asked:
             lane.health.rest_until(now + asked, now)
+
+
+def _is_waited_for(verdict: Verdict) -> bool:
+    return isinstance(verdict, Retry) and verdict.well
 
 
 def decide_ending(lane: Lane, row: Started, verdict: Verdict, together: int, now: float, chance: float) -> Ending:

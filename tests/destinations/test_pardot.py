@@ -191,7 +191,7 @@ def test_more_prospects_than_one_conversation_holds_are_not_forgotten(wish: str)
     """After six of them the rest is found anew, until each is deleted or opted out."""
     receivers, pardot = Rehearsal({}), make_pardot({"on_withdrawal": wish})
     receivers.pardot.prospects += [Prospect(number, {"email": EMAIL}) for number in range(1, 9)]
-    assert converse(receivers, pardot, pardot.withdraw(notice(), NOW)) == Retry("more_left")
+    assert converse(receivers, pardot, pardot.withdraw(notice(), NOW)) == Retry("more_left", well=True)
     assert converse(receivers, pardot, pardot.withdraw(notice(), NOW)) == Delivered()
     assert all(one.recycled or one.fields.get("optedOut") for one in receivers.pardot.prospects)
 
@@ -205,7 +205,7 @@ def test_a_withdrawal_right_after_the_address_finds_who_cannot_be_seen_yet(kind:
     receivers.pardot.prospects.append(Prospect(7, {"email": EMAIL}, recycled=True))
     assert converse(receivers, pardot, pardot.build([tell_person()], now), now) == Delivered()
     asked = pardot.withdraw(msgspec.structs.replace(notice(kind), at=now + 1), now + 1)
-    assert converse(receivers, pardot, asked, now + 1) == Retry("not_seen_yet", 75)
+    assert converse(receivers, pardot, asked, now + 1) == Retry("not_seen_yet", 75, well=True)
     now += 76
     assert converse(receivers, pardot, asked, now) == Delivered()
     mine = [one for one in receivers.pardot.prospects if one.id != 7]
@@ -221,7 +221,7 @@ def test_an_erasure_empties_the_recycle_bin_where_that_is_wanted() -> None:
         Prospect(9, {"email": EMAIL}, recycled=True),
         Prospect(10, {"email": "b@example.org"}),
     ]
-    assert converse(receivers, pardot, pardot.withdraw(notice(), NOW)) == Retry("more_left")
+    assert converse(receivers, pardot, pardot.withdraw(notice(), NOW)) == Retry("more_left", well=True)
     assert len(receivers.pardot.prospects) == 10
     assert converse(receivers, pardot, pardot.withdraw(notice("erasure"), NOW)) == Delivered()
     assert [one.id for one in receivers.pardot.prospects] == [10]

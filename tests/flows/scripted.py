@@ -85,11 +85,12 @@ class Scripted(Destination):
         return self._post("events", [telling.event_id for telling in batch])
 
     def judge(self, request: OutgoingRequest, reply: Reply, now: float) -> Judgement:
-        """A status for each verdict; 207 judges each alone, 300 goes on to a second step."""
+        """A status for each verdict; 202 is merely waited for, 207 judges each alone, 300 goes on to a second step."""
         assert request.memo == "told"
         count = len(json.loads(request.body)["events"])
         verdicts: dict[int, Judgement] = {
             200: Delivered(),
+            202: Retry("not_seen_yet", 0.2, well=True),
             207: [Dead("odd") if number % 2 else Delivered() for number in range(count)],
             300: self._post("second", []),
             401: Renew("http_401"),

@@ -11,10 +11,11 @@ from gateway import ledger
 from gateway.database import transaction
 from gateway.destinations.base import Notice, Retry, Telling
 from gateway.destinations.dead_letters import redrive
-from gateway.destinations.figures import set_paused
+from gateway.destinations.figures import queue_figures, set_paused
+from gateway.destinations.health import OPEN_AFTER
 from gateway.destinations.outbox import ERASURE, WITHDRAWAL, Started, pass_on, withdraw
-from gateway.flows.lane import Lane, decide_ending
-from tests.destinations.rows import SECRET, SITE, grant, look, make_event, put_consent, queue
+from gateway.flows.lane import Lane, decide_ending, note_health
+from tests.destinations.rows import SECRET, SITE, grant, look, make_config, make_event, put_consent, queue
 from tests.flows.scripted import Desk, Scripted, at_desk
 from tests.flows.test_deliver import delivering, fresh, hook, run, settled, short_rests, states, until
 from tests.receiver import Received, Receiver, receiving
@@ -322,3 +323,28 @@ def test_telling_of_a_withdrawal_outlasts_the_schedule() -> None:
     for kind, chance, wait in (("event", 0.5, None), ("withdrawal", 0.0, 43_200.0), ("erasure", 1.0, 86_400.0)):
         row = Started(1, kind, "c1", "e1", b"", spent)
         assert decide_ending(lane, row, Retry("http_503"), 1, 0.0, chance).retry_in == wait
+
+
+def test_what_is_merely_waited_for_says_nothing_against_the_receiver(engine: Engine) -> None:
+    """Notices that have to be asked about once more neither open the breaker, nor rest the lane, nor are told as errors."""
+    lane = Lane(Scripted("http://127.0.0.1:1/"), None)  # type: ignore[arg-type]
+    for _ in range(OPEN_AFTER + 1):
+        note_health(lane, Retry("not_seen_yet", 75, well=True), 100.0, 0.5)
+    assert (lane.health.is_open, lane.health.may_begin(100.0)) == (False, 0)
+    for _ in range(OPEN_AFTER):
+        note_health(lane, Retry("http_503"), 100.0, 0.5)
+    assert lane.health.is_open
+
+    async def test() -> None:
+        with transaction(engine) as connection:
+            for number in range(OPEN_AFTER + 1):
+                pass_on(connection, notice(WITHDRAWAL, f"n{number}"), f"c{number}", "hook", time.time())
+        desk = Desk(lambda desk: 202 if len(desk.bodies) <= OPEN_AFTER + 1 else 200)
+        async with at_desk(desk), delivering(engine, Scripted(desk.url), concurrency=1):
+            await until(lambda: settled(engine))
+        assert len(desk.bodies) == 2 * (OPEN_AFTER + 1)
+        assert {row.state for row in look(engine)} == {"delivered"}
+        [figures] = queue_figures(engine, [make_config()])
+        assert figures.last_error == ""
+
+    run(test())

@@ -279,6 +279,11 @@ def parse_retry_after(value: str, now: float) -> float | None:
     return max(0.0, min(seconds, RETRY_AFTER_CAP_SECONDS))
 
 
+def find_longest_wait(schedule: Sequence[float]) -> float:
+    """Seconds that no next attempt is further away than: by the schedule, or at a receiver's wish, its midnight included."""
+    return max(*schedule, RETRY_AFTER_CAP_SECONDS * (1 + WISH_SPREAD))
+
+
 def retry_in(schedule: Sequence[float], attempts: int, after: float | None, chance: float) -> float | None:
     """Seconds until the next attempt when `attempts` have failed, or None when the schedule is spent.
 

@@ -160,7 +160,7 @@ def lease(
     if any(is_paused(*row) for row in FIND_STANDING.find(connection, {"destination": destination})):
         return []
     lost = (C.destination == destination, C.state.in_((State.LEASED, State.STARTED)), C.lease_until <= now)
-    _return_to_queue(connection, lock_ids(connection, lost, limit), now)
+    return_to_queue(connection, lock_ids(connection, lost, limit), now)
     rows = FIND_DUE.find(connection, {"destination": destination, "now": now, "limit": limit})
     found = {row[0]: Leased(*row) for row in rows}
     for row_id, next_at in _find_blocked(connection, list(found), now):
@@ -189,7 +189,7 @@ def call_back(connection: Connection, destination: str, now: float) -> int:
     What somebody is starting just now goes its way.
     """
     ids = lock_ids(connection, (C.destination == destination, C.state == State.LEASED))
-    _return_to_queue(connection, ids, now)
+    return_to_queue(connection, ids, now)
     return len(ids)
 
 
@@ -259,7 +259,7 @@ def release(connection: Connection, owner: str, now: float, destination: str = "
     if destination:
         held = (C.lease_owner == owner, C.state == State.LEASED, C.destination == destination)
     ids = lock_ids(connection, held)
-    _return_to_queue(connection, ids, now)
+    return_to_queue(connection, ids, now)
     return len(ids)
 
 
@@ -286,7 +286,8 @@ def lock_ids(connection: Connection, conditions: tuple[Any, ...], limit: int | N
     return list(connection.execute(query).scalars())
 
 
-def _return_to_queue(connection: Connection, ids: Collection[int], now: float) -> None:
+def return_to_queue(connection: Connection, ids: Collection[int], now: float) -> None:
+    """Nobody holds these rows any more, and they are due."""
     if ids:
         values = {**FREE, "state": State.QUEUED, "next_at": now}
         connection.execute(update(OUTBOX).where(C.id.in_(ids)).values(values))

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, and_, case, delete, literal, or_, select, update
 
@@ -16,15 +16,32 @@ from gateway.database import CONSENTS, OUTBOX, reading, transaction
 from gateway.destinations.attempts import Consent, Ending, Rules, judge_consent, write_receipt
 from gateway.destinations.base import Dead
 from gateway.destinations.figures import SETTLED, add_totals
-from gateway.destinations.outbox import CLOSED, EVENT, WITHDRAWAL, Reason, State, lock_ids
+from gateway.destinations.outbox import (
+    CLOSED,
+    EVENT,
+    HELD,
+    WITHDRAWAL,
+    Reason,
+    State,
+    lock_ids,
+    return_to_queue,
+)
 
 ROWS_AT_A_TIME = 1000
+CLOCKS_APART_SECONDS = 60.0  # by so much the clocks of two nodes may differ
 C, K = OUTBOX.c, CONSENTS.c
 NOTHING = "nothing"  # was asked, since nobody came to it
 WAITS = OUTBOX.alias("waits")
 W = WAITS.c
 WAITING = (W.kind == EVENT, W.payload.is_not(None), W.state.in_((State.QUEUED, State.LEASED, State.DEAD)))
 WITH_CONSENTS = WAITS.outerjoin(CONSENTS, (K.consent_id == W.consent_id) & (K.site == W.site))
+
+
+class Longest(NamedTuple):
+    """Seconds that one destination's deliveries wait for their next attempt at most, and that a lease of them lasts."""
+
+    wait: float
+    lease: float
 
 
 def expire_overdue(engine: Engine, now: float) -> int:
@@ -44,6 +61,23 @@ def expire_overdue(engine: Engine, now: float) -> int:
         connection.execute(update(OUTBOX).where(C.id.in_(ids)).values(values))
 
     return _some_at_a_time(engine, overdue, expire)
+
+
+def bring_back(engine: Engine, longest: Mapping[str, Longest], now: float) -> int:
+    """Make due what no wait can explain: a machine wrote it down whose clock ran ahead and has been set back since. `longest`
+    by destination; returns how many.
+
+    What is on the wire at this very moment may be made twice.
+    """
+    changed = 0
+    for name, (wait, lease) in longest.items():
+        for late in (
+            (C.state == State.QUEUED, C.next_at > now + wait + CLOCKS_APART_SECONDS),
+            (HELD, C.lease_until > now + lease + CLOCKS_APART_SECONDS),
+        ):
+            again = partial(return_to_queue, now=now)
+            changed += _some_at_a_time(engine, (C.destination == name, *late), again)
+    return changed
 
 
 def strip_dead(engine: Engine, now: float) -> int:

@@ -18,12 +18,12 @@ from sqlalchemy import Connection, Engine
 from gateway.consent.decision import LIFETIME_SECONDS
 from gateway.database import reading
 from gateway.destinations.attempts import Ending, Rules, is_under_way, settle, start
-from gateway.destinations.base import Delivered, Destination, OutgoingRequest, Retry, Verdict
+from gateway.destinations.base import Delivered, Destination, OutgoingRequest, Retry, Verdict, find_longest_wait
 from gateway.destinations.figures import Standing, get_standing
 from gateway.destinations.group_commit import GroupCommit
 from gateway.destinations.outbox import EVENT, NotStarted, Reason, Started, find_next_due, lease, release
 from gateway.destinations.sender import Sender
-from gateway.destinations.upkeep import cancel_uncovered, expire_overdue, strip_dead
+from gateway.destinations.upkeep import Longest, bring_back, cancel_uncovered, expire_overdue, strip_dead
 from gateway.flows.lane import (
     FAULT,
     Lane,
@@ -205,7 +205,7 @@ class Deliverer:
             return IDLE_SECONDS
         if due is None or due > now:
             return IDLE_SECONDS if due is None else min(due - now, IDLE_SECONDS)
-        seconds = lane.destination.config.timeout_seconds * (ROUNDS_AHEAD + 1) + LEASE_SLACK_SECONDS
+        seconds = _find_lease_seconds(lane.destination)
         limit = lane.most_held - (lane.held if lane.is_ready() else 0)
         take = partial(lease, destination=lane.name, owner=self._owner, limit=limit, now=now, lease_seconds=seconds)
         rows = await self._commits.run(take)
@@ -334,15 +334,26 @@ class Deliverer:
             try:
                 await asyncio.to_thread(expire_overdue, self._engine, self._clock())
                 await asyncio.to_thread(strip_dead, self._engine, self._clock())
+                await self._bring_back()
                 await self._sweep()
             except Exception as error:  # a door: the next round will do
                 log.error("deliver: could not expire: %s", type(error).__name__)
             await asyncio.sleep(EXPIRE_SECONDS)
 
+    async def _bring_back(self) -> None:
+        """A clock that was set back makes nothing wait longer than was meant."""
+        longest = {
+            one.config.name: Longest(find_longest_wait(one.schedule), _find_lease_seconds(one))
+            for one in self._destinations
+        }
+        if late := await asyncio.to_thread(bring_back, self._engine, longest, self._clock()):
+            log.warning("deliver: %d deliveries are due again: the clock was set back", late)
+            self.wake()
+
     async def _sweep(self) -> None:
         """Cancel what no consent covers any more: at the start, when a policy has changed, and each hour."""
         now, (at, under) = self._clock(), self._swept
-        if self._scopes == under and now - at < SWEEP_SECONDS:
+        if self._scopes == under and 0 <= now - at < SWEEP_SECONDS:
             return
         scopes = dict(self._scopes)
         rules = {one.config.name: self._rules(one, scopes) for one in self._destinations}
@@ -356,6 +367,10 @@ class Deliverer:
     def _log_fault(self, lane: Lane, error: Exception) -> None:
         # The type alone: messages and tracebacks may quote what is being delivered.
         log.error("deliver: %s: %s", lane.destination.config.name, type(error).__name__)
+
+
+def _find_lease_seconds(destination: Destination) -> float:
+    return destination.config.timeout_seconds * (ROUNDS_AHEAD + 1) + LEASE_SLACK_SECONDS
 
 
 async def _wait(changed: asyncio.Event, seconds: float) -> None:

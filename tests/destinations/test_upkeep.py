@@ -9,7 +9,15 @@ from gateway.destinations.attempts import Rules
 from gateway.destinations.base import Dead, Delivered, Notice, Retry
 from gateway.destinations.figures import QueueFigures, queue_figures
 from gateway.destinations.outbox import lease, pass_on
-from gateway.destinations.upkeep import bound_dead, cancel_uncovered, expire_overdue, prune_settled
+from gateway.destinations.upkeep import (
+    CLOCKS_APART_SECONDS,
+    Longest,
+    bound_dead,
+    bring_back,
+    cancel_uncovered,
+    expire_overdue,
+    prune_settled,
+)
 from tests.destinations.rows import (
     NOW,
     SCOPES,
@@ -134,6 +142,27 @@ def test_expiry_settles_what_waits_too_long(engine: Engine) -> None:
         ("e5", "expired", None),
         ("y", "expired", None),
     ]
+
+
+def test_only_what_no_wait_explains_is_brought_back(engine: Engine) -> None:
+    """After a clock was set back, rows and leases further away than any wait or lease are due; all others keep their times."""
+    longest, far = {"hook": Longest(1000, 100)}, 1.0 + CLOCKS_APART_SECONDS
+    queue(engine, make_delivery("e0"), now=NOW + 1000)
+    queue(engine, make_delivery("e1", "c2"), now=NOW + 1000 + far)
+    queue(engine, make_delivery("e2", "c3", destination="other"), now=NOW + 9000)
+    for number, seconds in enumerate((100.0, 100.0 + far, 100.0 + far)):
+        grant(engine, f"of-{number}")
+        queue(engine, make_delivery(f"held{number}", f"of-{number}"))
+        with transaction(engine) as connection:
+            [row] = lease(connection, "hook", "a", 1, NOW, seconds)
+            if number == 2:
+                start(connection, row.id, "a", ("marketing",), SCOPES, 10, NOW)
+    kept = {row.event_id: (row.next_at, row.lease_until) for row in look(engine)}
+    assert bring_back(engine, longest, NOW) == 3
+    brought = {row.event_id: (row.next_at, row.lease_until) for row in look(engine)}
+    assert brought == kept | dict.fromkeys(("e1", "held1", "held2"), (NOW, None))
+    assert [row.state for row in look(engine)] == ["queued", "queued", "queued", "leased", "queued", "queued"]
+    assert bring_back(engine, longest, NOW) == 0
 
 
 def test_what_no_consent_covers_goes_before_its_turn(engine: Engine) -> None:

@@ -18,6 +18,7 @@ from gateway.destinations.base import (
     Retry,
     Telling,
     Verdict,
+    find_longest_wait,
     make_subject,
     parse_retry_after,
     retry_in,
@@ -214,10 +215,12 @@ def test_the_schedule_is_the_standards() -> None:
     chance=st.floats(0, 1, exclude_max=True),
 )
 def test_a_wait_is_spread_and_never_shorter_than_asked(attempts: int, after: float | None, chance: float) -> None:
-    """Full jitter: anything up to the schedule's wait, at least a second, and all of what the receiver wished for."""
+    """Full jitter: anything up to the schedule's wait, at least a second, and all of what the receiver wished for; never longer
+    than the longest, by which a clock that was set back is known."""
     wait = retry_in(Webhook.schedule, attempts, after, chance)
     assert wait is not None
     assert max(1.0, after or 0) <= wait <= max(Webhook.schedule[attempts], (after or 0) * 1.1)
+    assert wait <= find_longest_wait(Webhook.schedule)
 
 
 def test_a_subject_says_nothing_and_differs_by_destination() -> None:

@@ -249,16 +249,20 @@ def find_told_off(connection: Connection) -> dict[str, set[str]]:
     return told
 
 
-def release(connection: Connection, owner: str, now: float, destination: str = "") -> int:
+def release(connection: Connection, owner: str, now: float, destination: str = "", *, costs: bool = True) -> int:
     """Return all that this owner holds to the queue, started rows included; returns how many rows.
 
     For an owner that ends, or begins again after a crash: nobody else may be using its name. Of one destination,
-    only what has not started: the rest is on the wire.
+    only what has not started: the rest is on the wire. What an owner breaks off itself `costs` no attempt; after a crash
+    each does, since a row may have been the reason.
     """
     held: tuple[Any, ...] = (C.lease_owner == owner, C.state.in_((State.LEASED, State.STARTED)))
     if destination:
         held = (C.lease_owner == owner, C.state == State.LEASED, C.destination == destination)
     ids = lock_ids(connection, held)
+    if not costs:
+        begun = update(OUTBOX).where(C.id.in_(ids), C.state == State.STARTED)
+        connection.execute(begun.values(attempts=C.attempts - 1))
     return_to_queue(connection, ids, now)
     return len(ids)
 

@@ -116,7 +116,8 @@ class Deliverer:
         await self._commits.finish()
         for lane in self._lanes:
             await lane.sender.close()
-        returned = await self._commits.run(lambda connection: release(connection, self._owner, self._clock()))
+        give_back = partial(release, owner=self._owner, now=self._clock(), costs=False)
+        returned = await self._commits.run(give_back)
         await self._commits.finish()
         if returned:
             log.info("deliver: %d deliveries given back to the queue", returned)

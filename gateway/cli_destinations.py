@@ -57,18 +57,23 @@ def show(config: ConfigOption = None) -> None:
         out.print(f"{loaded.settings.destinations_file} names no destination: nobody is told of events")
         return
     engine = open_database(loaded.database_url)
-    found, stopped = queue_figures(engine, loaded.destinations), _ask_who_stopped(loaded)
+    found, told = queue_figures(engine, loaded.destinations), _ask_keeper(loaded)
+    status = told or _Status({})
     hour = count_delivered(engine, time.time() - HOUR)
     # A destination a column: eleven figures side by side fit no terminal.
     table = Table("", *(figures.destination for figures in found))
-    states = dict.fromkeys(find_paused(engine), "paused") | {
-        name: f"stopped: {reason}" for name, reason in stopped.items()
-    }
+    states = dict.fromkeys(status.resting, "resting") | dict.fromkeys(find_paused(engine), "paused")
+    states |= {name: f"stopped: {reason}" for name, reason in status.disabled.items()}
     table.add_row("state", *(states.get(figures.destination, "on") for figures in found))
     for name, *cells in zip(FIGURES, *map(_cells, found), strict=True):
         table.add_row(name, *cells)
     table.add_row("in the last hour", *(str(hour.get(figures.destination, 0)) for figures in found))
     out.print(table)
+    if told is None:
+        out.print("No keeper answers here: whether one rests or has stopped by itself is not known.")
+    for name, rest in status.resting.items():
+        if states[name] == "resting":
+            out.print(_say_rest(name, rest), markup=False)
     for wrong in find_wrong_numbers(engine, loaded.destinations):
         out.print(wrong.say(), markup=False)
     for letters in count_dead(engine):
@@ -76,17 +81,31 @@ def show(config: ConfigOption = None) -> None:
         out.print(f"{letters.destination}: {letters.count} dead: {letters.reason}; {again}", markup=False)
 
 
-def _ask_who_stopped(config: Config) -> dict[str, str]:
-    """Destinations that have stopped by themselves, and why: this node's keeper alone knows, where there is one."""
-    try:
-        status = call_keeper(config.data_folder, "GET", "/status")
-    except KeeperUnreachable:
-        return {}
-    return msgspec.json.decode(status, type=_Status).disabled
+class _Rest(msgspec.Struct):
+    until: float
+    failures: int
+    reason: str
 
 
 class _Status(msgspec.Struct):
+    """Destinations that have stopped by themselves, and why; and those that rest for a while."""
+
     disabled: dict[str, str]
+    resting: dict[str, _Rest] = msgspec.field(default_factory=dict)
+
+
+def _ask_keeper(config: Config) -> _Status | None:
+    """What this node's keeper alone knows; None where there is none."""
+    try:
+        return msgspec.json.decode(call_keeper(config.data_folder, "GET", "/status"), type=_Status)
+    except KeeperUnreachable:
+        return None
+
+
+def _say_rest(name: str, rest: _Rest) -> str:
+    asked = f"as its receiver has asked ({rest.reason})"
+    why = f"after {rest.failures} failures in a row, the last: {rest.reason}" if rest.failures else asked
+    return f"{name}: rests until {_moment(rest.until)}, {why}"
 
 
 def _cells(figures: QueueFigures) -> list[str]:

@@ -308,6 +308,7 @@ class Keeper:
             "store_since": self._failing_since,
             "waiting_bytes": measure_waiting(self._folder),
             "disabled": self._deliverer.disabled,
+            "resting": {name: rest._asdict() for name, rest in self._deliverer.resting.items()},
             "policy": self._rollout.fault or "ok",
         }
 

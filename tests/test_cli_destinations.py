@@ -1,5 +1,6 @@
 """`gateway destinations`: what an operator reads and does, on a configuration that runs against the receivers."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from gateway.database import open_database, transaction
 from gateway.demo.loopback import LoopbackServer
 from gateway.destinations.base import Dead, Delivered
 from gateway.destinations.figures import get_standing
+from gateway.destinations.health import OPEN_AFTER
 from gateway.destinations.outbox import lease
 from gateway.errors import ConfigError
 from gateway.receivers.rehearsal import SECRETS, Rehearsal
@@ -135,6 +137,43 @@ def test_a_destination_that_has_stopped_by_itself_says_so(folder: Path) -> None:
         assert "paused" not in say(folder, "list")[1]
     assert "paused" in say(folder, "list")[1]
     gone.stop()
+
+
+def test_a_destination_at_rest_says_until_when_and_why(folder: Path) -> None:
+    """A keeper at work tells who rests after failures in a row, and who was asked to wait; without one it is said that nobody
+    knows."""
+    answers = {"busy": Response(status_code=429, headers={"retry-after": "3600"}), "ill": Response(status_code=500)}
+    servers = {name: LoopbackServer(answer, 0) for name, answer in answers.items()}
+    for server in servers.values():
+        server.start()
+    tables = [
+        TABLE.replace('"hook"', f'"{name}"').format(url=f"http://127.0.0.1:{server.port}/in")
+        for name, server in servers.items()
+    ]
+    (folder / "destinations.toml").write_text("".join(tables))
+    (folder / "gateway.toml").write_text('[keeper]\nport = 0\n[[sites]]\nid = "main"\nhosts = ["www.example.org"]\n')
+    config, engine, now = load_config(folder), outbox_of(folder), time.time()
+    granted = {"marketing": (config.sites[0].policy.scopes["marketing"], 1)}
+    times = {"recorded_at": now, "expires_at": now + 3600}
+    for number in range(OPEN_AFTER):
+        with transaction(engine) as connection:
+            put_consent(connection, f"c{number}", granted)
+        queue(engine, make_delivery(f"ill{number}", f"c{number}", destination="ill", **times), now=now)
+    queue(engine, make_delivery("busy", "c0", destination="busy", **times), now=now)
+    assert "No keeper answers here" in say(folder, "list")[1]
+    with keeper_at_work(config):
+        asked = re.compile(r"^busy: rests until 20.{17}Z, as its receiver has asked \(http_429\)$", re.MULTILINE)
+        until(lambda: asked.search(say(folder, "list")[1]) is not None)
+        failed = re.compile(
+            r"^ill: rests until 20.{17}Z, after \d+ failures in a row, the last: http_500$", re.MULTILINE
+        )
+        until(lambda: failed.search(say(folder, "list")[1]) is not None)
+        say(folder, "pause", "ill")
+        states = next(line for line in say(folder, "list")[1].splitlines() if " state " in line)
+        assert [cell.strip() for cell in states.split("│")[2:4]] == ["resting", "paused"]
+        assert "No keeper answers here" not in say(folder, "list")[1]
+    for server in servers.values():
+        server.stop()
 
 
 def test_a_test_event_is_judged_by_the_strict_receiver(

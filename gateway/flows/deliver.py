@@ -21,6 +21,7 @@ from gateway.destinations.attempts import Ending, Rules, is_under_way, settle, s
 from gateway.destinations.base import Delivered, Destination, OutgoingRequest, Retry, Verdict, find_longest_wait
 from gateway.destinations.figures import Standing, get_standing
 from gateway.destinations.group_commit import GroupCommit
+from gateway.destinations.health import Rest
 from gateway.destinations.outbox import EVENT, NotStarted, Reason, Started, find_next_due, lease, release
 from gateway.destinations.sender import Sender
 from gateway.destinations.upkeep import Longest, bring_back, cancel_uncovered, expire_overdue, strip_dead
@@ -105,6 +106,13 @@ class Deliverer:
     def disabled(self) -> dict[str, str]:
         """Destinations that have stopped until the next start, with the reason."""
         return {lane.destination.config.name: lane.disabled for lane in self._lanes if lane.disabled}
+
+    @property
+    def resting(self) -> dict[str, Rest]:
+        """Destinations to which nothing goes for a while, although nobody has stopped them."""
+        now = self._clock()
+        found = {lane.name: lane.health.find_rest(now) for lane in self._lanes if not lane.rests}
+        return {name: rest for name, rest in found.items() if rest is not None}
 
     async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Begin nothing more, let requests end within the grace, and give the rest back to the queue."""

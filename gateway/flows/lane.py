@@ -288,12 +288,14 @@ def note_health(lane: Lane, judged: Verdict | Sequence[Verdict], now: float, cha
         lane.renewals = 0
     if any(isinstance(verdict, Delivered | Dead | Split) or _is_waited_for(verdict) for verdict in verdicts):
         lane.health.ended(well=True, now=now, chance=chance)
-    elif all(isinstance(verdict, Retry) and verdict.reason != Reason.WITHDRAWN for verdict in verdicts):
-        lane.health.ended(well=False, now=now, chance=chance)
+        return
+    failures = [verdict for verdict in verdicts if isinstance(verdict, Retry) and verdict.reason != Reason.WITHDRAWN]
+    if failures and len(failures) == len(verdicts):
+        reason = failures[-1].reason
+        lane.health.ended(well=False, now=now, chance=chance, reason=reason)
         # Who asks for time asks for it for whatever else would come.
-        asked = max((verdict.after or 0.0 for verdict in verdicts if isinstance(verdict, Retry)), default=0.0)
-        if asked:
-            lane.health.rest_until(now + asked, now)
+        if asked := max(verdict.after or 0.0 for verdict in failures):
+            lane.health.rest_until(now + asked, now, reason)
 
 
 def _is_waited_for(verdict: Verdict) -> bool:
@@ -310,7 +312,7 @@ def decide_ending(lane: Lane, row: Started, verdict: Verdict, together: int, now
     if isinstance(verdict, Split):
         lane.alone.add(row.id)
     elif isinstance(verdict, Throttled):
-        lane.health.rest_until(verdict.until, now)
+        lane.health.rest_until(verdict.until, now, verdict.reason)
         wait = max(0.0, verdict.until - now)
     elif isinstance(verdict, Misconfigured):
         lane.disable(verdict.reason, now)

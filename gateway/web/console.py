@@ -44,7 +44,7 @@ from gateway.web.console_overview import Overview
 from gateway.web.console_rules import RulesPage
 from gateway.web.console_segments import SegmentsPage
 from gateway.web.console_shares import SharingPage
-from gateway.web.delivery_metrics import PAUSED, STOPPED, Look, answer_metrics
+from gateway.web.delivery_metrics import PAUSED, RESTING, STOPPED, Look, answer_metrics
 from gateway.web.follow_api import Follow, FollowApi, Walk
 from gateway.web.frame import Frame
 from gateway.web.overview import tell_waiting
@@ -69,7 +69,8 @@ class ConsoleParts:
     `report`, `consent` and `status` block and are called in threads. Of `status` the console shows "version", "started_at"
     (epoch seconds), "fronts" (front workers at work), "journals" (files), "drained" (entries stored since the start),
     "store" ("ok" or the fault), "store_since" and "waiting_bytes" (while it does not answer: since when, and how much waits),
-    and "disabled" (destination to why it has stopped); what is missing is not shown.
+    "disabled" (destination to why it has stopped) and "resting" (destination to "until", "failures" and "reason", see
+    `Rest`); what is missing is not shown.
     `answer` answers one question, `follow` a funnel, `walk` a page flow, `live` tells of a site's last half hour; they
     block too.
     `drain` stores what waits and answers how many entries that were.
@@ -159,11 +160,14 @@ def _metrics_routes(parts: ConsoleParts) -> list[Route]:
 
 def _look(parts: ConsoleParts) -> Look:
     """Blocks."""
-    stopped = dict.fromkeys(parts.status().get("disabled", {}), STOPPED)
+    status = parts.status()
+    rests: Mapping[str, Mapping[str, Any]] = status.get("resting", {})
+    paused, stopped = find_paused(parts.engine), status.get("disabled", {})
     return Look(
         queue_figures(parts.engine, parts.config.destinations),
         count_dead(parts.engine),
-        dict.fromkeys(find_paused(parts.engine), PAUSED) | stopped,
+        dict.fromkeys(rests, RESTING) | dict.fromkeys(paused, PAUSED) | dict.fromkeys(stopped, STOPPED),
+        {name: rest["until"] for name, rest in rests.items()},
         parts.clock(),
     )
 

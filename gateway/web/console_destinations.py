@@ -86,7 +86,8 @@ class DestinationsPage:
     def _look(self) -> list[dict[str, Any]]:
         """Figures, state, dead letters and the last hour's deliveries of each. Blocks."""
         found = queue_figures(self._engine, self._config.destinations)
-        letters, stopped = count_dead(self._engine), self._status().get("disabled", {})
+        letters, status = count_dead(self._engine), self._status()
+        stopped, resting = status.get("disabled", {}), status.get("resting", {})
         rates = count_delivered(self._engine, self._clock() - HOUR)
         numbers = find_wrong_numbers(self._engine, self._config.destinations)
         paused = find_paused(self._engine)
@@ -95,6 +96,7 @@ class DestinationsPage:
                 "figures": one,
                 "paused": one.destination in paused,
                 "stopped": stopped.get(one.destination, ""),
+                "rest": resting.get(one.destination),
                 "letters": [letter for letter in letters if letter.destination == one.destination],
                 "hour": rates.get(one.destination, 0),
                 "numbers": [wrong for wrong in numbers if wrong.destination == one.destination],

@@ -10,15 +10,17 @@ from starlette.responses import Response
 from gateway.destinations.dead_letters import DeadLetters
 from gateway.destinations.figures import SETTLED, QueueFigures
 
-ON, PAUSED, STOPPED = "on", "paused", "stopped"
+ON, RESTING, PAUSED, STOPPED = "on", "resting", "paused", "stopped"
 
 
 class Look(NamedTuple):
-    """One look into the outbox. `states`: ON, PAUSED or STOPPED by destination; who is not there is on."""
+    """One look into the outbox. `states`: RESTING, PAUSED or STOPPED by destination; who is not there is on. `rests`: of
+    those that rest, until when (epoch seconds)."""
 
     figures: Sequence[QueueFigures]
     letters: Sequence[DeadLetters]
     states: Mapping[str, str]
+    rests: Mapping[str, float]
     now: float
 
 
@@ -26,7 +28,7 @@ class DeliveryFigures:
     """A collector of one look."""
 
     def __init__(self, look: Look) -> None:
-        self._figures, self._letters, self._states, self._now = look
+        self._figures, self._letters, self._states, self._rests, self._now = look
 
     def collect(self) -> Iterator[Metric]:
         """All families."""
@@ -61,8 +63,13 @@ class DeliveryFigures:
         """What an operator has to look at: who sends nothing, what failed last and when, what was given up and why."""
         state = GaugeMetricFamily(
             "gateway_destination_state",
-            "1 for the state it is in: on, paused by an operator, stopped by itself.",
+            "1 for the state it is in: on, resting for a while, paused by an operator, stopped by itself.",
             labels=["destination", "state"],
+        )
+        rests = GaugeMetricFamily(
+            "gateway_destination_rests_until_timestamp_seconds",
+            "Until when nothing goes to a destination that rests.",
+            labels=["destination"],
         )
         error = GaugeMetricFamily(
             "gateway_destination_last_error_timestamp_seconds",
@@ -73,13 +80,15 @@ class DeliveryFigures:
             "gateway_dead_letters", "Dead letters that are kept, by reason.", labels=["destination", "reason"]
         )
         for queue in self._figures:
-            for name in (ON, PAUSED, STOPPED):
+            for name in (ON, RESTING, PAUSED, STOPPED):
                 state.add_metric([queue.destination, name], float(self._states.get(queue.destination, ON) == name))
+            if self._states.get(queue.destination) == RESTING:
+                rests.add_metric([queue.destination], self._rests[queue.destination])
             if queue.last_error_at is not None:
                 error.add_metric([queue.destination, queue.last_error], queue.last_error_at)
         for letter in self._letters:
             letters.add_metric([letter.destination, letter.reason], letter.count)
-        yield from (state, error, letters)
+        yield from (state, rests, error, letters)
 
 
 def answer_metrics(look: Look) -> Response:

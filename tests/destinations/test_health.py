@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from gateway.destinations.health import FIRST_RATE, FREE_RATE, LONGEST_REST_SECONDS, OPEN_AFTER, Health
+from gateway.destinations.health import FIRST_RATE, FREE_RATE, LONGEST_REST_SECONDS, OPEN_AFTER, Health, Rest
 
 
 def fail(health: Health, times: int, now: float) -> None:
@@ -23,6 +23,22 @@ def test_a_few_failures_stop_nothing() -> None:
     assert health.may_begin(100.0) == 0
     fail(health, 1, 100.0)
     assert 2.5 <= health.may_begin(100.0) <= 5
+
+
+def test_why_it_is_at_rest_can_be_told() -> None:
+    """After failures in a row, with how many and the last one's word, until an attempt has ended well; at the receiver's wish
+    until then; by a clock that was set back no later than was meant."""
+    health = Health()
+    fail(health, OPEN_AFTER - 1, 100.0)
+    assert health.find_rest(100.0) is None
+    health.ended(well=False, now=100.0, chance=1.0, reason="http_503")
+    assert health.find_rest(100.0) == health.find_rest(200.0) == Rest(105.0, OPEN_AFTER, "http_503")
+    assert health.find_rest(40.0) == Rest(45.0, OPEN_AFTER, "http_503")
+    health.ended(well=True, now=106.0, chance=0.5)
+    assert health.find_rest(106.0) is None
+    health.rest_until(300.0, 200.0, "http_429")
+    assert health.find_rest(200.0) == Rest(300.0, 0, "http_429")
+    assert health.find_rest(300.0) is None
 
 
 def test_one_probe_at_a_time() -> None:

@@ -14,6 +14,7 @@ from gateway import ledger
 from gateway.database import OUTBOX, PEOPLE, reading, transaction
 from gateway.demo.loopback import LoopbackServer
 from gateway.destinations.figures import get_standing
+from gateway.destinations.health import Rest
 from gateway.flows.erase import count_known
 from gateway.receivers.rehearsal import SECRETS, Rehearsal
 from gateway.web.console import ConsoleParts
@@ -115,6 +116,25 @@ def test_a_destination_that_has_stopped_says_what_to_do(parts: ConsoleParts) -> 
         page = operator.get(f"/destinations?lang={language}").text
         assert "(http_410)" in page and words in page
         assert 'value="resume"' in page and 'value="pause"' not in page
+
+
+def test_a_destination_at_rest_says_until_when_and_why(parts: ConsoleParts) -> None:
+    """In both languages: after so many failures in a row, or as the receiver has asked; it can be paused meanwhile."""
+    failing, asked = Rest(NOW + 120, 6, "http_503"), Rest(NOW + 120, 0, "http_429")
+    for rest, in_english, in_dutch in (
+        (
+            failing,
+            "after 6 failures in a row (the last: http_503): from",
+            "na 6 mislukkingen op rij (de laatste: http_503)",
+        ),
+        (asked, "as the receiver has asked (http_429)", "zoals de ontvanger heeft gevraagd (http_429)"),
+    ):
+        status = {"resting": {"hook": rest._asdict()}}
+        operator = open_operator(parts, status=lambda status=status: status)
+        for language, words in (("en", in_english), ("nl", in_dutch)):
+            page = operator.get(f"/destinations?lang={language}").text
+            assert words in page and "14:22" in page
+            assert 'value="pause"' in page and "At work" not in page
 
 
 def test_a_test_event_is_sent_and_its_answer_shown(

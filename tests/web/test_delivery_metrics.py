@@ -11,6 +11,7 @@ from gateway.database import transaction
 from gateway.destinations.base import Dead, Delivered
 from gateway.destinations.dead_letters import count_dead
 from gateway.destinations.figures import queue_figures, set_paused
+from gateway.destinations.health import Rest
 from gateway.destinations.outbox import lease
 from gateway.web.console import build_console
 from gateway.web.delivery_metrics import Look, answer_metrics
@@ -44,7 +45,7 @@ def test_the_counts_reconcile_and_name_nobody(engine: Engine) -> None:
             start(connection, row.id, "a", ("marketing",), SCOPES, 9, NOW)
             settle(connection, row.id, "a", verdict, None, NOW)
     page = bytes(
-        answer_metrics(Look(queue_figures(engine, [make_config()]), count_dead(engine), {}, NOW)).body
+        answer_metrics(Look(queue_figures(engine, [make_config()]), count_dead(engine), {}, {}, NOW)).body
     ).decode()
     found = read(page)
     assert found["gateway_deliveries_received_total", "hook"] == 4
@@ -67,18 +68,32 @@ def test_metrics_are_there_only_when_asked_for(tmp_path: Path) -> None:
 
 
 def test_who_sends_nothing_is_told(tmp_path: Path) -> None:
-    """Each destination is in one state: paused by an operator, stopped by itself whatever else was said, or on."""
+    """Each destination is in one state: paused by an operator, stopped by itself whatever else was said, at rest with until
+    when, or on."""
     folder = tmp_path / "told"
     folder.mkdir()
-    names = ("paused", "stopped", "both", "on")
+    names = ("paused", "stopped", "both", "resting", "on")
     (folder / "destinations.toml").write_text("".join(TABLE.format(name=name) for name in names))
     parts = build_parts(folder, settings={"keeper": {"metrics": True}})
-    parts = replace(parts, status=lambda: {"disabled": {"stopped": "http_410", "both": "http_403"}})
+    rest = Rest(NOW + 60, 5, "http_503")._asdict()
+    resting = {"resting": rest, "paused": rest}  # what an operator has said is told first
+    status = {"disabled": {"stopped": "http_410", "both": "http_403"}, "resting": resting}
+    parts = replace(parts, status=lambda: status)
     with transaction(parts.engine) as connection:
         for name in ("paused", "both"):
             set_paused(connection, name, NOW, paused=True)
     with TestClient(build_console(parts), base_url="http://127.0.0.1:8788") as client:
         found = read(client.get("/metrics").text)
     states = [labels for (name, *labels), value in found.items() if name == "gateway_destination_state" and value]
-    assert states == [["paused", "paused"], ["stopped", "stopped"], ["both", "stopped"], ["on", "on"]]
+    assert states == [
+        ["paused", "paused"],
+        ["stopped", "stopped"],
+        ["both", "stopped"],
+        ["resting", "resting"],
+        ["on", "on"],
+    ]
+    until = {
+        name: value for (family, name, *_), value in found.items() if family.endswith("rests_until_timestamp_seconds")
+    }
+    assert until == {"resting": NOW + 60}
     parts.engine.dispose()

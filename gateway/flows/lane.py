@@ -209,7 +209,7 @@ def build_parcels(
                 notice = msgspec.structs.replace(notice, subject=subject)
                 request = destination.withdraw(notice, now)
                 parcels.append(Parcel([row], request if request is not None else Delivered(NOTHING_TO_ASK)))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             parcels.append(Parcel([row], Dead(UNREADABLE)))
         except Exception as error:  # a door: see above
             faults.append(error)

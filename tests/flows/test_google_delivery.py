@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from gateway import ledger
-from gateway.database import transaction
+from gateway.database import OUTBOX, transaction
 from gateway.destinations.base import Notice, make_subject
+from gateway.destinations.dead_letters import redrive
 from gateway.destinations.figures import queue_figures
 from gateway.destinations.ga4 import GoogleAnalytics, make_client
 from gateway.destinations.outbox import pass_on, withdraw
@@ -83,6 +84,30 @@ def test_an_event_that_google_would_drop_spoils_no_other(engine: Engine, rehears
             await until(lambda: settled(engine))
         assert states(engine) == {**dict.fromkeys(ids, ("delivered", "")), "bad": ("dead", "unbuildable")}
         assert (len(rehearsal[0].google.events), rehearsal[0].google.dropped) == (2, [])
+
+    run(test())
+
+
+def test_what_google_takes_no_more_is_not_sent_again(engine: Engine, rehearsal: tuple[Rehearsal, str]) -> None:
+    """F16: dead letters older than 72 hours stay dead at a redrive; one that gets as old on its way is not sent
+    either; what has arrived is never sent again."""
+
+    async def test() -> None:
+        arrived = fill(engine, "c1", 2)
+        async with delivering(engine, make_google(rehearsal[1])):
+            await until(lambda: settled(engine))
+        for event_id, age, left in (("young", 71, 1), ("old", 73, -1), ("late", 73, 1)):
+            at, now = time.time() - age * 3600, time.time()
+            times = {"recorded_at": at, "expires_at": now + left * 3600, "payload": msgspec.json.encode(make_event(at))}
+            queue(engine, fresh(event_id, destination="ga4", **times), now=now)
+        with transaction(engine) as connection:
+            connection.execute(update(OUTBOX).where(OUTBOX.c.state == "queued").values(state="dead"))
+            assert redrive(connection, "ga4", time.time()) == 2
+        async with delivering(engine, make_google(rehearsal[1])):
+            await until(lambda: settled(engine))
+        assert (len(rehearsal[0].google.events), rehearsal[0].google.dropped) == (3, [])
+        ended = {"young": ("delivered", ""), "old": ("dead", ""), "late": ("dead", "unbuildable")}
+        assert states(engine) == {**dict.fromkeys(arrived, ("delivered", "")), **ended}
 
     run(test())
 

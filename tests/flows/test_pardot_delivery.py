@@ -1,5 +1,6 @@
 """Account Engagement from the outbox to the strict stand-in over HTTP: tokens, order, errors, withdrawals with receipts."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -30,10 +31,10 @@ def rehearsal() -> Iterator[tuple[Rehearsal, str]]:
         yield opened
 
 
-def make(url: str, options: dict[str, Any] | None = None) -> Pardot:
+def make(url: str, options: dict[str, Any] | None = None, secret: str = "") -> Pardot:
     """A destination at the stand-in whose retries come at once."""
     chosen = {"login_url": url} | (options or {})
-    made = make_pardot(chosen, url=f"{url}/api/v5", allow_private=True, timeout_seconds=5)
+    made = make_pardot(chosen, secret=secret, url=f"{url}/api/v5", allow_private=True, timeout_seconds=5)
     made.schedule = (0.0, *[0.05] * 7)
     return made
 
@@ -74,6 +75,44 @@ def test_many_people_share_one_token(engine: Engine, rehearsal: tuple[Rehearsal,
         for number in range(2, 14):
             mine = [a["value"] for a in receivers.pardot.activities if a["email"] == f"c{number}@example.org"]
             assert mine == ["0.pdf", "1.pdf"]
+
+    run(test())
+
+
+def test_a_token_that_ends_between_two_steps_doubles_nothing(engine: Engine, rehearsal: tuple[Rehearsal, str]) -> None:
+    """F17: refused after the prospect and before its activity; with a new token each activity is there once, in order, and
+    it cost no attempt."""
+    receivers, url = rehearsal
+
+    async def test() -> None:
+        receivers.pardot.upcoming += [0, 0, 0, 184]  # the first event whole, of the second its prospect
+        fill(engine, "c1", 3)
+        async with delivering(engine, make(url)) as deliverer:
+            await until(lambda: settled(engine))
+            assert deliverer.disabled == {}
+        assert [activity["value"] for activity in receivers.pardot.activities] == ["0.pdf", "1.pdf", "2.pdf"]
+        assert (len(receivers.pardot.prospects), receivers.pardot.tokens_given) == (1, 2)
+        assert {(row.state, row.attempts) for row in look(engine)} == {("delivered", 1)}
+
+    run(test())
+
+
+def test_revoked_credentials_stop_the_destination(engine: Engine, rehearsal: tuple[Rehearsal, str]) -> None:
+    """F17: the login is asked once, not again and again; what waits keeps its attempts until somebody has mended it."""
+    receivers, url = rehearsal
+
+    async def test() -> None:
+        ids = fill(engine, "c1", 2) + fill(engine, "c2", 2)
+        pardot = make(url, secret="another secret altogether")
+        async with delivering(engine, pardot) as deliverer:
+            await until(lambda: bool(deliverer.disabled))
+            await asyncio.sleep(0.3)
+        assert receivers.pardot.tokens_given == 0
+        assert len(receivers.log) <= 2  # as many as were begun at once
+        assert {(row.state, row.attempts) for row in look(engine)} == {("queued", 0)}
+        async with delivering(engine, make(url)):
+            await until(lambda: settled(engine))
+        assert {states(engine)[event_id] for event_id in ids} == {("delivered", "")}
 
     run(test())
 

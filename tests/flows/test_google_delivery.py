@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -98,7 +99,11 @@ def test_what_google_takes_no_more_is_not_sent_again(engine: Engine, rehearsal: 
             await until(lambda: settled(engine))
         for event_id, age, left in (("young", 71, 1), ("old", 73, -1), ("late", 73, 1)):
             at, now = time.time() - age * 3600, time.time()
-            times = {"recorded_at": at, "expires_at": now + left * 3600, "payload": msgspec.json.encode(make_event(at))}
+            times: dict[str, Any] = {
+                "recorded_at": at,
+                "expires_at": now + left * 3600,
+                "payload": msgspec.json.encode(make_event(at)),
+            }
             queue(engine, fresh(event_id, destination="ga4", **times), now=now)
         with transaction(engine) as connection:
             connection.execute(update(OUTBOX).where(OUTBOX.c.state == "queued").values(state="dead"))

@@ -114,8 +114,8 @@ def test_poison_in_a_batch_costs_the_others_one_more_request(engine: Engine, pla
     async def test() -> None:
         grant(engine)
         ids = [f"e{number}" for number in range(4)]
-        bad = {"payload": UNREADABLE["lone surrogate"]}
-        rows = [fresh(event_id, **(bad if number == place else {})) for number, event_id in enumerate(ids)]
+        good, bad = msgspec.json.encode(make_event(time.time())), UNREADABLE["lone surrogate"]
+        rows = [fresh(event_id, payload=bad if number == place else good) for number, event_id in enumerate(ids)]
         queue(engine, *rows, now=time.time())
         async with at_desk(Desk()) as desk, delivering(engine, Scripted(desk.url)):
             await until(lambda: settled(engine))

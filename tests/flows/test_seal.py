@@ -6,11 +6,12 @@ import pytest
 from sqlalchemy import Engine, update
 
 from gateway import ledger
-from gateway.database import LEDGER, transaction
+from gateway.database import LEDGER, open_database, transaction
 from gateway.errors import HeadsBroken, LedgerBroken
 from gateway.flows.seal import seal
 from gateway.heads import HEADS_FILE, PUBLIC_FILE, check_heads, parse_heads, read_public_keys
 from tests.example_site import NOW
+from tests.migrated import open_migrated
 
 
 def add(engine: Engine, count: int = 1) -> None:
@@ -73,3 +74,31 @@ def test_a_damaged_heads_file_is_not_continued(engine: Engine, tmp_path: Path) -
     with pytest.raises(HeadsBroken):
         seal(engine, tmp_path, NOW)
     assert (tmp_path / HEADS_FILE).read_bytes() == b"nothing\n"
+
+
+def test_a_torn_log_of_the_database_is_seen(tmp_path: Path) -> None:
+    """F3: where a power cut or a lying disk took the end of SQLite's log, or bits of it, the commits before that are there and
+    the chain is whole; what is missing of what was signed is said, and nothing is signed over it."""
+    whole = tmp_path / "whole.db"
+    engine = open_migrated(whole)
+    for _ in range(12):
+        add(engine)
+    seal(engine, tmp_path, NOW)
+    files = {suffix: Path(f"{whole}{suffix}").read_bytes() for suffix in ("", "-wal")}
+    engine.dispose()
+    log, found = files["-wal"], set[int]()
+    damages = [log[: len(log) * part // 12 - 7] for part in range(1, 13)]
+    damages += [log[:at] + bytes([log[at] ^ 1]) + log[at + 1 :] for at in range(3000, len(log), len(log) // 12)]
+    for number, damaged in enumerate(damages):
+        torn = tmp_path / f"{number}.db"
+        torn.write_bytes(files[""])
+        Path(f"{torn}-wal").write_bytes(damaged)
+        opened = open_database(f"sqlite:///{torn}")
+        there = ledger.verify(opened)
+        found.add(there)
+        if there < 12:
+            with pytest.raises(LedgerBroken, match=f"entry {there + 1}: is missing"):
+                seal(opened, tmp_path, NOW + 60)
+        opened.dispose()
+    assert len(found) > 5
+    assert max(found) < 12

@@ -9,7 +9,7 @@ Nothing about a visitor is logged: only destination names, counts, and words out
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -278,14 +278,12 @@ class Deliverer:
         lane.ended.append(load)
         self._stir(lane)
 
-    def _build(self, lane: Lane, outcomes: Sequence[Started | NotStarted]) -> list[Parcel]:
+    def _build(self, lane: Lane, outcomes: Sequence[Started | NotStarted]) -> Iterator[Parcel]:
         started = [outcome for outcome in outcomes if isinstance(outcome, Started)]
         for refusal in (outcome for outcome in outcomes if isinstance(outcome, NotStarted)):
             log.debug("deliver: %s: not started: %s", lane.name, refusal.reason)
-        parcels, faults = build_parcels(lane.destination, started, self._subject_key, self._clock())
-        for fault in faults:
-            self._log_fault(lane, fault)
-        return parcels
+        note_fault = partial(self._log_fault, lane)
+        return build_parcels(lane.destination, started, self._subject_key, self._clock, note_fault)
 
     async def _attempt(
         self, lane: Lane, parcel: Parcel, ready: Verdict, issued: int, again: set[str], *, first: bool

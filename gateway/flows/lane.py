@@ -6,7 +6,7 @@ request is taken together (a load), as far as the kind of destination allows.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple, cast
@@ -186,50 +186,51 @@ class Parcel(NamedTuple):
 
 
 def build_parcels(
-    destination: Destination, started: Sequence[Started], key: bytes, now: float
-) -> tuple[list[Parcel], list[Exception]]:
-    """The requests for these rows, in their order, and faults of the destination's own code.
+    destination: Destination,
+    started: Sequence[Started],
+    key: bytes,
+    clock: Callable[[], float],
+    note_fault: Callable[[Exception], None],
+) -> Iterator[Parcel]:
+    """The requests for these rows, in their order, each built when it is its turn: what grows too old meanwhile is seen.
 
-    An event that makes that code fail is set aside; it must not stop the others.
+    An event that makes the destination's own code fail (`note_fault`) is set aside; it must not stop the others.
     """
-    parcels: list[Parcel] = []
     tellings: list[tuple[Started, Telling]] = []
-    faults: list[Exception] = []
     for row in started:
         subject = make_subject(key, destination.config.name, row.consent_id)
         try:
             if row.kind == EVENT:
                 event = trim(_events.decode(row.payload), destination.config)
                 if is_withheld(event, destination.config):  # queued before the configuration said so
-                    parcels.append(Parcel([row], Dead(WITHHELD)))
+                    yield Parcel([row], Dead(WITHHELD))
                 else:
                     tellings.append((row, Telling(row.event_id, event, subject, event.person)))
             else:
                 notice = _notices.decode(row.payload)
                 notice = msgspec.structs.replace(notice, subject=subject)
-                request = destination.withdraw(notice, now)
-                parcels.append(Parcel([row], request if request is not None else Delivered(NOTHING_TO_ASK)))
+                request = destination.withdraw(notice, clock())
+                yield Parcel([row], request if request is not None else Delivered(NOTHING_TO_ASK))
         except (msgspec.DecodeError, UnicodeDecodeError):
-            parcels.append(Parcel([row], Dead(UNREADABLE)))
+            yield Parcel([row], Dead(UNREADABLE))
         except Exception as error:  # a door: see above
-            faults.append(error)
-            parcels.append(Parcel([row], Dead(FAULT)))
+            note_fault(error)
+            yield Parcel([row], Dead(FAULT))
     for _, group in groupby(tellings, key=lambda pair: destination.key_of(pair[1])):
         pairs = list(group)
-        built = _build(destination, [telling for _, telling in pairs], now, faults)
-        parcels.append(Parcel([row for row, _ in pairs], built))
-    return parcels, faults
+        built = _build(destination, [telling for _, telling in pairs], clock(), note_fault)
+        yield Parcel([row for row, _ in pairs], built)
 
 
 def _build(
-    destination: Destination, batch: list[Telling], now: float, faults: list[Exception]
+    destination: Destination, batch: list[Telling], now: float, note_fault: Callable[[Exception], None]
 ) -> OutgoingRequest | Verdict:
     try:
         return destination.build(batch, now)
     except DestinationError:
         return Split(UNBUILDABLE)
     except Exception as error:  # a door: see above
-        faults.append(error)
+        note_fault(error)
         return Split(FAULT)
 
 

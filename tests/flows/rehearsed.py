@@ -1,7 +1,7 @@
 """The strict stand-ins over HTTP, and a queue of one visitor's page views before them."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -15,9 +15,9 @@ from tests.flows.test_deliver import fresh
 
 
 @contextmanager
-def open_rehearsal(path: str) -> Iterator[tuple[Rehearsal, str]]:
+def open_rehearsal(path: str, clock: Callable[[], float] = time.time) -> Iterator[tuple[Rehearsal, str]]:
     """All receivers, and the address of the one under `path`."""
-    receivers = Rehearsal({})
+    receivers = Rehearsal({}, clock=clock)
     server = LoopbackServer(receivers.app(), 0)
     server.start()
     try:

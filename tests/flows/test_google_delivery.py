@@ -12,13 +12,14 @@ from sqlalchemy import Engine, update
 
 from gateway import ledger
 from gateway.database import OUTBOX, transaction
-from gateway.destinations.base import Notice, make_subject
+from gateway.destinations.base import Judgement, Notice, OutgoingRequest, Reply, make_subject
 from gateway.destinations.dead_letters import redrive
 from gateway.destinations.figures import queue_figures
-from gateway.destinations.ga4 import GoogleAnalytics, make_client
+from gateway.destinations.ga4 import OLDEST_SECONDS, GoogleAnalytics, make_client
 from gateway.destinations.outbox import pass_on, withdraw
+from gateway.flows.deliver import Deliverer
 from gateway.receivers.rehearsal import SECRETS, Rehearsal
-from tests.destinations.rows import SITE, look, make_config, make_event, put_consent, queue
+from tests.destinations.rows import SCOPES, SITE, look, make_config, make_event, put_consent, queue
 from tests.flows import rehearsed
 from tests.flows.rehearsed import open_rehearsal
 from tests.flows.test_deliver import delivering, fresh, run, settled, short_rests, states, until
@@ -35,13 +36,15 @@ def rehearsal() -> Iterator[tuple[Rehearsal, str]]:
         yield opened
 
 
-def make_google(address: str, secret: str = SECRETS["GA4_API_SECRET"]) -> GoogleAnalytics:
+def make_google(
+    address: str, secret: str = SECRETS["GA4_API_SECRET"], kind: type[GoogleAnalytics] = GoogleAnalytics
+) -> GoogleAnalytics:
     """A destination at the stand-in, with an account that may delete."""
     options: dict[str, str | int | bool] = {"measurement_id": "G-REHEARSAL1", "property_id": "4711"}
     options |= {"service_account": "env:ACCOUNT", "deletion_url": address}
     url = f"{address}/mp/collect"
     config = make_config("ga4", kind="ga4", url=url, allow_private=True, timeout_seconds=5, options=options)
-    made = GoogleAnalytics(config, secret, {"service_account": make_account(f"{address}/token")})
+    made = kind(config, secret, {"service_account": make_account(f"{address}/token")})
     made.schedule = (0.0, *[0.05] * 7)
     return made
 
@@ -115,6 +118,39 @@ def test_what_google_takes_no_more_is_not_sent_again(engine: Engine, rehearsal: 
         assert states(engine) == {**dict.fromkeys(arrived, ("delivered", "")), **ended}
 
     run(test())
+
+
+def test_what_grows_too_old_while_others_go_first_is_not_sent(engine: Engine) -> None:
+    """Events started together that need a request each: the age of each is looked at when its own request goes. What Google
+    would drop for it is not told as delivered."""
+    ahead = [0.0]
+
+    def clock() -> float:
+        return time.time() + ahead[0]
+
+    class Slow(GoogleAnalytics):
+        """Each answer takes two minutes."""
+
+        def judge(self, request: OutgoingRequest, reply: Reply, now: float) -> Judgement:
+            """As ever, later."""
+            ahead[0] += 120
+            return super().judge(request, reply, now)
+
+    async def test() -> None:
+        almost = time.time() - OLDEST_SECONDS + 60
+        devices = ("desktop", "mobile", "tablet")
+        rehearsed.fill(engine, "ga4", "c1", [make_event(almost, device=device) for device in devices])
+        options: dict[str, Any] = {"owner": "node", "clock": clock, "chance": lambda: 0.5, "subject_key": KEY}
+        deliverer = Deliverer(engine, [slow], {SITE: SCOPES}, **options)
+        await deliverer.start()
+        await until(lambda: settled(engine))
+        await deliverer.stop(1)
+        assert (len(rehearsal.google.events), rehearsal.google.dropped) == (1, [])
+        assert [(row.state, row.reason) for row in look(engine)] == [("delivered", ""), *[("dead", "unbuildable")] * 2]
+
+    with open_rehearsal("/google", clock) as (rehearsal, address):
+        slow = make_google(address, kind=Slow)
+        run(test())
 
 
 def test_a_withdrawal_deletes_the_client_with_a_receipt(engine: Engine, rehearsal: tuple[Rehearsal, str]) -> None:

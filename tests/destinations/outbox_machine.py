@@ -1,5 +1,6 @@
 """Anything that can happen to the outbox, in any order; see `outbox_model` for what must come of it."""
 
+import sys
 from collections import Counter
 
 import hypothesis.strategies as st
@@ -254,6 +255,51 @@ class OutboxMachine(OutboxModel):
         bound_dead(self.engine, dict.fromkeys(DESTINATIONS, 2))
         kept = [row for row in self.rows(EVENT) if row.state == State.DEAD and row.payload is not None]
         assert max(Counter(row.destination for row in kept).values(), default=0) <= 2
+
+    # The end
+
+    def teardown(self) -> None:
+        """However it went: all that is open ends in time, what fails holds back the rest of its subject, who has overslept settles
+        nothing, and no time that passes changes what has been delivered."""
+        if sys.exc_info()[0] is not None:
+            return  # a step has failed: that is what is to be told
+        for owner in self.held:
+            self.disturb(owner, "returns")
+        for destination in DESTINATIONS:
+            self.operate(destination, "resume")
+        self.drain("yes")
+        self.deliver_all()
+        for name in VISITORS:
+            self.grant(name, set(PURPOSES))
+            self.record(name, 2)
+        self.drain("yes")
+        self.fail_the_first_of_each()
+        self.work("a", ALL, 0, [])
+        self.oversleep("a")
+        self.work("b", 0, 0, [Delivered()] * ALL)
+        assert {(event_id, name) for event_id in list(self.events)[-6:] for name in DESTINATIONS} <= self.done
+        self.wait(LIFE, "expire")
+        self.each_delivery_is_in_one_state_and_counted_once()
+        self.the_receiver_has_it_once_but_for_what_failed()
+
+    def deliver_all(self) -> None:
+        """As often as what waits for a failed one before it may need."""
+        for _ in range(2 * MAX_ATTEMPTS):
+            self.now += LEASE
+            self.work("a", ALL, 0, [Delivered()] * ALL)
+        assert not [row for row in look(self.engine) if row.state in OPEN]
+
+    def fail_the_first_of_each(self) -> None:
+        """Two of each subject in one hand: the second is not started once the first one waits for its next attempt."""
+        self.work("a", ALL, ALL, [])
+        first = {(row.destination, row.consent_id): row.id for row in reversed(look(self.engine)) if row.state in OPEN}
+        ours, self.held["a"] = self.held["a"], []
+        assert sorted(held.row_id for held in ours if held.row_id not in first.values())
+        for held in sorted(ours, key=lambda held: held.row_id not in first.values()):
+            self.start("a", held)
+            while self.flying["a"]:
+                self.settle("a", self.flying["a"].pop(), Retry("timeout"))
+        self.now += LEASE
 
     # What must hold at every moment
 

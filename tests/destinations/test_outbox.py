@@ -116,6 +116,8 @@ def test_an_ended_lease_returns_to_the_queue_and_its_late_owner_is_refused(engin
     again = begin(engine, started, late, owner="b")
     assert isinstance(again, Started)
     assert again.attempts == 2
+    assert not end(engine, started, Delivered(), now=late)
+    assert [row.lease_owner for row in look(engine) if row.id == started] == ["b"]
 
 
 def test_consent_is_asked_again_when_a_crashed_delivery_starts_again(engine: Engine) -> None:

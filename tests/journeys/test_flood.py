@@ -1,11 +1,12 @@
 """A flood of posts at the consent endpoint of a real server: it fills no ledger, keeps no real visitor out, and never holds
 up who takes something back."""
 
+import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -75,11 +76,43 @@ def flood(front: Front, said: Said, until: float, sender: int) -> None:
         said[name, way(guest, number)] += 1
 
 
+SLOW = (
+    b"GET / HTTP/1.1\r\nHost: www.example.org\r\nX-Slow: ",
+    b"POST /_gw/collect HTTP/1.1\r\nHost: www.example.org\r\nContent-Type: application/json\r\nContent-Length: 9000\r\n\r\n",
+    b"",
+)
+
+
+@contextmanager
+def crawling(port: int, count: int) -> Iterator[None]:
+    """So many senders beside, who say a letter now and then: of a head, of a body, or nothing at all."""
+    opened = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
+    ended = threading.Event()
+
+    def crawl() -> None:
+        for number, one in enumerate(opened):
+            one.sendall(SLOW[number % len(SLOW)])
+        while not ended.wait(0.5):
+            for number, one in enumerate(opened):
+                with suppress(OSError):  # who is shut out for it has what they deserve
+                    one.sendall(b"x" if number % len(SLOW) < 2 else b"")
+
+    thread = threading.Thread(target=crawl)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        for one in opened:
+            one.close()
+
+
 def test_a_flood_fills_no_ledger_and_keeps_nobody_out(tmp_path: Path) -> None:
-    """While six senders post without pause, what is forged is refused, what is repeated is recorded so many times a minute
-    for each network and no more; visitors of other networks choose at once, and those of the flooded network who granted
-    something before take it back at once."""
-    with flooded_front(tmp_path) as front:
+    """F10: while six senders post without pause and 300 others crawl, what is forged is refused, what is repeated is recorded
+    so many times a minute for each network and no more; visitors of other networks choose at once, and those of the flooded
+    network who granted something before take it back at once."""
+    with flooded_front(tmp_path) as front, crawling(front.port, 300):
         granted = [at(front, f"{HOUSE}{number + 100}") for number in range(8)]
         assert {guest.choose("accept_all").status for guest in granted} == {200}
         said: Said = Counter()

@@ -1,5 +1,6 @@
 """`gateway init`, plain and with --from: what it finds, what it writes, what it leaves alone."""
 
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,16 +19,26 @@ from gateway.consent.catalogue import load_catalogue
 from gateway.consent.seen import SeenCookie, SeenRequest
 from gateway.errors import ConfigError, LookFailed
 from gateway.policy import NECESSARY, UNKNOWN
-from gateway.resources import config_file
+from gateway.resources import config_file, load_assets
 from gateway.survey import chromium, eyes
 from gateway.survey.crawl import Limits, Walk
 from gateway.survey.first_look import FirstLook, check_url, draft_files, look_at
 from gateway.survey.plain import MAX_BYTES
+from gateway.web.site_scripts import build_head
 from tests.survey.survey_sites import LATER, SECRET, SHOP, shop_server
 from tests.web.modelled_sites import draft_policy, model_service
 from tests.web.proxy_servers import run_server
 
 FILES = {"gateway.toml", "policy.toml", "destinations.toml"}
+GA4 = """
+[[destinations]]
+name = "google"
+kind = "ga4"
+url = "https://region1.google-analytics.com/mp/collect"
+secret = "env:GA4_API_SECRET"
+purposes = ["analytics"]
+options = { measurement_id = "G-VOORBEELD" }
+"""
 QUICK = Limits(pages=3, pause=0)
 
 
@@ -160,6 +171,37 @@ def test_what_a_tag_manager_loads_is_guarded(plain: Walk, tmp_path: Path) -> Non
     config = write(draft_files(msgspec.structs.replace(plain, sightings=more), "2026-11-26"), tmp_path)
     assert config.settings.sites[0].guard
     assert config.sites[0].policy.purpose_of_cookie("_ga") == "analytics"
+
+
+def signals(config: Config) -> dict[str, list[str]]:
+    """What grants which of Google's signals, in the script that runs before all others; empty where Google is told nothing."""
+    head = build_head(config.sites[0], load_assets())
+    listed = re.search(rb'"signals":({.*?})', head.body) if head else None
+    return msgspec.json.decode(listed[1], type=dict[str, list[str]]) if listed else {}
+
+
+def test_a_site_with_googles_own_tag_is_drafted_with_consent_mode(plain: Walk, tmp_path: Path) -> None:
+    """gtag found on the pages stays, held until its purpose is granted and told of by Consent Mode, without a line to be added;
+    a GA4 destination beside it does not start. A site without it gets no such script, and may have the destination."""
+    look = draft_files(plain, "2026-11-26")
+    config = write(look, tmp_path)
+    assert config.sites[0].config.consent_mode == "auto"
+    assert config.sites[0].policy.purpose_of_host("www.googletagmanager.com") == "analytics"
+    told = signals(config)
+    assert (told["analytics"], told["google_analytics"]) == (["analytics_storage"], ["analytics_storage"])
+    assert told["marketing"] == ["ad_storage", "ad_user_data", "ad_personalization"]
+    look.files["destinations.toml"] += GA4
+    with pytest.raises(ConfigError, match="counts double"):
+        write(look, tmp_path)
+    seen = plain.sightings
+    requests = tuple(one for one in seen.requests if "google" not in one.url)
+    scripts = tuple(one for one in seen.scripts if "gtag(" not in one.text)
+    without = msgspec.structs.replace(seen, requests=requests, scripts=scripts)
+    look = draft_files(msgspec.structs.replace(plain, sightings=without), "2026-11-26")
+    look.files["destinations.toml"] += GA4
+    assert "google_analytics" not in services(look)
+    config = write(look, tmp_path)
+    assert (signals(config), [one.kind for one in config.destinations]) == ({}, ["ga4"])
 
 
 def test_a_site_behind_the_gateway_can_be_drafted_again(plain: Walk, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ All of it works on the database; a keeper at work sees a change within seconds.
 """
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +17,7 @@ from gateway.cli_groups import command_group
 from gateway.config import Config, load_config
 from gateway.database import open_database
 from gateway.destinations.base import Delivered
-from gateway.destinations.dead_letters import Trace, count_dead, trace
+from gateway.destinations.dead_letters import Foreseen, Trace, Which, count_dead, trace
 from gateway.destinations.figures import QueueFigures, count_delivered, find_paused, queue_figures
 from gateway.errors import ConfigError, KeeperUnreachable
 from gateway.flows import operate_destination as operate
@@ -30,7 +30,10 @@ out = Console(emoji=False, highlight=False, soft_wrap=True)
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="gateway.toml, or the folder that holds it.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As in destinations.toml.")]
-Which = Annotated[str, typer.Option("--reason", help="Only those that are dead for this reason.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Only those that are dead for this reason.")]
+SinceOption = Annotated[str, typer.Option("--since", help="Only those given up from this day or time (UTC) on.")]
+UntilOption = Annotated[str, typer.Option("--until", help="Only those given up up to this day, or before this time.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent again, and what not.")]
 
 OPERATOR = "command line"  # in the ledger
 HOUR = 3600.0
@@ -144,12 +147,49 @@ def _check_name(config: Config, name: str) -> None:
 
 
 @destinations_app.command("redrive")
-def send_again(name: Name, reason: Which = "", config: ConfigOption = None) -> None:
-    """Queue dead letters again; consent is asked anew before each is sent."""
-    loaded = load_config(config)
+def send_again(
+    name: Name,
+    reason: ReasonOption = "",
+    since: SinceOption = "",
+    until: UntilOption = "",
+    dry_run: DryRunOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Queue dead letters again; consent is asked anew before each is sent. 2026-11-01 and 2026-11-01T14:30 are times."""
+    which = Which(reason, _parse_time(since, "--since", days=0), _parse_time(until, "--until", days=1))
+    if which.since is not None and which.until is not None and which.since >= which.until:
+        raise ConfigError("command line", "--until", until, f"is not after --since {since}: nothing lies between them")
+    loaded, now = load_config(config), time.time()
     _check_name(loaded, name)
-    count = operate.send_again(loaded, open_database(loaded.database_url), name, OPERATOR, time.time(), reason)
-    out.print(f"{count} queued again.", markup=False)
+    engine = open_database(loaded.database_url)
+    if not dry_run:
+        out.print(f"{operate.send_again(loaded, engine, name, OPERATOR, now, which)} queued again.", markup=False)
+        return
+    found = operate.foresee_again(loaded, engine, name, now, which)
+    for one in found:
+        out.print(f"{name}: {one.reason}: {_foretell(one)}", markup=False)
+    if not found:
+        out.print(f"{name}: no dead letters of that kind", markup=False)
+
+
+def _parse_time(text: str, option: str, days: int) -> float | None:
+    """A moment, in UTC unless it says otherwise; a day stands for its beginning, so many days later."""
+    try:
+        if not text:
+            return None
+        if len(text) == len("2026-11-01"):
+            return datetime.combine(date.fromisoformat(text) + timedelta(days), datetime.min.time(), UTC).timestamp()
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError) as error:
+        wanted = "wanted a day, such as 2026-11-01, or a time in UTC, such as 2026-11-01T14:30"
+        raise ConfigError("command line", option, text, wanted) from error
+
+
+def _foretell(one: Foreseen) -> str:
+    parts = [f"{one.queued} would be queued again"]
+    parts += [f"{count} of them cancelled at the start: {reason}" for reason, count in sorted(one.refused.items())]
+    return "; ".join([*parts, f"{one.old} too old or no longer kept"] if one.old else parts)
 
 
 @destinations_app.command("test")

@@ -3,16 +3,19 @@
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 from starlette.responses import Response
 from typer.testing import CliRunner
 
+from gateway import ledger
 from gateway.cli import app
 from gateway.config import load_config
-from gateway.database import open_database, transaction
+from gateway.database import OUTBOX, open_database, transaction
 from gateway.demo.loopback import LoopbackServer
 from gateway.destinations.base import Dead, Delivered
 from gateway.destinations.figures import get_standing
@@ -106,6 +109,44 @@ def test_an_operator_follows_a_delivery_from_refused_to_sent_again(folder: Path)
     assert "0 queued again" in say(folder, "redrive", "hook", "--reason", "other")[1]
     assert "1 queued again" in say(folder, "redrive", "hook")[1]
     assert "it waits" in say(folder, "why", "e2")[1]
+
+
+def test_dead_letters_of_a_time_are_foretold_and_sent_again(folder: Path) -> None:
+    """A day stands for all of it and a time for itself, in UTC; a dry run says what consent and age would not let go, and
+    changes nothing; the record has the times."""
+    engine, config = outbox_of(folder), load_config(folder)
+    given_up = datetime(2026, 11, 1, 14, 30, tzinfo=UTC).timestamp()
+    with transaction(engine) as connection:
+        put_consent(connection, "c1", {"marketing": (config.sites[0].policy.scopes["marketing"], 1)})
+        put_consent(connection, "c2", {})
+    late = time.time() + 3600
+    queue(
+        engine, *(make_delivery(f"e{n}", f"c{n}", expires_at=late) for n in (1, 2)), make_delivery("e3", expires_at=0.0)
+    )
+    with transaction(engine) as connection:
+        connection.execute(update(OUTBOX).values(state="dead", reason="http_400", settled_at=given_up))
+    asked = ("redrive", "hook", "--dry-run")
+    again = "2 would be queued again; 1 of them cancelled at the start: withdrawn; 1 too old or no longer kept"
+    for times in (
+        (),
+        ("--since", "2026-11-01"),
+        ("--until", "2026-11-01"),
+        ("--since", "2026-11-01T14:30", "--until", "2026-11-01T14:31"),
+        ("--since", "2026-11-01T15:30+01:00", "--until", "2026-11-02"),
+    ):
+        assert say(folder, *asked, *times) == (0, f"hook: http_400: {again}\n")
+    for nothing in (("--since", "2026-11-02"), ("--until", "2026-10-31"), ("--until", "2026-11-01T14:30")):
+        assert say(folder, *asked, *nothing) == (0, "hook: no dead letters of that kind\n")
+    with pytest.raises(ConfigError, match=r"--since = 'yesterday': wanted a day, such as 2026-11-01, or a time in UTC"):
+        say(folder, *asked, "--since", "yesterday")
+    with pytest.raises(ConfigError, match=r"--until = '2026-11-01': is not after --since 2026-11-02"):
+        say(folder, *asked, "--since", "2026-11-02", "--until", "2026-11-01")
+    assert {row.state for row in look(engine)} == {"dead"}
+    assert ledger.count_entries(engine) == 0
+    assert "2 queued again" in say(folder, "redrive", "hook", "--since", "2026-11-01")[1]
+    [record] = (msgspec.json.decode(entry.body) for entry in ledger.entries(engine))
+    assert (record["count"], record["since"]) == (2, datetime(2026, 11, 1, tzinfo=UTC).timestamp())
+    assert "until" not in record
 
 
 def test_pause_and_resume_are_kept(folder: Path) -> None:

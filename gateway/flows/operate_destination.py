@@ -11,10 +11,12 @@ from sqlalchemy import Connection, Engine
 
 from gateway import ledger
 from gateway.config import Config
+from gateway.consent.decision import LIFETIME_SECONDS
 from gateway.database import transaction
 from gateway.destinations import build_destinations
+from gateway.destinations.attempts import Rules
 from gateway.destinations.base import Delivered, Verdict
-from gateway.destinations.dead_letters import redrive
+from gateway.destinations.dead_letters import ALL, Foreseen, Which, foresee, redrive
 from gateway.destinations.figures import set_paused
 from gateway.flows.send_test import send_test
 
@@ -36,12 +38,20 @@ def resume(config: Config, engine: Engine, name: str, operator: str, now: float)
         set_paused(connection, name, now, paused=False)
 
 
-def send_again(config: Config, engine: Engine, name: str, operator: str, now: float, reason: str = "") -> int:
-    """Queue dead letters again, of one reason or of all; how many. Their start asks for consent anew."""
+def send_again(config: Config, engine: Engine, name: str, operator: str, now: float, which: Which = ALL) -> int:
+    """Queue dead letters again; how many. Their start asks for consent anew."""
+    times = {key: at for key, at in (("since", which.since), ("until", which.until)) if at is not None}
     with transaction(engine) as connection:
-        count = redrive(connection, name, now, reason)
-        _record(connection, config, name, operator, now, "redrive", reason=reason, count=count)
+        count = redrive(connection, name, now, which)
+        _record(connection, config, name, operator, now, "redrive", reason=which.reason, **times, count=count)
     return count
+
+
+def foresee_again(config: Config, engine: Engine, name: str, now: float, which: Which) -> list[Foreseen]:
+    """What `send_again` would do, and what of it consent or age would not let go; nothing is changed, nor recorded."""
+    [purposes] = (one.purposes for one in config.destinations if one.name == name)
+    scopes = {site.id: site.policy.scopes for site in config.sites}
+    return foresee(engine, name, Rules(purposes, scopes, 1, LIFETIME_SECONDS), now, which)
 
 
 def try_out(config: Config, engine: Engine, name: str, operator: str, now: float) -> Verdict:

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from gateway.config import Config
 from gateway.destinations.base import Delivered
-from gateway.destinations.dead_letters import count_dead, trace
+from gateway.destinations.dead_letters import Which, count_dead, trace
 from gateway.destinations.figures import count_delivered, find_paused, queue_figures
 from gateway.errors import BadRequest
 from gateway.flows.erase import count_known, erase
@@ -129,7 +129,7 @@ class DestinationsPage:
         """Do it; what is to be said of it. Blocks. Raises BadRequest."""
         what = (self._config, self._engine, name, operator, self._clock())
         if action == "redrive":
-            return str(send_again(*what, reason))
+            return str(send_again(*what, Which(reason)))
         if action == "test":
             verdict = try_out(*what)
             return ACCEPTED if isinstance(verdict, Delivered) else verdict.reason

@@ -259,8 +259,8 @@ class OutboxMachine(OutboxModel):
     # The end
 
     def teardown(self) -> None:
-        """However it went: all that is open ends in time, what fails holds back the rest of its subject, who has overslept settles
-        nothing, and no time that passes changes what has been delivered."""
+        """However it went: all that is open ends in time, what fails holds back the rest of its subject, who has overslept
+        settles nothing, and no time that passes changes what has been delivered."""
         if sys.exc_info()[0] is not None:
             return  # a step has failed: that is what is to be told
         for owner in self.held:

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, text
 from gateway.database import transaction
 from gateway.destinations.attempts import find_gap
 from gateway.destinations.base import Dead, Delivered, Retry
-from gateway.destinations.dead_letters import count_dead, redrive, trace
+from gateway.destinations.dead_letters import Which, count_dead, redrive, trace
 from gateway.destinations.outbox import (
     LOST,
     NotStarted,
@@ -374,7 +374,7 @@ def test_a_dead_letter_is_sent_again_only_with_consent(engine: Engine) -> None:
     assert (counted.reason, counted.count, counted.again) == ("http_400", 2, 2)
     assert take_back(engine) == 1
     with transaction(engine) as connection:
-        assert redrive(connection, "hook", NOW, "other_reason") == 0
+        assert redrive(connection, "hook", NOW, Which("other_reason")) == 0
         assert redrive(connection, "hook", NOW) == 1
     [again] = take(engine)
     assert isinstance(begin(engine, again), Started)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from gateway.database import transaction
-from gateway.destinations.dead_letters import redrive
+from gateway.destinations.dead_letters import Which, redrive
 from gateway.destinations.outbox import withdraw
 from gateway.event import Event
 from tests.destinations.rows import SECRET, grant, look, make_event, put_consent, queue
@@ -98,7 +98,7 @@ def test_what_was_poison_is_sent_once_it_is_none(engine: Engine) -> None:
             with transaction(engine) as connection:
                 put_consent(connection, "goes", {}, 2)
                 withdraw(connection, "goes", ["hook"], time.time())
-                assert redrive(connection, "hook", time.time(), "fault") == 1
+                assert redrive(connection, "hook", time.time(), Which("fault")) == 1
             async with delivering(engine, hook(receiver.url)):
                 await until(lambda: settled(engine))
         assert receiver.ids == ["of stays"]

@@ -18,6 +18,7 @@ from gateway.flows.sightings import HOST, NO_HOSTS, SENT, VIOLATION, Rows, add_s
 MAX_NAMES = 2_000  # of one kind on one site
 MAX_INVENTED = 300  # of those that visitors can make up
 MAX_PAGES = 50  # of one name
+MAX_LETTERS = 160  # of a name and a detail; paths have twice as many
 INVENTED = frozenset((SENT, VIOLATION))
 HOUR = 3600.0
 EFFECTS = {
@@ -53,8 +54,18 @@ class Item(msgspec.Struct, frozen=True):
 def read_sights(entry: Entry, now: float) -> list[tuple[str, Sight]]:
     """What a journal entry adds to the inventory, each with its site: what was sighted, and how often something was held."""
     if isinstance(entry, Sighted):
-        return [(entry.site, row) for row in entry.rows]
-    return [(entry.site, row) for row in _read_counts(entry, now)] if isinstance(entry, Counted) else []
+        return [(entry.site, _plain(row)) for row in entry.rows]
+    return [(entry.site, _plain(row)) for row in _read_counts(entry, now)] if isinstance(entry, Counted) else []
+
+
+def _plain(row: Sight) -> Sight:
+    """As every database takes it. A page may hold anything, and PostgreSQL no NUL: what it refuses would hold up all that is
+    behind it for ever."""
+    texts = (row.name, row.path, row.detail)
+    name, path, detail = ("".join(letter if letter.isprintable() else "?" for letter in text) for text in texts)
+    return msgspec.structs.replace(
+        row, name=name[:MAX_LETTERS], path=path[: 2 * MAX_LETTERS], detail=detail[:MAX_LETTERS]
+    )
 
 
 def _read_counts(entry: Counted, now: float) -> Iterator[Sight]:

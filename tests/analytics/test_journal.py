@@ -1,5 +1,6 @@
 """What the journal has acknowledged is on disk, in order, once, whatever happens to its writer."""
 
+import os
 import random
 import shutil
 import signal
@@ -255,6 +256,38 @@ def test_too_much_waiting_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, wr
     writer.journal.close()
     with pytest.raises(JournalFull):
         writer.journal.append(make_entry(1))
+
+
+def test_what_a_slow_disk_cannot_take_is_refused(
+    monkeypatch: pytest.MonkeyPatch, writer: Writer, tmp_path: Path
+) -> None:
+    """F10: of ten times as much as the disk takes the newest are refused at once, so that no more than the limit ever waits;
+    what was taken is there and nothing else, and with less to do all is taken again."""
+    monkeypatch.setattr(journal_module, "MAX_WAITING", 50)
+    sync = os.fdatasync
+
+    def slow(file: int) -> None:
+        time.sleep(0.05)
+        sync(file)
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    taken, refused, most = [], 0, 0
+    for number in range(3000):
+        try:
+            writer.journal.append(make_entry(number), writer._done)
+            taken.append(number)
+        except JournalFull:
+            refused += 1
+        most = max(most, writer.journal._queue.qsize())
+        time.sleep(0.0001)
+    assert refused > len(taken) / 2 > 50
+    assert most <= 50
+    with writer._answered:
+        assert writer._answered.wait_for(lambda: len(writer.answers) == len(taken), 10)
+    monkeypatch.undo()
+    writer.append(make_entry(3000))
+    found = [int(entry.event.view_id) for entry in read_all(tmp_path / "journal") if isinstance(entry, Recorded)]
+    assert (found, set(writer.answers)) == ([*taken, 3000], {None})
 
 
 def test_an_empty_segment_is_empty(tmp_path: Path) -> None:

@@ -20,10 +20,10 @@ CONVERSIONS = (
 
 
 class Fold(NamedTuple):
-    """Rows of fewer visitors than `least`, put together: `answered` is the table in which each stands by itself."""
+    """Rows that are put together: in the table `answered` each stands by itself, and its column `mark` is 1 on them."""
 
-    least: int
     answered: str
+    mark: str
 
 
 class Parts:
@@ -41,6 +41,11 @@ class Parts:
         self._writer, self._query, self._fold, self._summed = writer, query, fold, summed
         self.names = names or tuple(f"k{number}" for number in range(len(query.dimensions)))
         self._by_goal = writer.by_goal(query)
+
+    @property
+    def times(self) -> list[str]:
+        """The names of the keys that are of time."""
+        return [name for name, key in self._named_keys if key.scope == "time"]
 
     def rows(self, figures: list[Metric]) -> str:
         """One row for each key, with all figures: the parts beneath one another, each with its own, then put together."""
@@ -209,8 +214,7 @@ class Parts:
     @property
     def _few(self) -> str:
         """The rows that are put together."""
-        fold = self._fold or Fold(0, "answered")
-        return f"{fold.answered} s WHERE coalesce(s.{VISITORS.name}, 0) < {self._writer.bind(fold.least, 'least')}"
+        return f"{self._fold.answered} s WHERE s.{self._fold.mark} = 1" if self._fold else ""
 
 
 def _named(columns: Sequence[str], figures: Sequence[Metric]) -> list[str]:

@@ -17,6 +17,7 @@ from gateway.analytics.question_parts import VISITORS, Fold, Parts
 from gateway.settings import GoalConfig
 
 MAX_COUNTS = 200
+FOLD = Fold("answered", "apart")
 
 
 class Question(NamedTuple):
@@ -31,13 +32,14 @@ def build_answer(
     dialect: Dialect,
     goals: Sequence[GoalConfig] = (),
     least: int = 0,
+    together: int = 0,
     summed: frozenset[date] = frozenset(),
 ) -> Question:
     """Rows (*dimensions, *metrics, daily visitors, fewest of any row, number of all rows, 0), in the query's order.
 
     A row is there when something of it is; without dimensions there is always one. Those of fewer visitors than `least` are put
-    together in rows that come after all others and end with 1: their dimensions but those of time are ''. `summed` are the
-    days of which the store keeps sums.
+    together in rows that come after all others and end with 1: their dimensions but those of time are ''. Where they add up to
+    fewer than `together`, the smallest other row is put with them. `summed` are the days of which the store keeps sums.
     """
     writer = Writer(query, goals, dialect)
     parts = Parts(writer, query, summed=summed)
@@ -49,14 +51,27 @@ def build_answer(
     order, page = _order(query, parts.names), _page(query, writer)
     if not least:
         return Question(f"SELECT {', '.join(columns)}, 0 AS folded FROM ({rows}) a{order}{page}", writer.values)
-    enough = f"{visitors} >= {writer.bind(least, 'least')}"
-    others = Parts(writer, query, Fold(least, "answered")).rows(figures)
+    others = Parts(writer, query, FOLD).rows(figures)
+    shown = f"SELECT {', '.join(columns)}, 0 AS folded FROM {FOLD.answered} a WHERE a.{FOLD.mark} = 0{order}{page}"
     sql = (
-        f"WITH answered AS ({rows}) SELECT * FROM ("
-        f"SELECT * FROM (SELECT {', '.join(columns)}, 0 AS folded FROM answered a WHERE {enough}{order}{page}) s "
+        f"WITH {FOLD.answered} AS ({_mark(rows, parts, (least, together), writer)}) SELECT * FROM (SELECT * FROM ({shown}) s "
         f"UNION ALL SELECT {', '.join(columns)}, 1 AS folded FROM ({others}) o) b{order.replace('BY', 'BY folded,', 1)}"
     )
     return Question(sql, writer.values)
+
+
+def _mark(rows: str, parts: Parts, bounds: tuple[int, int], writer: Writer) -> str:
+    """The rows, with a column that is 1 on those that are put together: of too few visitors, or the smallest of the others of
+    its time where the total, less all others, would tell of too few."""
+    least, together = (writer.bind(bound, name) for bound, name in zip(bounds, ("least", "together"), strict=True))
+    visitors = f"coalesce(a.{VISITORS.name}, 0)"
+    few = f"CASE WHEN {visitors} < {least} THEN 1 ELSE 0 END"
+    times = ", ".join(f"a.{name}" for name in parts.times)
+    beside = f"OVER ({f'PARTITION BY {times}' if times else ''})"
+    order = ", ".join([visitors, *(f"a.{name}" for name in parts.names)])
+    place = f"row_number() OVER (PARTITION BY {f'{times}, ' if times else ''}{few} ORDER BY {order})"
+    alone = f"max({few}) {beside} = 1 AND sum({few} * {visitors}) {beside} < {together} AND {place} = 1"
+    return f"SELECT a.*, CASE WHEN {few} = 1 OR ({alone}) THEN 1 ELSE 0 END AS {FOLD.mark} FROM ({rows}) a"
 
 
 def build_visitors(

@@ -1,6 +1,7 @@
 """Answer one question from the event store, and keep what is about too few people to itself.
 
-Rows with fewer daily visitors than `min_visitors` are put together; a filter that fits fewer of them, or all but fewer,
+Rows with fewer daily visitors than `min_visitors` are put together, and where those are too few in all, the smallest other
+one with them: it would follow from the total, and so would they; a filter that fits fewer of them, or all but fewer,
 is not answered, since what it leaves out would follow by subtraction; nor is what tells qualities of parts of days, which
 could be taken from one another by the second. docs/analytics.md says what that protects and what it does not.
 """
@@ -23,9 +24,11 @@ from gateway.analytics.store import Store
 from gateway.errors import QueryError, StoreError
 from gateway.settings import AnalyticsConfig, GoalConfig
 
+Keys = tuple[str, ...]
 Counting = Callable[[Query, Sequence[Filter], Dialect, Sequence[GoalConfig]], Question]
 FEW, FEW_OTHERS, PART = "few", "few_others", "part_of_day"
 MOST_COMPARED = 100_000
+EVERYBODY = 2**62  # more than rows of too few visitors add up to
 SAMPLED = 2  # days of a longer period: where they have visitors enough, nobody need count those of all
 
 
@@ -89,10 +92,20 @@ class _Asking:
         folding = self._least > 1 and any(key.scope != "time" for key in query.keys)
         told = query.filters is not None or ("hour" in query.dimensions and _tells_goals(query))
         hide = self._least > 1 and (folding or told)
-        rows, others, all_rows = self._rows(query, self._least if folding else 0, hide)
+        hidden = self._hidden(query) if folding else set()
+        rows, others, all_rows = self._rows(_without(query, hidden), self._least if folding else 0, hide)
         if query.compared is not None:
             rows = self._compare(rows, query, query.compared, hide)
-        return Answer(rows, others, all_rows)
+        return Answer(rows, [*others, *_withheld_others(query, hidden)], all_rows)
+
+    def _hidden(self, query: Query) -> set[Keys]:
+        """The days, weeks and months that a filter leaves too few visitors on: by whatever else they are broken down, they
+        tell no more than by themselves."""
+        times = _times(query)
+        if query.filters is None or len(times) in (0, len(query.dimensions)):
+            return set()
+        asked = query.asking(dimensions=times, order_by=(), compare="")
+        return {row.keys for row in self._rows(asked, 0, True)[0] if row.few}
 
     def _withheld(self, query: Query) -> str:
         if query.filters is None or self._least <= 1:
@@ -145,13 +158,21 @@ class _Asking:
         return rows
 
     def _answered(self, query: Query, least: int) -> list[tuple[Any, ...]]:
-        """Where rows of too few visitors are rare, what they have in common is asked for only where there are any."""
+        """Where rows of too few visitors are rare, what they have in common is asked for only where there are any. Where these
+        are too few people together, each in several of the rows, the smallest other row goes with them in any case."""
         if least and all(key.narrow for key in query.keys):
             rows = self._answered(query, 0)
             if rows and rows[0][-3] >= least:
                 return rows
+        rows = self._asked(query, least, least)
+        told = query.offset or any(not folded for *_, folded in rows)
+        few = any(folded and 0 < visitors < least for *_, visitors, _, _, folded in rows)
+        return self._asked(query, least, EVERYBODY) if told and few else rows
+
+    def _asked(self, query: Query, least: int, together: int) -> list[tuple[Any, ...]]:
         summed = None if query.filters else self._store.summed_days(query.site, query.timezone)
-        return _ask(self._store, build_answer(query, self._store.dialect, self._goals, least, summed or frozenset()))
+        question = build_answer(query, self._store.dialect, self._goals, least, together, summed or frozenset())
+        return _ask(self._store, question)
 
     def _compare(self, rows: Sequence[AnswerRow], query: Query, before: Query, hide: bool) -> list[AnswerRow]:
         """Each row with the figures of the row of the same keys; hours, days ... go by their number in the period."""
@@ -160,11 +181,14 @@ class _Asking:
         asked = before.only(_among(rows, query)).asking(limit=MOST_COMPARED, offset=0, order_by=())
         figures = {row.keys: None if row.few else row.figures for row in self._rows(asked, 0, hide)[0]}
         nothing: tuple[Figure, ...] = tuple(0 if metric.unit == "count" else None for metric in query.figures)
-        earlier = earlier_labels(query, before)
-        return [
-            replace(row, compared=figures.get(tuple(earlier.get(key, key) for key in row.keys), nothing))
-            for row in rows
-        ]
+        earlier, hidden = earlier_labels(query, before), self._hidden(before) if hide else set()
+        places = [query.dimensions.index(name) for name in _times(query)]
+
+        def compared(row: AnswerRow) -> tuple[Figure, ...] | None:
+            keys = tuple(earlier.get(key, key) for key in row.keys)
+            return None if tuple(keys[place] for place in places) in hidden else figures.get(keys, nothing)
+
+        return [replace(row, compared=compared(row)) for row in rows]
 
 
 def _left_out(found: Filter, *, quick: bool = False) -> list[Filter]:
@@ -184,6 +208,28 @@ def _left_out(found: Filter, *, quick: bool = False) -> list[Filter]:
         ways = ways[-1:] if quick else ways
         left += [Join("and", (*rest, Join(way, (part,)))) for way in ways]
     return left
+
+
+def _times(query: Query) -> Keys:
+    return tuple(key.name for key in query.keys if key.scope == "time")
+
+
+def at_times(names: Sequence[str], keys: Sequence[str]) -> list[Condition]:
+    """What leaves of these dimensions of time only one hour, day, week or month."""
+    return [Condition("is", name, (key,)) for name, key in zip(names, keys, strict=True)]
+
+
+def _without(query: Query, hidden: set[Keys]) -> Query:
+    """The question without these of its days, weeks and months."""
+    each = tuple(Join("and", tuple(at_times(_times(query), keys))) for keys in sorted(hidden))
+    return query.only(Join("not", (Join("or", each),))) if each else query
+
+
+def _withheld_others(query: Query, hidden: set[Keys]) -> list[AnswerRow]:
+    """For each of these times a row that says so."""
+    nothing = (None,) * len(query.metrics)
+    found = [dict(zip(_times(query), keys, strict=True)) for keys in sorted(hidden)]
+    return [AnswerRow(tuple(keys.get(name, "") for name in query.dimensions), nothing, True) for keys in found]
 
 
 def _among(rows: Sequence[AnswerRow], query: Query) -> Filter | None:

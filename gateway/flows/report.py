@@ -167,10 +167,17 @@ def find_measures(query: Query, parts: ReportParts) -> Measures:
 
 
 def find_revenue(query: Query, parts: ReportParts) -> list[Money]:
-    """What events were worth, by currency, the largest first; those of too few visitors are left out."""
-    asked = query.asking(metrics=("revenue", "events"), dimensions=("currency",), order_by=(), compare="")
-    found = ask(asked, parts)
-    return [Money(row.keys[0], row.figures[0], int(row.figures[1] or 0)) for row in found.rows]
+    """What events were worth, by currency, the largest first; those of too few visitors are left out. Currencies have no total
+    from which these would follow, so one order from abroad takes no other currency with it."""
+    least = parts.analytics.min_visitors
+    asked = query.asking(
+        metrics=("revenue", "events", "daily_visitors"), dimensions=("currency",), order_by=(), compare=""
+    )
+    if find_part(asked, least):
+        return []
+    found = answer_all(asked, parts.store, parts.engine, replace(parts.analytics, min_visitors=1))
+    told = [row for row in found.rows if (row.figures[2] or 0) >= least]
+    return [Money(row.keys[0], row.figures[0], int(row.figures[1] or 0)) for row in told]
 
 
 def find_pages(query: Query, parts: ReportParts) -> PagesCounted | None:

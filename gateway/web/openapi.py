@@ -111,7 +111,10 @@ def _reply() -> dict[str, Any]:
         },
         "imports_skip_reason": {"enum": ["no_imported_data", "unsupported_interval", "unsupported_query"]},
         "imports_warning": {"type": "string", "description": "Which metrics are of the site's own days alone."},
-        "others": {**result, "description": "What rows of too few visitors have in common."},
+        "others": {
+            **result,
+            "description": "What rows of too few visitors have in common; without figures where a filter leaves too few.",
+        },
     }
     properties = {"results": result, "meta": {"type": "object", "properties": meta}, "query": {"type": "object"}}
     return {"type": "object", "required": list(properties), "properties": properties}

@@ -50,9 +50,9 @@ def build_table(query: Query, found: Answer) -> bytes:
 
 
 def _lines(query: Query, found: Answer) -> Iterator[list[object]]:
-    rows = [*((row, WITHHELD if row.few else "") for row in found.rows), *((row, OTHERS) for row in found.others)]
+    rows = [*((row, "") for row in found.rows), *((row, OTHERS) for row in found.others)]
     for row, note in rows:
-        yield [*row.keys, *row.figures, *_before(query, row), note]
+        yield [*row.keys, *row.figures, *_before(query, row), WITHHELD if row.few else note]
     if found.withheld:
         yield _remark(query, found.withheld)
     if (imported := found.imported) is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.filters import parse_filters
@@ -30,8 +31,10 @@ EVERYBODY, FIVE = AnalyticsConfig(goals=GOALS, min_visitors=1), AnalyticsConfig(
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBStore]:
     """Seven visitors of the Netherlands at /, two of Malta at /stil, one form sent; six visitors the day before."""
     opened = DuckDBStore(Path(tmp_path_factory.mktemp("answers")) / "events.duckdb")
-    many = [view(NOON + n, f"n{n}", visitor=n, path="/", country="NL") for n in range(7)]
-    few = [view(NOON + n, f"m{n}", visitor=10 + n, path="/stil", country="MT") for n in range(2)]
+    many = [view(NOON + n, f"n{n}", visitor=n, path="/", country="NL", language="nl") for n in range(7)]
+    few = [
+        view(NOON + n, f"m{n}", visitor=10 + n, path="/stil", country="MT", language=("en", "mt")[n]) for n in range(2)
+    ]
     form = record("form", NOON + 9, "n0", visitor=0, started=NOON, props={"plan": "goud"})
     before = [view(NOON - 86_400 + n, f"b{n}", visitor=20 + n, path="/", country="NL") for n in range(6)]
     opened.add(Batch("a", 1, [*many, *few, form, *before]))
@@ -82,9 +85,12 @@ def test_goals_are_counted_with_their_share_of_visits(store: DuckDBStore) -> Non
 
 
 def test_rows_of_few_visitors_are_put_together(store: DuckDBStore) -> None:
-    """A row below the threshold has no name; 1 shows every row."""
+    """A row below the threshold has no name; nor has the next, where the total less that would tell the first; 1 shows every
+    row."""
     found = ask(store, FIVE, [], dimensions=("country",))
-    assert [(row.keys, row.figures) for row in found.rows] == [(("NL",), (7,))]
+    assert (found.rows, [(row.keys, row.figures) for row in found.others]) == ([], [(("",), (9,))])
+    found = ask(store, replace(FIVE, min_visitors=2), [], dimensions=("language",))
+    assert [(row.keys, row.figures) for row in found.rows] == [(("nl",), (7,))]
     assert [(row.keys, row.figures) for row in found.others] == [(("",), (2,))]
     shown = ask(store, EVERYBODY, [], dimensions=("country",))
     assert [row.keys[0] for row in shown.rows] == ["NL", "MT"]

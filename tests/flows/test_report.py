@@ -124,6 +124,16 @@ def test_events_measures_and_revenue_are_in_the_report(store_parts: ReportParts)
     assert report(DAY, few).revenue == []
 
 
+def test_one_order_from_abroad_hides_no_other_currency(store_parts: ReportParts) -> None:
+    """Revenue is told of each currency that enough visitors brought in, whatever others are withheld; none of parts of days."""
+    paid = [Told(revenue=1000, currency="USD" if n == 9 else "EUR") for n in range(10)]
+    entries = [record("order", AT + n, f"o{n}", visitor=n, told=told) for n, told in enumerate(paid)]
+    store_parts.store.add(Batch("segment", 1, entries))
+    few = replace(store_parts, analytics=AnalyticsConfig())
+    assert report(DAY, few).revenue == [Money("EUR", 9.0, 9)]
+    assert report(DAY.asking(whole=False), few).revenue == []
+
+
 def test_bots_are_told_by_name(store_parts: ReportParts) -> None:
     """Who was dropped, those with most hits first, each with a few of its pages."""
     rows = [("bot", "Googlebot", page, 1) for page in ("/a", "/b", "/c", "/d")]
@@ -138,8 +148,8 @@ def test_bots_are_told_by_name(store_parts: ReportParts) -> None:
 
 def about_few(config: AnalyticsConfig, parts: ReportParts, **asked: Any) -> Report:
     """The report of a day with six visitors of the Netherlands and two of Malta, and five of the Netherlands a day before."""
-    entries: list[Entry] = [view(AT + n, f"n{n}", visitor=n, country="NL") for n in range(6)]
-    entries += [view(AT + 3_600 + n, f"m{n}", visitor=10 + n, country="MT") for n in range(2)]
+    entries: list[Entry] = [view(AT + n, f"n{n}", visitor=n, country="NL", browser="Edge") for n in range(6)]
+    entries += [view(AT + 3_600 + n, f"m{n}", visitor=10 + n, country="MT", browser=f"B{n}") for n in range(2)]
     entries += [view(AT - 86_400 + n, f"b{n}", visitor=20 + n, country="NL") for n in range(5)]
     parts.store.add(Batch("segment", 1, entries))
     return report(DAY.asking(**asked), replace(parts, analytics=config))
@@ -148,8 +158,10 @@ def about_few(config: AnalyticsConfig, parts: ReportParts, **asked: Any) -> Repo
 def test_what_is_about_too_few_is_no_zero(store_parts: ReportParts) -> None:
     """Rows put together have a row of their own; a filter that fits too few has no figures, and says so."""
     found = about_few(AnalyticsConfig(), store_parts)
-    assert (found.breakdowns["country"], found.withheld) == ([Row("NL", 6, 6, 6, 0.0)], "")
-    assert found.others["country"] == Row("", 2, 2, 2, 0.0)
+    assert (found.breakdowns["country"], found.others["country"]) == ([], Row("", 8, 8, 8, 0.0))
+    assert found.withheld == ""
+    two = report(DAY, replace(store_parts, analytics=AnalyticsConfig(min_visitors=2)))
+    assert (two.breakdowns["browser"], two.others["browser"]) == ([Row("Edge", 6, 6, 6, 0.0)], Row("", 2, 2, 2, 0.0))
     assert [point.visits for point in found.series if point.visits] == [6, 2]
     hidden = about_few(AnalyticsConfig(), store_parts, filters=Condition("is", "country", ("MT",)))
     assert (hidden.withheld, hidden.totals, hidden.others) == ("few", HIDDEN, {})

@@ -55,17 +55,27 @@ class Api:
 
 
 @pytest.fixture
-def parts(tmp_path: Path) -> Iterator[ConsoleParts]:
+def store(tmp_path: Path) -> Iterator[DuckDBStore]:
     """Seven visitors from Google at /, one of whom sends a form; two of Malta at /stil; six visitors the day before."""
     store = DuckDBStore(tmp_path / "events.duckdb")
-    many = [view(NOON + n, f"n{n}", visitor=n, path="/", country="NL", source="Google") for n in range(7)]
-    few = [view(NOON + n, f"m{n}", visitor=10 + n, path="/stil", country="MT") for n in range(2)]
+    many = [
+        view(NOON + n, f"n{n}", visitor=n, path="/", country="NL", source="Google", language="nl") for n in range(7)
+    ]
+    few = [
+        view(NOON + n, f"m{n}", visitor=10 + n, path="/stil", country="MT", language=("en", "mt")[n]) for n in range(2)
+    ]
     form = record("form", NOON + 9, "n0", visitor=0, started=NOON, path="/", props={"plan": "goud"})
-    before = [view(NOON - 86_400 + n, f"b{n}", visitor=20 + n, path="/", country="NL") for n in range(6)]
+    before = [view(NOON - 86_400 + n, f"b{n}", visitor=20 + n, path="/", country="NL", language="nl") for n in range(6)]
     store.add(Batch("a", 1, [*many, *few, form, *before]))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def parts(tmp_path: Path, store: DuckDBStore) -> Iterator[ConsoleParts]:
+    """A console over them."""
     parts = build_parts(tmp_path)
     yield replace(parts, answer=lambda query: answer(query, store, CONFIG))
-    store.close()
     parts.engine.dispose()
 
 
@@ -75,15 +85,22 @@ def api(parts: ConsoleParts) -> Api:
     return Api(parts)
 
 
-def test_rows_come_in_the_shape_of_plausible(api: Api) -> None:
+@pytest.fixture
+def api_of_two(parts: ConsoleParts, store: DuckDBStore) -> Api:
+    """A program before the same, where a row needs two visitors."""
+    two = AnalyticsConfig(goals=CONFIG.goals, min_visitors=2)
+    return Api(replace(parts, answer=lambda query: answer(query, store, two)))
+
+
+def test_rows_come_in_the_shape_of_plausible(api_of_two: Api) -> None:
     """Metrics and dimensions by its names or ours, in the order asked for; rates in percent; the question as understood."""
-    found = api.found(
+    found = api_of_two.found(
         metrics=["visitors", "pageviews", "events", "bounce_rate"],
-        dimensions=["visit:country"],
+        dimensions=["visit:language"],
         include={"total_rows": True},
         order_by=[["pageviews", "asc"]],
     )
-    assert found["results"] == [{"metrics": [7, 7, 1, 600 / 7], "dimensions": ["NL"]}]
+    assert found["results"] == [{"metrics": [7, 7, 1, 600 / 7], "dimensions": ["nl"]}]
     assert found["meta"]["total_rows"] == 1
     assert found["meta"]["others"] == [{"metrics": [2, 2, 0, 100.0], "dimensions": [""]}]
     assert found["query"]["metrics"] == ["visitors", "pageviews", "events", "bounce_rate"]
@@ -145,12 +162,17 @@ def test_hours_and_moments(api: Api) -> None:
     assert compared["results"][0]["comparison"]["metrics"] == [6]
 
 
-def test_percentages_are_of_all_visitors(api: Api) -> None:
+def test_percentages_are_of_all_visitors(api_of_two: Api) -> None:
     """Of those who fit the question, whatever page of rows is shown; of rows put together too, and in a comparison."""
-    asked = {"metrics": ["percentage", "visits"], "dimensions": ["visit:country"], "order_by": [["percentage", "desc"]]}
+    api = api_of_two
+    asked = {
+        "metrics": ["percentage", "visits"],
+        "dimensions": ["visit:language"],
+        "order_by": [["percentage", "desc"]],
+    }
     found = api.found(**asked, include={"comparisons": {"mode": "previous_period"}})
     [row] = found["results"]
-    assert (row["dimensions"], row["metrics"]) == (["NL"], [700 / 9, 7])
+    assert (row["dimensions"], row["metrics"]) == (["nl"], [700 / 9, 7])
     assert row["comparison"]["metrics"] == [100.0, 6]
     assert found["meta"]["others"][0]["metrics"] == [200 / 9, 2]
     assert found["query"]["metrics"] == ["percentage", "visits"]

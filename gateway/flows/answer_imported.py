@@ -4,6 +4,7 @@ An imported day counts only before the first day of which the store holds anythi
 put together here as `answer` does it, of both parts together.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -14,13 +15,13 @@ from msgspec.structs import astuple, replace
 from sqlalchemy import Engine
 
 from gateway.analytics.answers import Answer, AnswerRow, Figure, Imported
-from gateway.analytics.filters import Condition
+from gateway.analytics.filters import Condition, Join
 from gateway.analytics.imported_days import SUMS, ImportedDays, Sums, can_tell, find_imported_days, read_sums
 from gateway.analytics.local_time import start_of
 from gateway.analytics.period import midnight
 from gateway.analytics.query import Query
 from gateway.analytics.store import Store, naive_utc
-from gateway.flows.answer import MOST_COMPARED, answer, earlier_labels, find_part
+from gateway.flows.answer import EVERYBODY, MOST_COMPARED, answer, at_times, earlier_labels, find_part
 from gateway.settings import AnalyticsConfig
 
 FIRST_OWN = (
@@ -86,8 +87,12 @@ class _Asking:
     def answer(self, query: Query, now: ImportedDays | None, then: ImportedDays | None) -> _Found:
         """Both parts, row by row, with the imported days of the period and of the one compared with."""
         folding = self._config.min_visitors > 1 and any(key.scope != "time" for key in query.keys)
-        parts = self._read(query, now)
-        few = {keys for keys, part in parts.items() if folding and _visitors(part) < self._config.min_visitors}
+        parts, least = self._read(query, now), self._config.min_visitors if folding else 0
+        few = _find_few(query, parts, least, least)
+        others = self._others(query, {keys: parts[keys] for keys in few})
+        if any(0 < _visitors(part) < least for part in others.values()):
+            few = _find_few(query, parts, least, EVERYBODY)
+            others = self._others(query, {keys: parts[keys] for keys in few})
         rows = [AnswerRow(keys, _join(query, part)) for keys, part in parts.items() if keys not in few]
         page = _order(rows, query)
         if query.dimensions:
@@ -96,7 +101,8 @@ class _Asking:
             page = self._compare(page, query, query.compared, then, folding)
         told = [part.sums for part in parts.values() if part.sums is not None]
         lacking = tuple(name for name in query.metrics if not all(_tells(sums, name) for sums in told))
-        return _Found(page, self._others(query, {keys: parts[keys] for keys in few}), len(rows), lacking)
+        together = [AnswerRow(keys, _join(query, part)) for keys, part in sorted(others.items())]
+        return _Found(page, [row for row in together if any(row.figures)], len(rows), lacking)
 
     def _read(self, query: Query, found: ImportedDays | None) -> dict[Keys, _Part]:
         """Every row of either part, nothing put together yet."""
@@ -110,23 +116,28 @@ class _Asking:
                 part.sums = sums if part.sums is None else _add(part.sums, sums)
         return parts
 
-    def _others(self, query: Query, few: dict[Keys, _Part]) -> list[AnswerRow]:
+    def _others(self, query: Query, few: dict[Keys, _Part]) -> dict[Keys, _Part]:
         """What rows of too few visitors have in common: of imported days what they add up to, of own days exactly."""
         if not few:
-            return []
+            return {}
         named = next(place for place, key in enumerate(query.keys) if key.scope != "time")
-        own = [keys[named] for keys, part in few.items() if part.own]
         times = tuple(key.name for key in query.keys if key.scope == "time")
-        condition = Condition("is", query.dimensions[named], tuple(dict.fromkeys(own)))
-        asked = query.asking(dimensions=times).only(condition) if own else None
+        own = defaultdict[Keys, list[str]](list)
+        for keys, part in few.items():
+            if part.own:
+                own[keys[:named] + keys[named + 1 :]].append(keys[named])
+        each = [
+            Join("and", (*at_times(times, rest), Condition("is", query.dimensions[named], tuple(names))))
+            for rest, names in own.items()
+        ]
+        asked = query.asking(dimensions=times).only(Join("or", tuple(each))) if each else None
         joined = self._read(asked, None) if asked else {}
         for keys, part in few.items():
             rest = keys[:named] + keys[named + 1 :]
             if part.sums is not None:
                 one = joined.setdefault(rest, _Part({}))
                 one.sums = part.sums if one.sums is None else _add(one.sums, part.sums)
-        found = [AnswerRow((*keys[:named], "", *keys[named:]), _join(query, part)) for keys, part in joined.items()]
-        return sorted((row for row in found if any(row.figures)), key=lambda row: row.keys)
+        return {(*keys[:named], "", *keys[named:]): part for keys, part in joined.items()}
 
     def _compare(
         self, rows: Sequence[AnswerRow], query: Query, before: Query, found: ImportedDays | None, folding: bool
@@ -142,6 +153,21 @@ class _Asking:
             return None if few else _join(query, part)
 
         return [replace(row, compared=compared(row)) for row in rows]
+
+
+def _find_few(query: Query, parts: dict[Keys, _Part], least: int, together: int) -> set[Keys]:
+    """The rows of fewer visitors than `least`; where those of a time add up to fewer than `together`, the smallest other."""
+    times = [place for place, key in enumerate(query.keys) if key.scope == "time"]
+    found, few = set[Keys](), defaultdict[Keys, list[int]](list)
+    for keys, part in parts.items():
+        if _visitors(part) < least:
+            found.add(keys)
+            few[tuple(keys[place] for place in times)].append(_visitors(part))
+    for time, counts in few.items():
+        rest = [keys for keys in parts.keys() - found if tuple(keys[place] for place in times) == time]
+        if rest and sum(counts) < together:
+            found.add(min(rest, key=lambda keys: (_visitors(parts[keys]), keys)))
+    return found
 
 
 def _figure(name: str, part: _Part) -> Figure:

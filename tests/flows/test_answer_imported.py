@@ -56,7 +56,7 @@ def whole(engine: Engine, day: str, visitors: int, **more: int) -> None:
 def own(parts: ReportParts, *visits: tuple[str, int, str]) -> None:
     """Visits of one view each: when, whose, on which page."""
     entries = [view(local(at), f"{at} {visitor} {page}", visitor=visitor, path=page) for at, visitor, page in visits]
-    parts.store.add(Batch("a-1", len(entries), entries))
+    parts.store.add(Batch(f"a-{visits[0][0]}", len(entries), entries))
 
 
 def ask(parts: ReportParts, query: Query, config: AnalyticsConfig = EVERYBODY) -> Answer:
@@ -100,7 +100,7 @@ def test_no_day_counts_twice(parts: ReportParts) -> None:
 def test_breakdowns_are_put_together_and_folded_once(parts: ReportParts) -> None:
     """A page is one row of both parts; whether it has too few visitors is asked of both together."""
     whole(parts.engine, "2026-11-16", 10)
-    for name, visitors in (("/", 9), ("/contact", 3), ("/rare", 2)):
+    for name, visitors in (("/", 9), ("/contact", 3), ("/rare", 2), ("/once", 1)):
         told(parts.engine, "2026-11-16", "page", name, visitors=visitors, visits=visitors, views=2 * visitors)
     own(
         parts,
@@ -111,13 +111,66 @@ def test_breakdowns_are_put_together_and_folded_once(parts: ReportParts) -> None
     found = ask(parts, asked, FEW)
     assert rows(found) == [("/", 9, 18, None), ("/contact", 5, 8, 1.0)]
     # the own visitors of what is put together are counted exactly: visitor 2 saw both pages
-    assert [(row.keys, row.figures) for row in found.others] == [(("",), (4, 7, 1.0))]
+    assert [(row.keys, row.figures) for row in found.others] == [(("",), (5, 9, 1.0))]
     assert found.all_rows == 2
     assert found.imported is not None
     assert found.imported.lacking == ("bounce_rate",)
-    assert [row[0] for row in rows(ask(parts, asked))] == ["/", "/contact", "/rare", "/new"]
-    up = asked.asking(order_by=(Order("page_views", False),), limit=2, offset=1)
+    assert [row[0] for row in rows(ask(parts, asked))] == ["/", "/contact", "/rare", "/new", "/once"]
+    up = asked.asking(order_by=(Order("page_views", False),), limit=2, offset=2)
     assert [row[0] for row in rows(ask(parts, up))] == ["/rare", "/contact"]
+
+
+def test_imported_rows_of_few_tell_nothing_by_themselves(parts: ReportParts) -> None:
+    """A country from which too few came has no row on imported days either, nor follows from their total: the smallest other
+    row goes with it, whatever the order and the page; min_visitors = 1 shows each."""
+    whole(parts.engine, "2026-11-16", 17)
+    for name, visitors in (("NL", 9), ("BE", 7), ("MT", 1)):
+        told(parts.engine, "2026-11-16", "country", name, visitors=visitors, visits=visitors, views=2 * visitors)
+    asked = WEEK.asking(metrics=("page_views", "daily_visitors"), dimensions=("country",))
+    for order in ((), (Order("country", False),), (Order("page_views", False),)):
+        found = ask(parts, asked.asking(order_by=order), FEW)
+        assert (rows(found), [row.figures for row in found.others], found.all_rows) == ([("NL", 18, 9)], [(16, 8)], 1)
+    beyond = ask(parts, asked.asking(offset=1), FEW)
+    assert (beyond.rows, [row.figures for row in beyond.others]) == ([], [(16, 8)])
+    assert rows(ask(parts, asked)) == [("NL", 18, 9), ("BE", 14, 7), ("MT", 2, 1)]
+
+
+def test_own_visitors_who_share_small_rows_are_counted_as_people(parts: ReportParts) -> None:
+    """Three people who saw two pages each are three, not six: together with what was imported they are too few, and the
+    smallest other page goes with them."""
+    whole(parts.engine, "2026-11-16", 16)
+    for name, visitors in (("/", 9), ("/b", 6), ("/a", 1)):
+        told(parts.engine, "2026-11-16", "page", name, visitors=visitors, visits=visitors, views=visitors)
+    own(parts, *((f"2026-11-19 1{n}:0{who}", who, page) for who in range(3) for n, page in enumerate(("/a", "/c"))))
+    asked = WEEK.asking(metrics=("daily_visitors", "page_views"), dimensions=("page",))
+    found = ask(parts, asked, FEW)
+    assert (rows(found), [row.figures for row in found.others]) == ([("/", 9, 9)], [(10, 13)])
+
+
+def test_each_month_puts_together_its_own_small_rows(parts: ReportParts) -> None:
+    """A page that is small in one month and not in another is among the others of the first alone; nothing counts twice."""
+    whole(parts.engine, "2026-10-12", 6, views=6)
+    told(parts.engine, "2026-10-12", "page", "/", visitors=6, visits=6, views=6)
+    october, november = ("/a",) * 2 + ("/c",) * 3, ("/a",) * 6 + ("/d",) * 3 + ("/e",) * 3
+    own(parts, *((f"2026-10-20 10:0{n}", n, page) for n, page in enumerate(october)))
+    own(parts, *((f"2026-11-19 10:{n:02}", n, page) for n, page in enumerate(november)))
+    asked = Query("main", date(2026, 10, 1), date(2026, 11, 30), ZONE, metrics=("page_views",))
+    found = ask(parts, asked.asking(dimensions=("month", "page")), FEW)
+    assert rows(found) == [("2026-10-01", "/", 6), ("2026-11-01", "/a", 6)]
+    others = [(row.keys, row.figures) for row in found.others]
+    assert others == [(("2026-10-01", ""), (5,)), (("2026-11-01", ""), (6,))]
+
+
+def test_no_part_of_an_imported_day_is_told(parts: ReportParts) -> None:
+    """What is refused of parts of days is refused beside imported days too, and they open no way around a filter's guard."""
+    whole(parts.engine, "2026-11-16", 17)
+    told(parts.engine, "2026-11-16", "page", "/", visitors=17, visits=17, views=17)
+    own(parts, *((f"2026-11-19 10:0{n}", n, "/" if n else "/geheim") for n in range(6)))
+    asked = WEEK.asking(metrics=("page_views",))
+    assert ask(parts, asked.asking(dimensions=("page",), whole=False), FEW).withheld == "part_of_day"
+    for value, why in (("/geheim", "few"), ("/", "few_others")):
+        found = ask(parts, asked.asking(filters=Condition("is", "page", (value,))), FEW)
+        assert (found.rows, found.withheld) == ([], why)
 
 
 @pytest.mark.parametrize(

@@ -112,8 +112,8 @@ def test_the_table_of_signals_is_their_configuration() -> None:
 
 
 def test_metrics_and_dimensions_are_defined() -> None:
-    """docs/analytics.md defines each metric and dimension, and no other, by the name and label that the report has, in the words
-    that the console says on a question mark."""
+    """docs/analytics.md defines each metric and dimension, and no other, by the name and label that the report has, in the
+    words that the console says on a question mark."""
     page = read("analytics.md")
     written = [(quoted(row[0])[0], *row[1:]) for first in ("metric", "dimension") for row in rows(page, first)]
     defined: list[Defined] = [*METRICS, *DIMENSIONS]

@@ -90,6 +90,8 @@ TOLD_VISITS = Table(
     Column("last_at", Integer, nullable=False),
 )
 
+NOTICES = text("kind <> 'event'")  # what is told of withdrawals and erasures: few beside the events
+
 # One row for each event and destination. `reason` is a word out of a closed list, never text from outside; a settled
 # row has neither consent id nor payload.
 OUTBOX = Table(
@@ -116,6 +118,7 @@ OUTBOX = Table(
     Index("outbox_once", "event_id", "destination", unique=True),
     Index("outbox_due", "destination", "state", "next_at", "recorded_at"),
     Index("outbox_by_consent", "consent_id"),
+    Index("outbox_notices", "destination", "state", sqlite_where=NOTICES, postgresql_where=NOTICES),
 )
 
 # For each destination: settled deliveries whose rows have been pruned, the last failure, and when an operator paused and

@@ -1,13 +1,18 @@
 """Figures that add up before and after pruning, and expiry of what nobody came for."""
 
+from collections import Counter
+from pathlib import Path
+from random import Random
+from typing import Any
+
 import msgspec
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, event, update
 
 from gateway import ledger
-from gateway.database import OUTBOX, transaction
+from gateway.database import OUTBOX, reading, transaction
 from gateway.destinations.attempts import Rules
 from gateway.destinations.base import Dead, Delivered, Notice, Retry
-from gateway.destinations.figures import QueueFigures, queue_figures
+from gateway.destinations.figures import SETTLED, QueueFigures, queue_figures
 from gateway.destinations.outbox import lease, pass_on
 from gateway.destinations.upkeep import (
     CLOCKS_APART_SECONDS,
@@ -31,6 +36,7 @@ from tests.destinations.rows import (
     settle,
     start,
 )
+from tests.migrated import open_migrated
 
 
 def attempt(engine: Engine, verdict: Delivered | Retry | Dead, retry_in: float | None, now: float = NOW) -> None:
@@ -106,6 +112,46 @@ def test_figures_of_a_queue_in_all_states(engine: Engine) -> None:
     figures = queue_figures(engine, [make_config("other"), make_config()])
     assert figures == [QueueFigures(destination="other", kind="webhook"), FIGURES]
     assert figures[1].received == 7
+
+
+def test_figures_read_no_row_of_what_is_settled(tmp_path: Path) -> None:
+    """Millions of settled rows are counted in an index, without the table; what waits is looked up in it by its state."""
+    engine = open_migrated(tmp_path / "gateway.db")
+    asked: list[tuple[str, Any]] = []
+    event.listen(engine, "before_cursor_execute", lambda *said: asked.append((said[2], said[3])))
+    queue_figures(engine, [make_config(), make_config("other")])
+    plans: list[str] = []
+    with reading(engine) as connection:
+        for statement, parameters in [one for one in asked if "FROM outbox " in one[0].replace("\n", " ")]:
+            plans += [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+    read = [plan for plan in plans if " outbox" in plan]
+    assert "SEARCH outbox USING COVERING INDEX outbox_due (destination=? AND state=?)" in read
+    assert "SCAN outbox USING COVERING INDEX outbox_due" in read
+    assert all("USING COVERING INDEX outbox_due" in plan or "USING INDEX outbox_notices" in plan for plan in read)
+
+
+def test_figures_are_those_of_each_row_counted_by_itself(engine: Engine) -> None:
+    """Whatever the states of events and notices, for each destination, also where a notice waits longer than any event."""
+    states = ("queued", "leased", "started", "delivered", "dead", "cancelled", "expired")
+    random = Random(7)
+    with transaction(engine) as connection:
+        for number in range(40):
+            for kind in ("withdrawal", "erasure"):
+                notice = Notice(f"{kind}{number}", kind, SITE, "", (), NOW)
+                pass_on(connection, notice, "c1", random.choice(("hook", "other")), NOW - random.randrange(9))
+    for number in range(120):
+        name = random.choice(("hook", "other"))
+        queue(engine, make_delivery(f"e{number}", destination=name, recorded_at=NOW + random.randrange(9)))
+    with transaction(engine) as connection:
+        for row in look(engine):
+            connection.execute(update(OUTBOX).where(OUTBOX.c.id == row.id).values(state=random.choice(states)))
+    for figures in queue_figures(engine, [make_config(name) for name in ("new", "hook", "other")]):
+        rows = [row for row in look(engine) if row.destination == figures.destination and row.kind == "event"]
+        counts = Counter(row.state for row in rows)
+        waiting = [row.recorded_at for row in rows if row.state in ("queued", "leased")]
+        assert (figures.queued, figures.started) == (counts["queued"] + counts["leased"], counts["started"])
+        assert (figures.received, figures.oldest_at) == (len(rows), min(waiting, default=None))
+        assert {state: getattr(figures, state) for state in SETTLED} == {state: counts[state] for state in SETTLED}
 
 
 def test_pruning_changes_no_figure(engine: Engine) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import random
+import resource
 import signal
 import socket
 import time
@@ -66,6 +67,7 @@ log = logging.getLogger("gateway.keeper")
 
 LONELY_SECONDS = 10.0
 CHORES_SECONDS = 60.0
+FILES = 65_536
 
 
 def run_keeper(config: Config, *, stay: bool) -> int:
@@ -79,6 +81,7 @@ def run_keeper(config: Config, *, stay: bool) -> int:
     if lock is None:
         log.info("this data folder has a keeper already")
         return 0
+    allow_files()
     with lock:
         keeper = Keeper(config, stay=stay)
         try:
@@ -86,6 +89,13 @@ def run_keeper(config: Config, *, stay: bool) -> int:
         finally:
             keeper.close()
     return 0
+
+
+def allow_files() -> None:
+    """As many open files as the system lets us have: each request on the wire is one, and service managers begin with 1024."""
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(few, wanted), most))
 
 
 class Keeper:

@@ -4,6 +4,7 @@ import json
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from sqlalchemy import Engine
 
 from gateway.analytics.duckdb_store import DuckDBStore
@@ -14,6 +15,8 @@ from gateway.settings import SignalConfig
 from tests.destinations.rows import NOW, grant, look, make_config
 from tests.flows.worker_parts import read_entries, read_recorded
 from tests.web.gated_site import HTML, ORIGIN, SAME_SITE, Answer, Browser, Pages, visiting
+
+pytestmark = pytest.mark.slow
 
 LONG = "n" * 400
 ODD_PAGE = f"""<html><head><meta name="gw-topic" content="t\0{LONG}">

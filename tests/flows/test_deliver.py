@@ -45,7 +45,7 @@ QUICK = (0.0, *[0.05] * 9)
 
 def hook(url: str, name: str = "hook", kind: type[Webhook] = Webhook, **changes: Any) -> Webhook:
     """A webhook to a local receiver whose retries come at once."""
-    config = make_config(name, url=url, allow_private=True, timeout_seconds=5, **changes)
+    config = make_config(name, url=url, allow_private=True, **({"timeout_seconds": 5} | changes))
     made = kind(config, SECRET)
     made.schedule = QUICK
     return made

@@ -243,7 +243,7 @@ def test_what_fails_leaves_nothing(engine: Engine, config: Config, monkeypatch: 
 
 
 def test_two_tabs_at_once_agree(engine: Engine, config: Config) -> None:
-    """Many tabs that choose at the same moment are put in order: revisions count up, the chain verifies."""
+    """F9 (f): many tabs that choose at the same moment are put in order: revisions count up, the chain verifies."""
     yes = press(config, engine, None, "accept_all")
     found: list[Chosen] = []
 

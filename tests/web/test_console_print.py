@@ -62,3 +62,37 @@ def test_the_chart_is_drawn_for_paper_and_lively_again_afterwards(chromium: Brow
         page.evaluate("dispatchEvent(new Event('afterprint'))")
         assert plot.locator("canvas").count() == 1
         assert complaints == []
+
+
+A4 = 688  # pixels between margins of 14 mm
+
+
+def test_paper_has_nothing_of_the_moment_and_is_as_wide_as_a4(chromium: Browser, address: str) -> None:
+    """Who is there now, what waits for the operator, the keeper's state and what can only be opened or clicked stay on the
+    screen; tables are no wider than the paper, panels stand two by two, and no goal's name is cut."""
+    with signed_in(chromium, address, A4, "light") as (page, complaints):
+        page.goto(f"{address}/?period=30d")
+        page.emulate_media(media="print")
+        assert page.evaluate(WIDE)
+        for gone in (".heading .now", ".observe", ".foot", "details.definitions"):
+            assert not page.locator(gone).locator("visible=true").count(), gone
+        places, devices = (page.locator(f"[data-live=card-{name}]").bounding_box() for name in ("country", "device"))
+        assert places and devices and places["y"] == devices["y"]
+        goal = page.locator("[data-live=card-goal] .name")
+        assert goal.evaluate("one => one.scrollWidth <= one.clientWidth && one.clientHeight < 30")
+        page.goto(f"{address}/flows")
+        assert not page.locator(".card-head .hint").is_visible()
+        assert complaints == []
+
+
+def test_a_dark_screen_leaves_nothing_dark_behind_words(chromium: Browser, address: str) -> None:
+    """What marks the step where most were lost is printed in the colours of a light screen."""
+    painted = "getComputedStyle(document.querySelector('.tag.warn')).backgroundColor"
+    with signed_in(chromium, address, A4, "light") as (page, _):
+        page.goto(f"{address}/funnels?steps=page+is+/%0Aevent+is+a")
+        light = page.evaluate(painted)
+    with signed_in(chromium, address, A4, "dark") as (page, _):
+        page.goto(f"{address}/funnels?steps=page+is+/%0Aevent+is+a")
+        assert page.evaluate(painted) != light
+        page.emulate_media(media="print")
+        assert page.evaluate(painted) == light

@@ -16,8 +16,9 @@ from aiohttp import web
 from sqlalchemy import Engine
 
 from gateway.database import transaction
+from gateway.destinations.figures import queue_figures
 from gateway.destinations.outbox import withdraw
-from tests.destinations.rows import SCOPES, SECRET, grant, look, put_consent, queue
+from tests.destinations.rows import SCOPES, SECRET, grant, look, make_config, put_consent, queue
 from tests.flows.killed_deliverer import make_deliverer as make_owner
 from tests.flows.scripted import Desk, at_desk
 from tests.flows.test_deliver import (
@@ -178,5 +179,40 @@ def test_what_a_stop_still_sends_asks_for_consent(engine: Engine) -> None:
         assert desk.told == [[first]]
         cancelled = dict.fromkeys(others, ("cancelled", "withdrawn"))
         assert states(engine) == {first: ("delivered", "withdrawn_on_the_wire"), **cancelled}
+
+    run(test())
+
+
+def test_who_has_overslept_its_lease_settles_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F14: a node whose request hangs beyond its lease: another node tells the event again, under the same id; a refusal that
+    the first one hears at last changes nothing of what has been delivered."""
+    monkeypatch.setattr("gateway.flows.deliver.LEASE_SLACK_SECONDS", -539.0)  # a lease of one second
+    goes_on = asyncio.Event()
+
+    async def answer(received: Received) -> web.StreamResponse:
+        if len(receiver.ids) > 1:
+            return web.Response(status=204)
+        await goes_on.wait()
+        return web.Response(status=410)
+
+    receiver = Receiver(SECRET, answer)
+
+    async def test() -> None:
+        [event_id] = fill(engine, 1)
+        async with receiving(receiver), delivering(engine, hook(receiver.url, timeout_seconds=60)) as first:
+            await until(lambda: len(receiver.ids) == 1)
+            for task in first._tasks:  # it looks after nothing any more, its own leases neither
+                task.cancel()
+            second = make_deliverer(engine, hook(receiver.url, timeout_seconds=60))
+            second._owner = "another node"
+            await second.start()
+            await until(lambda: settled(engine))
+            goes_on.set()
+            await until(lambda: bool(first.disabled))
+            await second.stop(1)
+        assert receiver.ids == [event_id] * 2
+        assert states(engine) == {event_id: ("delivered", "")}
+        [figures] = queue_figures(engine, [make_config()])
+        assert (figures.delivered, figures.received, figures.dead) == (1, 1, 0)
 
     run(test())

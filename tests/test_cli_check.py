@@ -207,6 +207,7 @@ def test_an_error_stops_check_and_serve(tmp_path: Path, wide: CliRunner) -> None
     assert "wanted: a purpose that visitors are asked for" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_page_that_names_another_account_is_named(
     tmp_path: Path, wide: CliRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

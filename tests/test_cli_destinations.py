@@ -161,6 +161,7 @@ def test_pause_and_resume_are_kept(folder: Path) -> None:
         say(folder, "pause", "hok")
 
 
+@pytest.mark.slow
 def test_a_destination_that_has_stopped_by_itself_says_so(folder: Path) -> None:
     """What a keeper at work has stopped for the receiver's answer is not "on", with the reason; nor "paused" beside it."""
     gone = LoopbackServer(Response(status_code=410), 0)
@@ -180,6 +181,7 @@ def test_a_destination_that_has_stopped_by_itself_says_so(folder: Path) -> None:
     gone.stop()
 
 
+@pytest.mark.slow
 def test_a_destination_at_rest_says_until_when_and_why(folder: Path) -> None:
     """A keeper at work tells who rests after failures in a row, and who was asked to wait; without one it is said that nobody
     knows."""

@@ -13,6 +13,7 @@ from gateway.errors import ConfigError
 from tests.example_site import POLICY_TOML
 
 
+@pytest.mark.slow
 def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
     """The key alone is printed where a script catches it; the list shows no secret; revoked, it opens nothing."""
     (tmp_path / "policy.toml").write_text(POLICY_TOML)

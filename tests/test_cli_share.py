@@ -15,6 +15,7 @@ from tests.example_site import POLICY_TOML
 NOW = 1_795_000_000.0
 
 
+@pytest.mark.slow
 def test_a_link_is_made_listed_and_revoked(tmp_path: Path) -> None:
     """The link alone is printed, under the console's public address; the list shows no secret; revoked, it opens nothing."""
     (tmp_path / "policy.toml").write_text(POLICY_TOML)

@@ -22,6 +22,7 @@ def test_migrations_give_the_schema_of_the_code(engine: Engine) -> None:
     assert {table.name for table in (NOTES, SAVED, MAIL_RECIPIENTS, IMPORTS, IMPORTED_DAYS)} <= set(METADATA.tables)
 
 
+@pytest.mark.slow
 def test_a_new_file_is_for_its_owner_alone_and_synced(tmp_path: Path) -> None:
     """The SQLite file has mode 0600, a write-ahead log, and full synchronisation."""
     engine = open_database(f"sqlite:///{tmp_path / 'deep' / 'gateway.db'}")
@@ -32,6 +33,7 @@ def test_a_new_file_is_for_its_owner_alone_and_synced(tmp_path: Path) -> None:
     assert (tmp_path / "deep" / "gateway.db").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.slow
 def test_an_interrupted_migration_leaves_nothing_half_done(tmp_path: Path) -> None:
     """F15: stopped before any of its statements, a migration has changed nothing, and the next start completes it."""
     statements = ["ALTER TABLE outbox ADD COLUMN kind", "ALTER TABLE outbox_totals", "UPDATE alembic_version"]
@@ -81,6 +83,7 @@ def test_who_was_known_before_a_table_was_made_anew_still_is(tmp_path: Path) -> 
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_many_open_one_file_at_once(tmp_path: Path) -> None:
     """Workers that open a new database at the same moment all find it migrated."""
     url, engines, barrier = f"sqlite:///{tmp_path / 'gateway.db'}", list[Engine](), threading.Barrier(6)

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).resolve().parent
 FAULTS = {f"F{number}" for number in range(1, 21)}
 
@@ -30,6 +32,7 @@ def docstrings() -> Iterator[str]:
                 yield ast.get_docstring(node) or ""
 
 
+@pytest.mark.slow
 def test_each_fault_has_a_test() -> None:
     """F1 to F20, from killed processes to a stop with requests under way; of F9 each of its eleven races."""
     found, races = set[str](), set[str]()

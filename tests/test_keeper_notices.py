@@ -31,6 +31,7 @@ def fill(store: DuckDBStore, begun: float, count: int) -> None:
     store.add(Batch(f"of {begun}", 1, [view(begun + n, f"{begun}-{n}") for n in range(count)]))
 
 
+@pytest.mark.slow
 def test_an_event_is_told_once_by_mail_and_webhook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A webhook that fails is tried again under the same id; who unsubscribed is not told; both say what is unusual and what
     is usual."""

@@ -283,6 +283,7 @@ def _walk(name: str, graph: dict[str, set[str]], done: set[str], trail: list[str
         done.add(name)
 
 
+@pytest.mark.slow
 def test_the_gateway_keeps_its_layers() -> None:
     """No file of the gateway breaks a rule."""
     assert find_violations(ROOT / "gateway") == []

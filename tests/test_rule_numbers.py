@@ -37,6 +37,7 @@ def test_a_number_is_read_where_it_begins() -> None:
     assert list(numbers_of("test_x_r2", "As R4 says: so it is.")) == []
 
 
+@pytest.mark.slow
 def test_each_rule_has_a_test() -> None:
     """R1 to R24 have at least one test each; no test speaks of a rule that there is not."""
     found = read_tests()

@@ -74,6 +74,7 @@ FIELDS = (
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.dictionaries(st.sampled_from(FIELDS), ANYTHING), st.dictionaries(st.sampled_from(REQUEST), ANYTHING))
 def test_random_lines_raise_nothing(fields: dict[str, Any], request: dict[str, Any]) -> None:

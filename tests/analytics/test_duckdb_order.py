@@ -89,6 +89,7 @@ def test_too_few_rows_and_days_that_go_on_wait(store: DuckDBStore) -> None:
     assert store.arrange(NOON + 3 * DAY)
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(drains(few=True))
 def test_what_is_marked_need_not_be_told_apart(pieces: list[tuple[str, int, list[Entry]]]) -> None:

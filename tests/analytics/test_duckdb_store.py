@@ -369,6 +369,7 @@ def test_readers_go_on_while_writing(store: DuckDBStore) -> None:
     assert count(store, "events") == 200
 
 
+@pytest.mark.slow
 def test_writers_take_turns(store: DuckDBStore) -> None:
     """Several threads may add at the same time; all of it is stored."""
 

@@ -167,6 +167,7 @@ NASTY = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=600)
 @given(st.lists(NASTY, max_size=14), st.sampled_from(GATES))
 @example([b'<img x" =" a', b">", b'" src=', FOREIGN, b">"], GATES[0])

@@ -45,6 +45,7 @@ def test_a_receipt_says_what_was_chosen_and_where_it_stands() -> None:
     assert canonical(content) == RECEIPT
 
 
+@pytest.mark.slow
 def test_a_receipt_altered_by_any_byte_does_not_verify() -> None:
     """Each byte, replaced by others, taken out, doubled or followed by another, makes it invalid."""
     dice = random.Random(27560)

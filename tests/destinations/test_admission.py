@@ -1,5 +1,6 @@
 """A destination that is down for long fills no disk, and what was turned away is counted."""
 
+import pytest
 from sqlalchemy import Engine
 
 from gateway.database import transaction
@@ -10,6 +11,7 @@ from tests.destinations.rows import NOW, look, make_config, make_delivery
 LIMITS = {"hook": 5, "other": 100}
 
 
+@pytest.mark.slow
 def test_what_comes_beyond_the_limit_is_counted_and_not_kept(engine: Engine) -> None:
     """I8, F10: the oldest stay, the newest are dead with the reason; figures reconcile; another destination has its own."""
     with transaction(engine) as connection:

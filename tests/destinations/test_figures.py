@@ -5,6 +5,7 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 from aiohttp import web
 from sqlalchemy import Engine
 
@@ -92,6 +93,7 @@ def test_the_last_word_counts_whatever_the_clock_says(engine: Engine) -> None:
             assert get_standing(connection, "hook").paused is paused
 
 
+@pytest.mark.slow
 def test_a_pause_waits_for_a_lease_that_is_being_committed(postgres_engine: Engine) -> None:
     """F14: what another node is leasing at that moment is called back as well."""
     empty_tables(postgres_engine)

@@ -216,6 +216,7 @@ def test_the_period_compared_with_has_them_too(parts: ReportParts) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_report_says_what_is_imported(parts: ReportParts) -> None:
     """Days, what counted them, and which figures and breakdowns are of own days alone; with a filter that they are left out."""
     whole(parts.engine, "2026-11-16", 10)

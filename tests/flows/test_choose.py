@@ -261,6 +261,7 @@ def test_two_tabs_at_once_agree(engine: Engine, config: Config) -> None:
     assert ledger.verify(engine) == 7
 
 
+@pytest.mark.slow
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(min_value=0))
 def test_random_choices_keep_the_promise(tmp_path_factory: pytest.TempPathFactory, config: Config, seed: int) -> None:

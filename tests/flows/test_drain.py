@@ -158,6 +158,7 @@ def test_a_long_outage_of_the_store_sends_nothing_twice(folder: Path, tmp_path: 
     store.close()
 
 
+@pytest.mark.slow
 def test_a_failing_outbox_holds_the_store_back(folder: Path, store: DuckDBStore, tmp_path: Path) -> None:
     """An event whose delivery cannot be queued is not stored either: it stays in the journal for both."""
     write(folder, record("/"))

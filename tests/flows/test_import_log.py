@@ -93,6 +93,7 @@ def test_rubbish_costs_no_other_line(config: Config, tmp_path: Path) -> None:
     assert stored(config, "SELECT count(*) FROM events") == [(2,)]
 
 
+@pytest.mark.slow
 def test_a_line_without_an_end_fills_no_memory(config: Config, tmp_path: Path) -> None:
     """Of a file that is no log, and has no lines, no more is read at once than a line may have."""
     with (tmp_path / "log").open("wb") as file:
@@ -105,6 +106,7 @@ def test_a_line_without_an_end_fills_no_memory(config: Config, tmp_path: Path) -
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [slice(-9, None), slice(20, 40)])
 def test_a_torn_log_is_named(config: Config, tmp_path: Path, damage: slice) -> None:
     """A packed log that was cut off or changed is told by its name, and nothing of it is counted; whole again it is."""

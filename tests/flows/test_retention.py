@@ -53,6 +53,7 @@ def count(store: DuckDBStore, table: str) -> int:
     return int(str(store.fetch(f"SELECT count(*) FROM {table}", {})[0][0]))
 
 
+@pytest.mark.slow
 def test_events_go_before_their_visits(store: DuckDBStore, engine: Engine) -> None:
     """Events go after 13 months, visits and counters after 25; what would go was said before."""
     add_visits(store, 0, 12, 14, 24, 26, 30)
@@ -65,6 +66,7 @@ def test_events_go_before_their_visits(store: DuckDBStore, engine: Engine) -> No
     assert (again.events, again.visits, again.counters) == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_sketches_of_months_go_with_the_visits(store: DuckDBStore, engine: Engine) -> None:
     """A month's estimate stays as long as any visit of that month may."""
     sketches = MonthSketches()
@@ -76,6 +78,7 @@ def test_sketches_of_months_go_with_the_visits(store: DuckDBStore, engine: Engin
     assert left == [False, True, True]
 
 
+@pytest.mark.slow
 def test_a_file_written_anew_holds_the_same(store: DuckDBStore, tmp_path: Path) -> None:
     """Compacting keeps every row, goes on storing where it was, and leaves nothing beside the file."""
     add_visits(store, *range(12))
@@ -88,6 +91,7 @@ def test_a_file_written_anew_holds_the_same(store: DuckDBStore, tmp_path: Path) 
     assert [path.name for path in tmp_path.glob("*.compact*")] == []
 
 
+@pytest.mark.slow
 def test_a_file_that_is_mostly_free_gets_smaller(
     store: DuckDBStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +135,7 @@ def test_months_are_those_of_the_calendar(now: str, months: int, then: str) -> N
     assert datetime.fromtimestamp(months_before(moment, months), UTC).date().isoformat() == then
 
 
+@pytest.mark.slow
 def test_mails_are_forgotten_but_not_who_unsubscribed(store: DuckDBStore, engine: Engine) -> None:
     """What was mailed goes with the events of its time; that somebody wants no more of it stays."""
     for at in (NOW - 14 * MONTH, NOW - MONTH):
@@ -143,6 +148,7 @@ def test_mails_are_forgotten_but_not_who_unsubscribed(store: DuckDBStore, engine
     assert is_unsubscribed(engine, mailing_key("somebody", str(NOW - 14 * MONTH)))
 
 
+@pytest.mark.slow
 def test_what_visits_tell_after_events_are_gone(store: DuckDBStore, engine: Engine) -> None:
     """Page views in all, by source, by day and by month are still told of visits; by page and hour there are none, and those of
     a visit over midnight all stand on the day on which it began."""

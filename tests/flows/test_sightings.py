@@ -90,6 +90,7 @@ def test_nothing_is_lost_by_a_journal_that_takes_nothing(seen: list[tuple[str, s
     assert sum(counts.values()) == len(seen)
 
 
+@pytest.mark.slow
 def test_invented_names_do_not_fill_the_memory() -> None:
     """Of names without end only so many are kept between two writings."""
     sightings = Sightings(Masker())

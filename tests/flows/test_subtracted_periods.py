@@ -148,6 +148,7 @@ def attack(store: Store, config: AnalyticsConfig, site: str, hour: int) -> list[
     return found
 
 
+@pytest.mark.slow
 def test_no_part_of_a_day_is_left_when_two_periods_are_subtracted(store: Store) -> None:
     """A visitor who came alone, in an hour of their own, to pages that many others saw: neither page nor country, goal nor
     property is found by a period that ends or begins an hour later, an hour that is filtered away, or the day of another
@@ -166,6 +167,7 @@ def test_no_part_of_a_day_is_left_when_two_periods_are_subtracted(store: Store) 
     nobody_is_found()
 
 
+@pytest.mark.slow
 def test_the_attack_finds_everything_where_nothing_is_protected(store: Store) -> None:
     """With min_visitors = 1 the same program finds the visitor's page, country, goal and property: it is no attack of straw."""
 
@@ -181,6 +183,7 @@ def test_the_attack_finds_everything_where_nothing_is_protected(store: Store) ->
     all_is_found()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interval", ["hour", "day"])
 def test_times_that_are_withheld_cannot_be_had_from_the_total(store: Store, interval: str) -> None:
     """Under a filter, what is withheld of hours and days is never of fewer visitors than a row needs, however it is paged."""

@@ -328,6 +328,7 @@ FIELDS = (
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(["/_gw/collect", "/api/event", "/api/send", "/matomo.php"]),

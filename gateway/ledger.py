@@ -38,13 +38,18 @@ class LedgerEntry(msgspec.Struct, frozen=True):
     hash: str
 
 
+def lock_end(connection: Connection) -> None:
+    """Be the only one to append until the transaction ends: for who locks rows that another appender may want, before those."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": CHAIN_LOCK})
+
+
 def append(
     connection: Connection, *, at: float, site: str, kind: str, consent_id: str | None, body: dict[str, object]
 ) -> LedgerEntry:
     """Append one entry to the chain within the caller's write transaction."""
     at = float(at)  # as the database gives it back: the hash covers it
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": CHAIN_LOCK})
+    lock_end(connection)
     last = connection.execute(
         select(LEDGER.c.sequence, LEDGER.c.hash).order_by(LEDGER.c.sequence.desc()).limit(1)
     ).first()

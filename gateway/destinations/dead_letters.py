@@ -90,7 +90,9 @@ def redrive(connection: Connection, destination: str, now: float, which: Which =
     """
     theirs = [*which.conditions(destination), C.payload.is_not(None), C.expires_at > now]
     fresh = {"state": State.QUEUED, "reason": "", "next_at": now, "attempts": 0, "settled_at": None}
-    return connection.execute(update(OUTBOX).where(*theirs).values(**fresh)).rowcount
+    # Who holds one outbox row never waits for another: what is just being withdrawn, or stripped, is left to that.
+    free = select(C.id).where(*theirs).with_for_update(skip_locked=True)
+    return connection.execute(update(OUTBOX).where(C.id.in_(free)).values(**fresh)).rowcount
 
 
 def foresee(engine: Engine, destination: str, rules: Rules, now: float, which: Which = ALL) -> list[Foreseen]:

@@ -11,7 +11,8 @@ the start.
   a time; on PostgreSQL the start holds the consent's row FOR SHARE, which a withdrawal waits for, and the
   other way round.
 - Lock order on PostgreSQL, so that nothing deadlocks: the consent first, then outbox rows; who holds one
-  outbox row never waits for another (leases skip what is locked).
+  outbox row never waits for another (leases, upkeep and dead letters sent again skip what is locked), nor,
+  but under its consent, for the ledger's end.
 - A delivery is made at least once. Where a worker dies with a row started, the row returns to the queue when
   the lease ends, and its next start asks for consent again.
 - A settled row has neither consent id nor payload. A dead letter keeps both until it expires, so that it can be
@@ -157,7 +158,7 @@ def lease(
     Never one whose subject has an earlier row under way or waiting for its next attempt: what happened first is
     told first. None while the destination is paused.
     """
-    if any(is_paused(*row) for row in FIND_STANDING.find(connection, {"destination": destination})):
+    if any(is_paused(*row) for row in _lock_standing(connection, destination)):
         return []
     lost = (C.destination == destination, C.state.in_((State.LEASED, State.STARTED)), C.lease_until <= now)
     return_to_queue(connection, lock_ids(connection, lost, limit), now)
@@ -169,6 +170,15 @@ def lease(
     if found:
         TAKE.change(connection, {"ids": list(found), "owner": owner, "until": now + lease_seconds})
     return sorted(found.values(), key=lambda leased: leased.id)
+
+
+def _lock_standing(connection: Connection, destination: str) -> Sequence[Any]:
+    found = FIND_STANDING.find(connection, {"destination": destination})
+    if not found:  # the first of all: a row that is not there cannot be locked, and a pause would not wait for us
+        fresh = insert_into(connection, OUTBOX_TOTALS).values(destination=destination)
+        connection.execute(fresh.on_conflict_do_nothing(index_elements=["destination"]))
+        found = FIND_STANDING.find(connection, {"destination": destination})
+    return found
 
 
 def _find_blocked(connection: Connection, ids: list[int], now: float) -> list[tuple[int, float]]:

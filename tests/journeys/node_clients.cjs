@@ -37,4 +37,4 @@ async function main() {
   console.log(JSON.stringify(said));
 }
 
-main();
+main().then(() => process.exit()); // a line kept open for more would keep it waiting

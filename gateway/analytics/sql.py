@@ -63,14 +63,17 @@ def build_answer(
 def _mark(rows: str, parts: Parts, bounds: tuple[int, int], writer: Writer) -> str:
     """The rows, with a column that is 1 on those that are put together: of too few visitors, or the smallest of the others of
     its time where the total, less all others, would tell of too few."""
-    least, together = (writer.bind(bound, name) for bound, name in zip(bounds, ("least", "together"), strict=True))
+    least, together = bounds
     visitors = f"coalesce(a.{VISITORS.name}, 0)"
-    few = f"CASE WHEN {visitors} < {least} THEN 1 ELSE 0 END"
+    few = f"CASE WHEN {visitors} < {writer.bind(least, 'least')} THEN 1 ELSE 0 END"
+    if not together:
+        return f"SELECT a.*, {few} AS {FOLD.mark} FROM ({rows}) a"
     times = ", ".join(f"a.{name}" for name in parts.times)
     beside = f"OVER ({f'PARTITION BY {times}' if times else ''})"
     order = ", ".join([visitors, *(f"a.{name}" for name in parts.names)])
     place = f"row_number() OVER (PARTITION BY {f'{times}, ' if times else ''}{few} ORDER BY {order})"
-    alone = f"max({few}) {beside} = 1 AND sum({few} * {visitors}) {beside} < {together} AND {place} = 1"
+    bound = writer.bind(together, "together")
+    alone = f"max({few}) {beside} = 1 AND sum({few} * {visitors}) {beside} < {bound} AND {place} = 1"
     return f"SELECT a.*, CASE WHEN {few} = 1 OR ({alone}) THEN 1 ELSE 0 END AS {FOLD.mark} FROM ({rows}) a"
 
 

@@ -159,14 +159,14 @@ class _Asking:
 
     def _answered(self, query: Query, least: int) -> list[tuple[Any, ...]]:
         """Where rows of too few visitors are rare, what they have in common is asked for only where there are any. Where these
-        are too few people, the smallest other row goes with them: first where the rows add up to too few, then, where each of
-        them is in several rows, in any case. Both are rare, and looking for them takes a tenth of every question's time."""
+        are too few people, the smallest other row goes with them: by the day, at first on days where the rows add up to too
+        few, then, where each of them is in several rows, on any. That is rare, and is looked for only where it is."""
         if least and all(key.narrow for key in query.keys):
             rows = self._answered(query, 0)
             if rows and rows[0][-3] >= least:
                 return rows
         rows = self._asked(query, least, 0)
-        for together in (least, EVERYBODY):
+        for together in (least, EVERYBODY) if _times(query) else (EVERYBODY,):
             told = query.offset or any(not folded for *_, folded in rows)
             few = any(folded and visitors < least for *_, visitors, _, _, folded in rows)
             if not (least and told and few):

@@ -174,11 +174,7 @@ def write_parquet(lines: Path, columns: Sequence[tuple[str, str]], target: Path)
     try:
         with connect(":memory:", PLAIN) as connection:
             connection.execute(
-                f"COPY (SELECT * FROM {reading}) TO '{_quoted(target)}' (FORMAT parquet)", {"lines": str(lines)}
+                f"COPY (SELECT * FROM {reading}) TO {_quote(target)} (FORMAT parquet)", {"lines": str(lines)}
             )
     except duckdb.Error as error:
         raise StoreError(f"{target.name} could not be written: {error}") from error
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")

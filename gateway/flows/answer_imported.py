@@ -158,14 +158,14 @@ class _Asking:
 def _find_few(query: Query, parts: dict[Keys, _Part], least: int, together: int) -> set[Keys]:
     """The rows of fewer visitors than `least`; where those of a time add up to fewer than `together`, the smallest other."""
     times = [place for place, key in enumerate(query.keys) if key.scope == "time"]
-    found, few = set[Keys](), defaultdict[Keys, list[int]](list)
-    for keys, part in parts.items():
-        if _visitors(part) < least:
-            found.add(keys)
-            few[tuple(keys[place] for place in times)].append(_visitors(part))
-    for time, counts in few.items():
-        rest = [keys for keys in parts.keys() - found if tuple(keys[place] for place in times) == time]
-        if rest and sum(counts) < together:
+    found, beside = set[Keys](), defaultdict[Keys, list[Keys]](list)
+    for keys in parts:
+        beside[tuple(keys[place] for place in times)].append(keys)
+    for group in beside.values():
+        few = [keys for keys in group if _visitors(parts[keys]) < least]
+        found.update(few)
+        if 0 < len(few) < len(group) and sum(_visitors(parts[keys]) for keys in few) < together:
+            rest = set(group).difference(few)
             found.add(min(rest, key=lambda keys: (_visitors(parts[keys]), keys)))
     return found
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -144,7 +145,7 @@ class Acknowledged:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class People:
+class People(ABC):
     """Somebody on each of some threads, who goes on until told to stop; a subclass says with what."""
 
     def __init__(self, port: int, threads: int) -> None:
@@ -162,9 +163,9 @@ class People:
         for thread in self._threads:
             thread.join(30)
 
+    @abstractmethod
     def go_on(self, one: int) -> None:
         """What one of them does, until `stopping` is set."""
-        raise NotImplementedError
 
 
 class Crowd(People):

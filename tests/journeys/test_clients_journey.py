@@ -22,6 +22,7 @@ from gateway.destinations.webhook import Webhook
 from gateway.report_client import fetch_report
 from hatch_build import install_modules, node_binary, npm_script, run_node
 from tests.destinations.rows import OTHER_SECRET, SECRET, make_config, make_event
+from tests.journeys.aftermath import wait_for_keeper
 from tests.journeys.browsing import choose, open_browser, open_context
 from tests.journeys.cluster import end_keeper
 from tests.journeys.fronts import Front, Layout, lay_out, run_front, wait_until
@@ -142,6 +143,7 @@ def wait_for_events(front: Front, *names: str) -> dict[str, int]:
         counted.update({row.name: row.events for row in ask(front).breakdowns["event"]})
         return set(names) <= set(counted)
 
+    wait_for_keeper(front.folder / "data")  # clients may be done before it has started
     wait_until(is_there)
     return counted
 

@@ -4,13 +4,13 @@ Three kinds of rows are asked: `events` (in the period by their own time), `visi
 `matched`: the events of the visits that began in the period. Whatever an operator typed is bound, never written.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Literal, NamedTuple
 
 from gateway.analytics.dialect import Dialect
 from gateway.analytics.dimensions import PROP, Dimension, get_dimension
-from gateway.analytics.filters import Condition, Filter, Join, replace_conditions
+from gateway.analytics.filters import DONE, Condition, Filter, Join, has_done, own_conditions, replace_conditions
 from gateway.analytics.goals import find_goals, goal_condition
 from gateway.analytics.lasting import began_between, first_begun
 from gateway.analytics.local_time import find_pieces, odd_edges
@@ -22,8 +22,12 @@ from gateway.analytics.visit import CLOCKS_APART_SECONDS
 from gateway.settings import GoalConfig
 
 Rows = Literal["events", "visits", "matched", "strays"]
-MOMENT: dict[Rows, str] = {"events": "e.happened_at", "visits": "v.started_at", "matched": "e.visit_started_at"}
-DONE = ("has_done", "has_not_done")
+MOMENT: dict[Rows, str] = {
+    "events": "e.happened_at",
+    "visits": "v.started_at",
+    "matched": "e.visit_started_at",
+    "strays": "CASE WHEN s.sign = 1 THEN e.happened_at ELSE e.visit_started_at END",
+}
 IS_ENTRY = "e.happened_at = v.entry_at AND e.path = v.entry_page"
 IS_EXIT = "e.happened_at = v.exit_at AND e.path = v.exit_page"
 IS_COUNTED = "(e.kind = 'page_view' OR v.views = 0)"
@@ -39,7 +43,6 @@ class Place(NamedTuple):
 class Strays(NamedTuple):
     """Events that count elsewhere than their visit: FROM and WHERE, and what is to be added of a figure of them, `%s`."""
 
-    rows: Rows
     source: str
     moved: str
 
@@ -105,8 +108,8 @@ class Writer:
 
     def fits_visits(self, found: Filter | None) -> str:
         """Whether a visit `v.` fits; empty, where its events have to be asked."""
-        names = [one.dimension for one in _own(found)]
-        if found is None or _has_done(found) or not all(map(_is_of_visit, names)):
+        names = [one.dimension for one in own_conditions(found)]
+        if found is None or has_done(found) or not all(map(_is_of_visit, names)):
             return ""
         return self._filter(found, Place("visits"))
 
@@ -116,7 +119,7 @@ class Writer:
         done = [part for part in parts if isinstance(part, Join) and part.operator in DONE]
         asked = [(one.parts[0], int(one.operator == "has_done")) for one in done]
         asked += [(Join("and", rest), 1)] if (rest := tuple(part for part in parts if part not in done)) else []
-        if any(_has_done(one) or not all(map(self._on_events, _own(one))) for one, _ in asked):
+        if any(has_done(one) or not all(map(self._on_events, own_conditions(one))) for one, _ in asked):
             return ""
         held = [(self._filter(one, Place("matched")), wanted) for one, wanted in asked]
         return " AND ".join(f"max(CASE WHEN {fits} THEN 1 ELSE 0 END) = {wanted}" for fits, wanted in held)
@@ -147,10 +150,10 @@ class Writer:
         """The events that fit and lie in another period than the beginning of their visit, or on another local day where the
         question is of days. Each condition leaves most rows unread."""
         if "time" in _scopes(query):
-            return [self._over_midnight(query, rows) for rows in ("events", "matched")]
+            return [self._over_midnight(query)]
         source = self.source(query, Place("strays"))
         return [
-            Strays("strays", f"{source} AND {self._across(edge)}", BOTH_WAYS.format(f"e.happened_at {way} {edge}"))
+            Strays(f"{source} AND {self._across(edge)}", BOTH_WAYS.format(f"e.happened_at {way} {edge}"))
             for edge, way in ((self._since, ">="), (self._until, "<"))
         ]
 
@@ -161,17 +164,23 @@ class Writer:
             f"AND (e.happened_at >= {edge}) <> (e.visit_started_at >= {edge})"
         )
 
-    def _over_midnight(self, query: Query, rows: Rows) -> Strays:
+    def _over_midnight(self, query: Query) -> Strays:
+        """Each stands twice: on its own day, and, to be taken away, on its visit's."""
         days = (self._day(self._just_before("v.started_at")), self._day("greatest(v.started_at, v.last_at)"))
+        between = "{} >= {} AND {} < {}".format
+        since, until = self._just_before(self._since), self._just_after(self._until)
         visits = (
             f"SELECT v.visit_id, {self._day('v.started_at')} AS begun FROM visits v WHERE v.site = {self._site} "
-            f"AND v.started_at < {self._just_after(self._until)} AND v.last_at >= {self._just_before(self._since)} "
-            f"AND {' <> '.join(days)}"
+            f"AND {between('v.last_at', since, 'v.started_at', until)} AND {' <> '.join(days)}"
         )
         # The few visits first, since days are worked out for each row that is left.
-        source = self.source(query, Place(rows), also=f" JOIN ({visits}) c ON c.visit_id = e.visit_id")
+        twice = f" JOIN ({visits}) c ON c.visit_id = e.visit_id CROSS JOIN (SELECT 1 AS sign UNION ALL SELECT -1) s"
+        source = self.source(query, Place("strays"), also=twice)
+        source += (
+            f" AND {between('e.happened_at', since, 'e.visit_started_at', until)} AND {self._within(Place('strays'))}"
+        )
         source += f" AND {self._day(MOMENT['events'])} <> c.begun"
-        return Strays(rows, source, "%s" if rows == "events" else "-%s")
+        return Strays(source, BOTH_WAYS.format("s.sign = 1"))
 
     def _just_before(self, moment: str) -> str:
         """A moment, as the slowest clock may have told it."""
@@ -275,7 +284,7 @@ class Writer:
     def _done(self, join: Join, place: Place) -> str:
         """Whether the row's visit holds any event that fits, whenever that was."""
         inner = Place("events")
-        names = {one.dimension for one in _own(join.parts[0])}
+        names = {one.dimension for one in own_conditions(join.parts[0])}
         fits = self._filter(join.parts[0], inner)
         negated = "NOT " if join.operator == "has_not_done" else ""
         row = "v" if place.rows == "visits" else "e"
@@ -380,21 +389,9 @@ def _scopes(query: Query) -> set[str]:
 
 
 def _names(query: Query) -> set[str]:
-    return {*query.dimensions, *(one.dimension for one in _own(query.filters))}
+    return {*query.dimensions, *(one.dimension for one in own_conditions(query.filters))}
 
 
 def _is_of_visit(name: str) -> bool:
     """Whether it is the same for all events of a visit, where they count when it began."""
     return get_dimension(name).scope in ("visit", "time")
-
-
-def _has_done(found: Filter) -> bool:
-    return isinstance(found, Join) and (found.operator in DONE or any(map(_has_done, found.parts)))
-
-
-def _own(found: Filter | None) -> Iterator[Condition]:
-    if isinstance(found, Join) and found.operator not in DONE:
-        for part in found.parts:
-            yield from _own(part)
-    elif isinstance(found, Condition):
-        yield found

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import date, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,7 +41,9 @@ SETTINGS: Settings = {
     "threads": 2,
     "memory_limit": "384MB",
     "allocator_background_threads": "true",  # gives memory back after a burst
-    "disabled_optimizers": "distinct_aggregate_rewrite",  # it would tell all rows apart before a count looks at its filter
+    # The first would tell all rows apart before a count looks at its filter; the second finds nothing in our questions, and
+    # takes a tenth of what planning takes.
+    "disabled_optimizers": "distinct_aggregate_rewrite,common_subplan",
 }
 
 COLUMNS = """
@@ -61,6 +64,9 @@ PRUNE_VISITS = ("DELETE FROM visits WHERE started_at < $before", "DELETE FROM co
 # An engagement whose view has not come by then was told of a view that was dropped.
 WAITING_KEPT = timedelta(days=2)
 FORGET_WAITING = "DELETE FROM waiting WHERE last_at < (SELECT max(last_at) FROM waiting) - $kept"
+
+# Questions whose text is kept as DuckDB has understood it: a dashboard asks the same with other values.
+PARSED = 256
 
 
 class Connections(NamedTuple):
@@ -83,6 +89,7 @@ class DuckDBStore:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = path
         self._writing, self._opening, self._gate = threading.Lock(), threading.Lock(), Gate()
+        self._parse = lru_cache(PARSED)(self._read_text)
         self._opened: Connections | None = None
         self._closed = False
         if at_once:
@@ -110,7 +117,12 @@ class DuckDBStore:
     def fetch(self, sql: str, values: dict[str, object]) -> list[tuple[object, ...]]:
         """Run one reading query with values bound by name (`$name`); runs beside writes. Raises StoreError."""
         with self._errors(), self._gate.shared(), self._open().reading.cursor() as cursor:
-            return cursor.execute(sql, values).fetchall()
+            return cursor.execute(self._parse(sql), values).fetchall()
+
+    def _read_text(self, sql: str) -> duckdb.Statement:
+        """One question, without its values: DuckDB takes a third of what it needs before it reads any row for that."""
+        (statement,) = self._open().reading.extract_statements(sql)
+        return statement
 
     def columns(self, table: str) -> list[tuple[str, str]]:
         """The columns of a table, in order, each with its type."""

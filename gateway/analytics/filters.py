@@ -14,7 +14,8 @@ import msgspec
 from gateway.analytics.dimensions import DIMENSIONS, find_dimension
 
 OPERATORS = ("is", "is_not", "contains", "contains_not", "matches", "matches_not")
-JOINS = ("and", "or", "not", "has_done", "has_not_done")
+DONE = ("has_done", "has_not_done")
+JOINS = ("and", "or", "not", *DONE)
 TIMES = tuple(dimension.name for dimension in DIMENSIONS if dimension.scope == "time")
 SEGMENT = "segment"  # stands where a dimension does: a filter that an operator keeps under a name
 MAX_VALUES = 200
@@ -87,6 +88,20 @@ def conditions_of(found: Filter | None) -> Iterator[Condition]:
     elif found is not None:
         for part in found.parts:
             yield from conditions_of(part)
+
+
+def has_done(found: Filter) -> bool:
+    """Whether anything is said of what a visit has done anywhere."""
+    return isinstance(found, Join) and (found.operator in DONE or any(map(has_done, found.parts)))
+
+
+def own_conditions(found: Filter | None) -> Iterator[Condition]:
+    """The conditions that a row has to meet itself: not those of what its visit has done anywhere."""
+    if isinstance(found, Join) and found.operator not in DONE:
+        for part in found.parts:
+            yield from own_conditions(part)
+    elif isinstance(found, Condition):
+        yield found
 
 
 def replace_conditions(found: Filter, change: Callable[[Condition], Filter | None]) -> Filter | None:

@@ -133,7 +133,7 @@ class Parts:
         if self._fold is None:
             for stray in self._writer.strays(self._query):
                 moved = _named([self._moved(one, stray) for one in figures], figures)
-                keys = self._keys(Place(stray.rows))
+                keys = self._keys(Place("strays"))
                 rows.append(f"SELECT {', '.join([*keys, *moved])} {stray.source}{self._group_by()}")
         else:
             keys = [f"{'s.' + name if key.scope == 'time' else _NONE} AS {name}" for name, key in self._named_keys]

@@ -29,7 +29,7 @@ Counting = Callable[[Query, Sequence[Filter], Dialect, Sequence[GoalConfig]], Qu
 FEW, FEW_OTHERS, PART = "few", "few_others", "part_of_day"
 MOST_COMPARED = 100_000
 EVERYBODY = 2**62  # more than rows of too few visitors add up to
-SAMPLED = 2  # days of a longer period: where they have visitors enough, nobody need count those of all
+SAMPLED = 1  # days of a longer period: where they have visitors enough, nobody need count those of all
 
 
 def answer(query: Query, store: Store, config: AnalyticsConfig) -> Answer:

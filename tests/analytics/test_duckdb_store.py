@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +272,19 @@ def test_faulty_question_is_an_error_of_ours(store: DuckDBStore, sql: str, value
     """A question that cannot be answered raises StoreError; files and extensions are out of reach."""
     with pytest.raises(StoreError):
         store.fetch(sql, values)
+
+
+def test_a_question_is_understood_once(store: DuckDBStore) -> None:
+    """The same text is answered with whatever values it comes with, and after the file was written anew too; it is read as SQL
+    the first time, whoever asks."""
+    sql, before = "SELECT $number + $other", store._parse.cache_info().misses
+    assert store.fetch(sql, {"number": 1, "other": 2}) == [(3,)]
+    with ThreadPoolExecutor(4) as pool:
+        sums = pool.map(lambda number: store.fetch(sql, {"number": number, "other": 0.5}), range(100))
+        assert list(sums) == [[(number + 0.5,)] for number in range(100)]
+    assert store.compact(at_any_rate=True)
+    assert store.fetch(sql, {"number": 1, "other": 2}) == [(3,)]
+    assert store._parse.cache_info().misses == before + 1
 
 
 def test_closed_store_answers_with_an_error(tmp_path: Path) -> None:

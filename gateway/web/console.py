@@ -7,6 +7,7 @@ local API on a unix socket, whose file permissions are its sign-in.
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -104,7 +105,8 @@ def build_console(parts: ConsoleParts) -> Starlette:
     asking = Asking(parts.config, parts.engine, api, parts.clock)
     analytics = parts.config.settings.analytics
     suggest = suggest_from(parts.answer, analytics.goals)
-    overview = Overview(asking, frame, inventory, parts.status, parts.live, analytics.visit_minutes)
+    paused = partial(find_paused, parts.engine)
+    overview = Overview(asking, frame, inventory, parts.status, paused, parts.live, analytics.visit_minutes)
     routes = [
         Route("/", signin.page(overview.show), methods=["GET"]),
         Route("/api/report", signin.api(api.json), methods=["GET"]),

@@ -1,6 +1,6 @@
 """The console's first page: all figures of a site and period."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from anyio.to_thread import run_sync
@@ -16,7 +16,8 @@ from gateway.web.overview import build_held, build_keeper, build_overview, build
 
 
 class Overview:
-    """The page /. `status` and `look` are the keeper's (see `ConsoleParts`), `visit_minutes` the silence that ends a visit."""
+    """The page /. `status` and `look` are the keeper's (see `ConsoleParts`), `find_paused` names the destinations that an
+    operator has paused, `visit_minutes` is the silence that ends a visit."""
 
     def __init__(
         self,
@@ -24,11 +25,13 @@ class Overview:
         frame: Frame,
         inventory: Inventory,
         status: Callable[[], Mapping[str, Any]],
+        find_paused: Callable[[], Collection[str]],
         look: Look,
         visit_minutes: int,
     ) -> None:
         self._asking, self._frame, self._inventory = asking, frame, inventory
-        self._status, self._look, self._visit_minutes = status, look, visit_minutes
+        self._status, self._find_paused = status, find_paused
+        self._look, self._visit_minutes = look, visit_minutes
 
     async def show(self, request: Request) -> Response:
         """GET /?site=&period=&from=&to=&interval=&limit=&chart=&compare=&filters=&note=&lang=."""
@@ -37,18 +40,18 @@ class Overview:
             return RedirectResponse(question.url(), 303)
         query = question.query
         report = await self._asking.api.ask(query)
-        status = await run_sync(self._status)
+        status, paused = await run_sync(self._status), await run_sync(self._find_paused)
         labels, now = self._frame.labels(request), self._asking.clock()
         site, fault = self._inventory.state(query.site)
         shown = build_overview(report, question, labels, now, self._visit_minutes)
-        titles, stopped = purpose_titles(site.policy, labels.language), status.get("disabled", {})
+        titles, zone = purpose_titles(site.policy, labels.language), report.period.timezone
         return self._frame.page(
             request,
             "overview.html",
             observing=not site.enforce,
             fault=fault,
             held=build_held(report, labels, titles),
-            queues=[build_queue(queue, labels, report.period.timezone, stopped) for queue in report.destinations],
+            queues=[build_queue(queue, labels, zone, status, paused) for queue in report.destinations],
             undeclared=await run_sync(self._inventory.count_undeclared, query.site),
             keeper=build_keeper(status, labels, now),
             page_counter=site.policy.page_counter,

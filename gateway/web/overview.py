@@ -1,6 +1,6 @@
 """What the overview page shows, made from a report: words and numbers ready for the template, no HTML."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -272,8 +272,12 @@ def _second_banner(row: CountRow, labels: Labels) -> Held:
     )
 
 
-def build_queue(queue: QueueState, labels: Labels, timezone: str, stopped: Mapping[str, str]) -> dict[str, Any]:
-    """A destination's row: name, kind, words for the counts by state, oldest waiting, last error, why it stopped."""
+def build_queue(
+    queue: QueueState, labels: Labels, timezone: str, status: Mapping[str, Any], paused: Collection[str]
+) -> dict[str, Any]:
+    """A destination's row: name, kind, words for the counts by state, oldest waiting, last error; and how it stands (see
+    `_say_standing`), by the keeper's `status` and the names of those `paused`."""
+    standing, words = _say_standing(queue.destination, labels, timezone, status, paused)
     counts = {state: labels.number(getattr(queue, state)) for state in QUEUE_STATES}
     return {
         "name": queue.destination,
@@ -282,8 +286,25 @@ def build_queue(queue: QueueState, labels: Labels, timezone: str, stopped: Mappi
         "failed": queue.dead > 0,
         "oldest": labels.moment(queue.oldest_at, timezone) if queue.oldest_at is not None else "",
         "error": queue.last_error,
-        "stopped": stopped.get(queue.destination, ""),
+        "standing": standing,
+        "words": words,
     }
+
+
+def _say_standing(
+    name: str, labels: Labels, timezone: str, status: Mapping[str, Any], paused: Collection[str]
+) -> tuple[str, str]:
+    """("stopped", "paused" or "resting", that in words) of a destination; ("", "") of one that is at work. One that has
+    stopped by itself has, whatever else was said; one that is paused is not on its way back."""
+    words, rest = labels.texts["destinations"], status.get("resting", {}).get(name)
+    if reason := status.get("disabled", {}).get(name):
+        return "stopped", words["stopped"].format(reason=reason)
+    if name in paused:
+        return "paused", words["paused_short"]
+    if rest:
+        until = labels.moment(rest["until"], timezone)
+        return "resting", words["resting"].format(until=until, reason=rest["reason"])
+    return "", ""
 
 
 def build_keeper(status: Mapping[str, Any], labels: Labels, now: float) -> dict[str, Any]:

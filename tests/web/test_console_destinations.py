@@ -1,5 +1,6 @@
 """Destinations in the console: how each stands, why a delivery was made or not, and buttons that leave a record."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from gateway import ledger
+from gateway.analytics.query import Query
+from gateway.analytics.results import QueueState, Report
 from gateway.database import OUTBOX, PEOPLE, reading, transaction
 from gateway.demo.loopback import LoopbackServer
 from gateway.destinations.figures import get_standing
@@ -20,7 +23,7 @@ from gateway.receivers.rehearsal import SECRETS, Rehearsal
 from gateway.web.console import ConsoleParts
 from tests.destinations.rows import OTHER_SECRET, SITE, grant, look, make_config, make_delivery, queue
 from tests.web.console_browser import OWN_PAGE, open_operator, sign_in
-from tests.web.console_example import NAME, NOW, build_parts
+from tests.web.console_example import NAME, NOW, build_example, build_parts
 
 
 @pytest.fixture
@@ -135,6 +138,31 @@ def test_a_destination_at_rest_says_until_when_and_why(parts: ConsoleParts) -> N
             page = operator.get(f"/destinations?lang={language}").text
             assert words in page and "14:22" in page
             assert 'value="pause"' in page and "At work" not in page
+
+
+def test_the_overview_says_who_is_not_at_work(parts: ConsoleParts) -> None:
+    """In both languages, beside the name and leading to the page where it is mended: at rest until when and why, paused, and
+    stopped whatever else was said; nothing beside a destination that is at work."""
+
+    def report(query: Query) -> Report:
+        return msgspec.structs.replace(build_example(query), destinations=[QueueState("hook", "webhook", queued=3)])
+
+    status: dict[str, Any] = {}
+    operator = open_operator(parts, report=report, status=lambda: status)
+
+    def look(language: str) -> list[str]:
+        table = operator.get(f"/?lang={language}").text.partition('id="queues-title"')[2].partition("</tbody>")[0]
+        assert '<span class="host">hook</span>' in table
+        return re.findall(r'href="/destinations[?]site=main">([^<]*)</a>', table)
+
+    assert look("en") == look("nl") == []
+    status["resting"] = {"hook": Rest(NOW + 120, 6, "http_503")._asdict()}
+    assert look("en") == ["at rest until 23 Nov 2026 14:22: http_503"]
+    assert look("nl") == ["in rust tot 23 nov 2026 14:22: http_503"]
+    press(operator, "pause")
+    assert look("en") + look("nl") == ["paused", "gepauzeerd"]
+    status["disabled"] = {"hook": "http_410"}
+    assert look("en") + look("nl") == ["stopped: http_410", "gestopt: http_410"]
 
 
 def test_a_test_event_is_sent_and_its_answer_shown(

@@ -1,7 +1,8 @@
 """Filters, dimensions and metrics as SQL: what a question's parts are written with.
 
 Three kinds of rows are asked: `events` (in the period by their own time), `visits` (that began in the period), and
-`matched`: the events of the visits that began in the period. Whatever an operator typed is bound, never written.
+`matched`: the events of the visits that began in the period; `strays` are the events of which these two tell otherwise.
+Whatever an operator typed is bound, never written.
 """
 
 from collections.abc import Sequence
@@ -167,20 +168,20 @@ class Writer:
     def _over_midnight(self, query: Query) -> Strays:
         """Each stands twice: on its own day, and, to be taken away, on its visit's."""
         days = (self._day(self._just_before("v.started_at")), self._day("greatest(v.started_at, v.last_at)"))
-        between = "{} >= {} AND {} < {}".format
         since, until = self._just_before(self._since), self._just_after(self._until)
         visits = (
             f"SELECT v.visit_id, {self._day('v.started_at')} AS begun FROM visits v WHERE v.site = {self._site} "
-            f"AND {between('v.last_at', since, 'v.started_at', until)} AND {' <> '.join(days)}"
+            f"AND v.last_at >= {since} AND v.started_at < {until} AND {' <> '.join(days)}"
         )
         # The few visits first, since days are worked out for each row that is left.
         twice = f" JOIN ({visits}) c ON c.visit_id = e.visit_id CROSS JOIN (SELECT 1 AS sign UNION ALL SELECT -1) s"
-        source = self.source(query, Place("strays"), also=twice)
-        source += (
-            f" AND {between('e.happened_at', since, 'e.visit_started_at', until)} AND {self._within(Place('strays'))}"
-        )
-        source += f" AND {self._day(MOMENT['events'])} <> c.begun"
-        return Strays(source, BOTH_WAYS.format("s.sign = 1"))
+        conditions = [
+            self.source(query, Place("strays"), also=twice),
+            f"e.happened_at >= {since} AND e.visit_started_at < {until}",
+            self._within(Place("strays")),
+            f"{self._day(MOMENT['events'])} <> c.begun",
+        ]
+        return Strays(" AND ".join(conditions), BOTH_WAYS.format("s.sign = 1"))
 
     def _just_before(self, moment: str) -> str:
         """A moment, as the slowest clock may have told it."""

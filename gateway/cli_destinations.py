@@ -18,7 +18,8 @@ from gateway.config import Config, load_config
 from gateway.database import open_database
 from gateway.destinations.base import Delivered
 from gateway.destinations.dead_letters import Foreseen, Trace, Which, count_dead, trace
-from gateway.destinations.figures import QueueFigures, count_delivered, find_paused, queue_figures
+from gateway.destinations.figures import QueueFigures, count_delivered, find_paused, find_untold, queue_figures
+from gateway.destinations.outbox import EVENT
 from gateway.errors import ConfigError, KeeperUnreachable
 from gateway.flows import operate_destination as operate
 from gateway.flows.erase import erase as erase_person
@@ -46,6 +47,15 @@ SENT = {
     "dead": "not sent: given up",
     "cancelled": "not sent: the consent does not cover it",
     "expired": "not sent: too old",
+}
+# A notice asks for no consent: there is none any more.
+TOLD = {
+    "delivered": "done",
+    "queued": "not done yet: it waits",
+    "leased": "not done yet: it is next",
+    "started": "on the wire",
+    "dead": "given up",
+    "expired": "given up: too old",
 }
 
 
@@ -79,6 +89,9 @@ def show(config: ConfigOption = None) -> None:
             out.print(_say_rest(name, rest), markup=False)
     for wrong in find_wrong_numbers(engine, loaded.destinations):
         out.print(wrong.say(), markup=False)
+    for untold in find_untold(engine):
+        waits = f"withdrawals and erasures still to be passed on: {untold.count}"
+        out.print(f"{untold.destination}: {waits}, the oldest of {_moment(untold.oldest_at)}", markup=False)
     for letters in count_dead(engine):
         again = f"{letters.again} can be sent again" if letters.again else "none can be sent again"
         out.print(f"{letters.destination}: {letters.count} dead: {letters.reason}; {again}", markup=False)
@@ -240,6 +253,8 @@ def why(
 
 def explain(row: Trace) -> str:
     """One delivery, in a sentence or two."""
+    if row.kind != EVENT:
+        return _explain_notice(row)
     parts = [f"{row.destination}: {SENT[row.state]}" + (f" ({row.reason})" if row.reason else "")]
     parts.append(f"recorded {_moment(row.recorded_at)} under revision {row.revision}")
     if row.started_at is not None:
@@ -247,4 +262,17 @@ def explain(row: Trace) -> str:
     if row.settled_at is not None:
         parts.append(f"ended {_moment(row.settled_at)}")
     parts.append(f"consent {row.consent_id}" if row.consent_id else "its consent id was dropped when it ended")
+    return "; ".join(parts)
+
+
+def _explain_notice(row: Trace) -> str:
+    """What became of telling of a withdrawal or an erasure; what was asked and answered stands in the ledger."""
+    parts = [f"{row.destination}: notice of {row.kind}: {TOLD[row.state]}" + (f" ({row.reason})" if row.reason else "")]
+    parts.append(f"recorded {_moment(row.recorded_at)}")
+    if row.started_at is not None:
+        parts.append(f"attempt {row.attempts} begun {_moment(row.started_at)}")
+    if row.settled_at is not None:
+        parts.append(f"ended {_moment(row.settled_at)}, its receipt is in the ledger")
+    if row.consent_id:
+        parts.append(f"consent {row.consent_id}")
     return "; ".join(parts)

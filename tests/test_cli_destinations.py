@@ -17,10 +17,10 @@ from gateway.cli import app
 from gateway.config import load_config
 from gateway.database import OUTBOX, open_database, transaction
 from gateway.demo.loopback import LoopbackServer
-from gateway.destinations.base import Dead, Delivered
+from gateway.destinations.base import Dead, Delivered, Notice
 from gateway.destinations.figures import get_standing
 from gateway.destinations.health import OPEN_AFTER
-from gateway.destinations.outbox import lease
+from gateway.destinations.outbox import lease, pass_on
 from gateway.errors import ConfigError
 from gateway.receivers.rehearsal import SECRETS, Rehearsal
 from tests.destinations.rows import SCOPES, grant, look, make_delivery, put_consent, queue, settle, start
@@ -109,6 +109,26 @@ def test_an_operator_follows_a_delivery_from_refused_to_sent_again(folder: Path)
     assert "0 queued again" in say(folder, "redrive", "hook", "--reason", "other")[1]
     assert "1 queued again" in say(folder, "redrive", "hook")[1]
     assert "it waits" in say(folder, "why", "e2")[1]
+
+
+def test_a_withdrawal_that_waits_is_shown_and_its_notice_claims_no_consent(folder: Path) -> None:
+    """The list says how many are still to be passed on, beside the events' counts; `why` of a notice tells what became of
+    telling, and never that a consent was granted for it."""
+    engine, now = outbox_of(folder), time.time()
+    notice = Notice("n1", "withdrawal", "main", "", ("marketing",), now)
+    with transaction(engine) as connection:
+        pass_on(connection, notice, "c1", "hook", now)
+    listed = say(folder, "list")[1]
+    assert "hook: withdrawals and erasures still to be passed on: 1, the oldest of 20" in listed
+    assert "hook: notice of withdrawal: not done yet: it waits; recorded 20" in say(folder, "why", "n1")[1]
+    with transaction(engine) as connection:
+        [row] = lease(connection, "hook", "a", 9, now, 60)
+        start(connection, row.id, "a", ("marketing",), SCOPES, 9, now)
+        settle(connection, row.id, "a", Delivered(), None, now)
+    told = say(folder, "why", "n1")[1]
+    assert "hook: notice of withdrawal: done" in told and "its receipt is in the ledger" in told
+    assert "granted" not in told and "revision" not in told
+    assert "still to be passed on" not in say(folder, "list")[1]
 
 
 def test_dead_letters_of_a_time_are_foretold_and_sent_again(folder: Path) -> None:

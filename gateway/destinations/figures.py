@@ -78,6 +78,26 @@ def _figures(
     )
 
 
+class Untold(msgspec.Struct, frozen=True):
+    """Notices of withdrawals and erasures that a destination has still to be told: how many, and since when."""
+
+    destination: str
+    count: int
+    oldest_at: float
+
+
+def find_untold(engine: Engine) -> list[Untold]:
+    """What is still to be passed on, by destination; the events' figures leave it out."""
+    query = (
+        select(C.destination, func.count().label("count"), func.min(C.recorded_at).label("oldest_at"))
+        .where(NOTICES, C.state.in_(("queued", "leased", "started")))
+        .group_by(C.destination)
+        .order_by(C.destination)
+    )
+    with reading(engine) as connection:
+        return [Untold(*row) for row in connection.execute(query)]
+
+
 def count_delivered(engine: Engine, since: float) -> dict[str, int]:
     """How many events each destination has accepted since then."""
     query = (

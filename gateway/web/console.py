@@ -29,7 +29,7 @@ from gateway.analytics.query import Query
 from gateway.analytics.results import Period, Report
 from gateway.config import Config
 from gateway.destinations.dead_letters import count_dead
-from gateway.destinations.figures import find_paused, queue_figures
+from gateway.destinations.figures import find_paused, find_untold, queue_figures
 from gateway.errors import BadRequest, ConfigError, QueryError, StoreError
 from gateway.resources import Asset
 from gateway.web.asking import Asking
@@ -171,6 +171,7 @@ def _look(parts: ConsoleParts) -> Look:
         dict.fromkeys(rests, RESTING) | dict.fromkeys(paused, PAUSED) | dict.fromkeys(stopped, STOPPED),
         {name: rest["until"] for name, rest in rests.items()},
         parts.clock(),
+        find_untold(parts.engine),
     )
 
 

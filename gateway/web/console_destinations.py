@@ -14,7 +14,7 @@ from starlette.routing import Route
 from gateway.config import Config
 from gateway.destinations.base import Delivered
 from gateway.destinations.dead_letters import Which, count_dead, trace
-from gateway.destinations.figures import count_delivered, find_paused, queue_figures
+from gateway.destinations.figures import count_delivered, find_paused, find_untold, queue_figures
 from gateway.errors import BadRequest
 from gateway.flows.erase import count_known, erase
 from gateway.flows.operate_destination import ACCEPTED, pause, resume, send_again, try_out
@@ -91,12 +91,14 @@ class DestinationsPage:
         rates = count_delivered(self._engine, self._clock() - HOUR)
         numbers = find_wrong_numbers(self._engine, self._config.destinations)
         paused = find_paused(self._engine)
+        untold = {one.destination: one for one in find_untold(self._engine)}
         return [
             {
                 "figures": one,
                 "paused": one.destination in paused,
                 "stopped": stopped.get(one.destination, ""),
                 "rest": resting.get(one.destination),
+                "untold": untold.get(one.destination),
                 "letters": [letter for letter in letters if letter.destination == one.destination],
                 "hour": rates.get(one.destination, 0),
                 "numbers": [wrong for wrong in numbers if wrong.destination == one.destination],

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from starlette.responses import Response
 
 from gateway.destinations.dead_letters import DeadLetters
-from gateway.destinations.figures import SETTLED, QueueFigures
+from gateway.destinations.figures import SETTLED, QueueFigures, Untold
 
 ON, RESTING, PAUSED, STOPPED = "on", "resting", "paused", "stopped"
 
@@ -22,13 +22,15 @@ class Look(NamedTuple):
     states: Mapping[str, str]
     rests: Mapping[str, float]
     now: float
+    untold: Sequence[Untold]
 
 
 class DeliveryFigures:
     """A collector of one look."""
 
     def __init__(self, look: Look) -> None:
-        self._figures, self._letters, self._states, self._rests, self._now = look
+        self._figures, self._letters, self._states, self._rests, self._now, untold = look
+        self._untold = {one.destination: one.count for one in untold}
 
     def collect(self) -> Iterator[Metric]:
         """All families."""
@@ -49,7 +51,13 @@ class DeliveryFigures:
             "Age of the oldest that waits; 0 when none does.",
             labels=["destination"],
         )
+        untold = GaugeMetricFamily(
+            "gateway_notices_waiting",
+            "Withdrawals and erasures that are still to be passed on.",
+            labels=["destination"],
+        )
         for queue in self._figures:
+            untold.add_metric([queue.destination], self._untold.get(queue.destination, 0))
             received.add_metric([queue.destination], queue.received)
             for state in SETTLED:
                 settled.add_metric([queue.destination, state], getattr(queue, state))
@@ -57,7 +65,7 @@ class DeliveryFigures:
                 waiting.add_metric([queue.destination, state], getattr(queue, state))
             age = 0.0 if queue.oldest_at is None else max(0.0, self._now - queue.oldest_at)
             oldest.add_metric([queue.destination], age)
-        yield from (received, settled, waiting, oldest)
+        yield from (received, settled, waiting, oldest, untold)
 
     def _collect_states(self) -> Iterator[Metric]:
         """What an operator has to look at: who sends nothing, what failed last and when, what was given up and why."""

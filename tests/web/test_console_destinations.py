@@ -16,8 +16,10 @@ from gateway.analytics.query import Query
 from gateway.analytics.results import QueueState, Report
 from gateway.database import OUTBOX, PEOPLE, reading, transaction
 from gateway.demo.loopback import LoopbackServer
+from gateway.destinations.base import Notice
 from gateway.destinations.figures import get_standing
 from gateway.destinations.health import Rest
+from gateway.destinations.outbox import pass_on
 from gateway.flows.erase import count_known
 from gateway.receivers.rehearsal import SECRETS, Rehearsal
 from gateway.web.console import ConsoleParts
@@ -184,6 +186,32 @@ def test_why_a_delivery_was_made_or_not(operator: TestClient) -> None:
     assert "given up" in dead and "c1</code>" in dead
     assert "Its consent id was dropped" in operator.get("/destinations?id=made").text
     assert "No delivery has this id" in operator.get("/destinations?id=%3Cb%3E").text
+
+
+@pytest.mark.parametrize(
+    ("language", "left", "notice", "granted"),
+    [
+        ("en", "still to be passed on: 1, the oldest of", "notice of an erasure, not done yet", "granted"),
+        (
+            "nl",
+            "nog moeten worden doorgegeven: 1, de oudste van",
+            "bericht van een verwijdering, nog niet gedaan",
+            "gegeven 2",
+        ),
+    ],
+)
+def test_a_notice_that_waits_is_shown_and_claims_no_consent(
+    parts: ConsoleParts, operator: TestClient, language: str, left: str, notice: str, granted: str
+) -> None:
+    """What is still to be passed on stands with its destination, none of it without; a notice's id tells what became of it,
+    and never that a consent was granted for it."""
+    assert left not in operator.get(f"/destinations?lang={language}").text
+    with transaction(parts.engine) as connection:
+        pass_on(connection, Notice("n1", "erasure", SITE, "", (), NOW), "c1", "hook", NOW)
+        connection.execute(update(OUTBOX).where(OUTBOX.c.event_id == "n1").values(started_at=NOW, attempts=1))
+    page = operator.get(f"/destinations?lang={language}&id=n1").text
+    assert left in page and notice in page
+    assert granted not in page.partition('id="why-title"')[2].partition('id="erase"')[0]
 
 
 def test_somebody_is_erased_after_a_second_yes(parts: ConsoleParts, operator: TestClient) -> None:

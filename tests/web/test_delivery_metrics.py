@@ -8,11 +8,11 @@ from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from gateway.database import transaction
-from gateway.destinations.base import Dead, Delivered
+from gateway.destinations.base import Dead, Delivered, Notice
 from gateway.destinations.dead_letters import count_dead
-from gateway.destinations.figures import queue_figures, set_paused
+from gateway.destinations.figures import find_untold, queue_figures, set_paused
 from gateway.destinations.health import Rest
-from gateway.destinations.outbox import lease
+from gateway.destinations.outbox import lease, pass_on
 from gateway.web.console import build_console
 from gateway.web.delivery_metrics import Look, answer_metrics
 from tests.destinations.rows import NOW, SCOPES, grant, make_config, make_delivery, queue, settle, start
@@ -45,7 +45,7 @@ def test_the_counts_reconcile_and_name_nobody(engine: Engine) -> None:
             start(connection, row.id, "a", ("marketing",), SCOPES, 9, NOW)
             settle(connection, row.id, "a", verdict, None, NOW)
     page = bytes(
-        answer_metrics(Look(queue_figures(engine, [make_config()]), count_dead(engine), {}, {}, NOW)).body
+        answer_metrics(Look(queue_figures(engine, [make_config()]), count_dead(engine), {}, {}, NOW, [])).body
     ).decode()
     found = read(page)
     assert found["gateway_deliveries_received_total", "hook"] == 4
@@ -56,6 +56,16 @@ def test_the_counts_reconcile_and_name_nobody(engine: Engine) -> None:
     assert found["gateway_dead_letters", "hook", "http_400"] == 1
     assert found["gateway_destination_last_error_timestamp_seconds", "hook", "http_400"] == NOW
     assert not any(f"{letter}{number}" in page for letter in "ce" for number in range(4))
+
+
+def test_what_is_still_to_be_passed_on_is_counted(engine: Engine) -> None:
+    """A withdrawal that waits is no delivery, and has a figure of its own; 0 where none waits."""
+    with transaction(engine) as connection:
+        pass_on(connection, Notice("n1", "withdrawal", "main", "", ("marketing",), NOW), "c1", "hook", NOW)
+    figures = queue_figures(engine, [make_config(), make_config("other")])
+    found = read(bytes(answer_metrics(Look(figures, [], {}, {}, NOW, find_untold(engine))).body).decode())
+    assert (found["gateway_notices_waiting", "hook"], found["gateway_notices_waiting", "other"]) == (1, 0)
+    assert found["gateway_deliveries_received_total", "hook"] == 0
 
 
 def test_metrics_are_there_only_when_asked_for(tmp_path: Path) -> None:

@@ -1,15 +1,24 @@
 """HTML from templates. The only user of jinja2: every value is escaped, and a missing one is an error."""
 
+import re
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from gateway.consent.foreign_text import ForeignText
 from gateway.resources import template_folder
 from gateway.web.labels import name_countries
 from gateway.web.labels_periods import name_period
+
+# A word of a path, an address or a name, with what joins it to the next; what all begins with would stand alone on a line.
+PARTS = re.compile(r"[/.?&=_-]*[^/.?&=_-]+[/.?&=_-]*|[/.?&=_-]+")
+
+
+def break_long(text: str) -> Markup:
+    """A path, address or name that may go on at the next line after each of its parts, and is copied as it is."""
+    return Markup("<wbr>").join(map(escape, PARTS.findall(text)))
 
 
 def _say_language(value: object) -> object:
@@ -33,6 +42,7 @@ def _environment(folder: Path) -> Environment:
     )
     environment.filters["country"] = name_countries
     environment.filters["period"] = name_period
+    environment.filters["breakable"] = break_long
     environment.filters["plain"] = str  # inside an attribute nothing can be marked
     environment.tests["lent"] = lambda text: isinstance(text, ForeignText)
     return environment

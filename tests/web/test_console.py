@@ -224,7 +224,8 @@ def test_the_page_has_no_inline_code_or_style(operator: TestClient) -> None:
 @pytest.mark.parametrize("text", MARKUP)
 def test_markup_from_visitors_is_shown_and_never_run(parts: ConsoleParts, text: str) -> None:
     """Whatever stands in a name, path, source, host or error is text: it makes no element and no attribute."""
-    plain = Elements(open_operator(parts, report=lambda query: hostile(query, re.sub("[^ ]", "x", text))).get("/").text)
+    harmless = re.sub("[^ /.?&=_-]", "x", text)  # breaks over lines where the other does
+    plain = Elements(open_operator(parts, report=lambda query: hostile(query, harmless)).get("/").text)
     page = Elements(open_operator(parts, report=lambda query: hostile(query, text)).get("/").text)
     assert [(tag, list(attrs)) for tag, attrs in page.found] == [(tag, list(attrs)) for tag, attrs in plain.found]
     assert aims(page) == aims(plain)

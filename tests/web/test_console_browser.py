@@ -16,10 +16,14 @@ from starlette.applications import Starlette
 from gateway.analytics.answers import Imported
 from gateway.analytics.query import Query
 from gateway.analytics.results import QueueState, Report, Row
+from gateway.database import transaction
+from gateway.event import Sight
+from gateway.flows.inventory import add_sights
+from gateway.flows.sightings import HOST
 from gateway.resources import load_assets
 from gateway.web.console import build_console
 from tests.journeys.browsing import open_browser
-from tests.web.console_example import NAME, PASSWORD, Clock, build_example, build_parts, empty_example
+from tests.web.console_example import NAME, NOW, PASSWORD, Clock, build_example, build_parts, empty_example
 from tests.web.inventory_example import KNOWN, put_inventory
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -32,6 +36,21 @@ SHARED = "stapel kaas met bieslook"
 IMPORTED = Imported("plausible", "2026-11-01", "2026-11-16", 16, "", ("visit_duration", "topic"))
 # No mail is sent by the console itself.
 MAIL = {"host": "127.0.0.1", "sender": "s@example.org", "reports": [{"to": ["anke@example.org"], "every": "week"}]}
+LONG = Sight(
+    HOST,
+    "cdn-west-1.statistieken.voorbeeld-advertenties.example",
+    "/zaken/:id/betalingsregeling/aanmaken?stap=gegevens&van=dossieroverzicht",
+    "img",
+    NOW - 60,
+    NOW,
+    4,
+    0,
+    4,
+)
+# The parts of what is shown that do not fit on the line they began on.
+TORN = """[...document.querySelectorAll(".host")].flatMap((host) => [...host.childNodes]).filter((part) => {
+    const range = document.createRange(); range.selectNodeContents(part)
+    return part.data && range.getClientRects().length > 1 }).map((part) => part.data)"""
 LOOKS = [(1280, "light", "en-GB"), (768, "dark", "en-GB"), (390, "light", "nl-NL"), (360, "dark", "nl-NL")]
 EXTREMES = (LOOKS[0][0], LOOKS[-1][0])  # what axe sees is seen at these; it takes its time
 
@@ -76,6 +95,8 @@ def address(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Iterator[
     folder = tmp_path_factory.mktemp("console")
     parts = build_parts(folder, report=changeable, assets=load_assets(), clock=clock, settings=settings)
     put_inventory(parts.engine)
+    with transaction(parts.engine) as connection:
+        add_sights(connection, [("main", LONG)])
     with serve(build_console(parts)) as address:
         yield address
     parts.engine.dispose()
@@ -166,6 +187,18 @@ def test_everybody_can_use_the_inventory(chromium: Browser, address: str, width:
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.textContent") == f"{SUGGESTED[locale]}: {KNOWN}"
         assert complaints == []
+
+
+@pytest.mark.parametrize("width", [1440, 1280, 768, 390, 320])
+def test_long_paths_and_hosts_break_between_their_words(chromium: Browser, address: str, width: int) -> None:
+    """In the list, page by page, on an item's own page and in the overview: at no width a word is torn or anything too wide."""
+    with signed_in(chromium, address, width) as (page, _):
+        item = f"/inventory/item?kind=host&name={LONG.name}"
+        for path in ("/inventory?kind=host", "/inventory?show=would&kind=host", item, "/?period=7d"):
+            page.goto(address + path)
+            assert page.locator(".host").count()
+            assert page.evaluate(TORN) == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_a_report_is_shared_and_read_by_everybody(chromium: Browser, address: str) -> None:

@@ -60,7 +60,7 @@ def actions(parts: ConsoleParts) -> list[tuple[str, str]]:
 
 def rows(page: str) -> list[str]:
     """The names in the list."""
-    return re.findall(r'<a class="host" href="[^"]*">([^<]*)</a>', page)
+    return re.findall(r'<a class="host" href="[^"]*">([^<]*)</a>', page.replace("<wbr>", ""))
 
 
 SHOWN = [

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from jinja2 import TemplateNotFound, UndefinedError
+from markupsafe import escape
 
 from gateway.web.pages import Pages
 
@@ -22,6 +23,24 @@ def test_every_value_is_escaped_in_text_and_attributes(pages: Pages) -> None:
         '<p title="&#34;&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;">'
         "&#34;&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;</p>"
     )
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ["/zaken/", ":id/", "betalingen?", "stap=", "2&", "van=", "dossier-", "overzicht"],
+        ["https://", "cdn.", "voorbeeld.", "example/", "a.", "js"],
+        ["__Host-", "gw_", "consent"],
+        ["<b>/", '"quoted"\nover two lines'],
+        ["/"],
+        [],
+    ],
+)
+def test_what_is_long_may_break_after_its_parts(tmp_path: Path, parts: list[str]) -> None:
+    """A path, address or name breaks after what joins its words and nowhere at its start; each part is escaped."""
+    (tmp_path / "long.html").write_text("{{ text | breakable }}", encoding="utf-8")
+    html = Pages(tmp_path).render("long.html", text="".join(parts))
+    assert html.split("<wbr>") == [str(escape(part)) for part in parts or [""]]
 
 
 def test_a_value_that_was_not_given_is_an_error(pages: Pages) -> None:

@@ -26,7 +26,7 @@ from gateway.errors import ConfigError
 from gateway.overlay import MODES_FILE, Switched, merge_overlay, overlay_path, read_modes, read_overlay
 from gateway.policy import Policy, PolicyFile, build_policy, read_policy_file
 from gateway.resources import config_file
-from gateway.settings import ChannelsFile, DestinationConfig, Settings, SignalConfig, SiteConfig
+from gateway.settings import ChannelsFile, DestinationConfig, DestinationsFile, Settings, SignalConfig, SiteConfig
 
 T = TypeVar("T")
 ENVIRONMENT_PREFIX = "GATEWAY_"
@@ -128,11 +128,11 @@ def build_config(raw: dict[str, Any], folder: Path, file: str = "gateway.toml") 
     check_settings(settings, file)
     if settings.geo.database and not (folder / settings.geo.database).is_file():
         raise ConfigError(file, "geo.database", settings.geo.database, "no such file; empty takes the package's own")
-    destinations, signals = _read_destinations(folder / settings.destinations_file)
+    told = _read_destinations(folder / settings.destinations_file)
     channels = _read_channels(folder / settings.analytics.channels_file)
     spam = _read_spam(folder, settings, file)
     return refresh_sites(
-        Config(str(folder.resolve()), settings, (), destinations, signals, channels=channels, spam_hosts=spam)
+        Config(str(folder.resolve()), settings, (), told.destinations, told.signals, channels=channels, spam_hosts=spam)
     )
 
 
@@ -149,7 +149,7 @@ def refresh_sites(config: Config) -> Config:
         check_page_counter(site, sites[-1].policy)
     policies = [site.policy for site in sites]
     check_destinations(config.destinations, policies, settings.destinations_file)
-    check_signals(config.signals, config.destinations, settings.destinations_file)
+    check_signals(config.signals, config.destinations, [site.id for site in sites], settings.destinations_file)
     file, first = settings.destinations_file, not config.sites
     named = tuple(name_service(one, policies, file, first=first) for one in config.destinations)
     return msgspec.structs.replace(config, sites=tuple(sites), destinations=named, files=files)
@@ -321,12 +321,7 @@ def _plain_host(host: str, file: str, key: str) -> str:
     return plain
 
 
-def _read_destinations(file: Path) -> tuple[tuple[DestinationConfig, ...], tuple[SignalConfig, ...]]:
+def _read_destinations(file: Path) -> DestinationsFile:
     if not file.is_file():
-        return (), ()
-    raw = _read_toml(file)
-    unknown = set(raw) - {"destinations", "signals"}
-    if unknown:
-        raise ConfigError(str(file), sorted(unknown)[0], None, "unknown key; wanted [[destinations]] or [[signals]]")
-    destinations = _convert(raw.get("destinations", []), list[DestinationConfig], str(file))
-    return tuple(destinations), tuple(_convert(raw.get("signals", []), list[SignalConfig], str(file)))
+        return DestinationsFile()
+    return _convert(_read_toml(file), DestinationsFile, str(file))

@@ -1,7 +1,7 @@
 """What a setting's type cannot say: keys strong enough, networks that can be read, hosts that belong to one site."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_network
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -279,13 +279,18 @@ def _find_host(url: str) -> str:
         return ""
 
 
-def check_signals(rules: tuple[SignalConfig, ...], found: tuple[DestinationConfig, ...], file: str) -> None:
-    """Names used once, and each rule heard by a destination whose purposes are among its own. Raises ConfigError."""
+def check_signals(
+    rules: tuple[SignalConfig, ...], found: tuple[DestinationConfig, ...], sites: Sequence[str], file: str
+) -> None:
+    """Names used once, each rule of a site that there is, and heard by a destination whose purposes are among its own. Raises
+    ConfigError."""
     names = [rule.name for rule in rules]
     hearing = [destination for destination in found if SIGNAL in destination.events]
     for rule in rules:
         if names.count(rule.name) > 1:
             raise ConfigError(file, "signals.name", rule.name, "is used twice")
+        if rule.site and rule.site not in sites:
+            raise ConfigError(file, f"signals.{rule.name}.site", rule.site, f"is no site; known: {', '.join(sites)}")
         if not any(set(one.purposes) <= set(rule.purposes) for one in hearing):
             wanted = f"nobody hears of it: wanted a destination with {SIGNAL!r} among its events, its purposes among the rule's"
             raise ConfigError(file, f"signals.{rule.name}.purposes", None, wanted)

@@ -25,5 +25,7 @@ def read_secret(file: str, key: str, shown: str, environment: Mapping[str, str],
 def _read_file(file: str, path: Path, key: str, shown: str) -> str:
     try:
         return path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(file, key, shown, f"cannot be read: {type(error).__name__}") from error
+    except OSError as error:
+        raise ConfigError(file, key, shown, f"cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(file, key, shown, "is no text in UTF-8") from error

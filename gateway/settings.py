@@ -286,6 +286,13 @@ class SignalConfig(Section, frozen=True):
     days: Annotated[int, Meta(ge=1, le=31)] = 7
 
 
+class DestinationsFile(Section, frozen=True):
+    """`destinations.toml` as it stands in the file: who is told, and what behaviour adds up to."""
+
+    destinations: tuple[DestinationConfig, ...] = ()
+    signals: tuple[SignalConfig, ...] = ()
+
+
 class AcceptedFinding(Section, frozen=True):
     """A finding of `gateway check` that stays as it is: its rule, where it stands, at which site (empty: at all), and why."""
 

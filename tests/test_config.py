@@ -112,13 +112,23 @@ purposes = ["marketing"]
 """
 DESTINATION_FAULTS = [
     ('purposes = ["marketing"]', 'purposes = ["sales"]', "crm.purposes"),
-    ('purposes = ["marketing"]', "purposes = []", "[0].purposes"),
-    ('name = "crm"', 'name = "Crm!"', "[0].name"),
+    ('purposes = ["marketing"]', "purposes = []", "destinations[0].purposes"),
+    ('name = "crm"', 'name = "Crm!"', "destinations[0].name"),
     ('name = "crm"', 'name = "crm"\nnever_forward = ["dossier/"]', "crm.never_forward"),
     ('name = "crm"', 'name = "crm"\nnever_forward = ["/a/*/dossier"]', "crm.never_forward"),
     ('secret = "env:CRM"', "", "crm.secret"),
-    ('kind = "webhook"', 'kind = "webhook"\nretries = 5', "[0].retries"),
+    ('kind = "webhook"', 'kind = "webhook"\nretries = 5', "destinations[0].retries"),
     ("[[destinations]]", "[[destination]]", "destination"),
+    (
+        "[[destinations]]",
+        '[[signals]]\nname = "a"\npurposes = ["marketing"]\ndays = 32\n[[destinations]]',
+        "signals[0].days",
+    ),
+    (
+        "[[destinations]]",
+        '[[signals]]\nname = "a"\npurposes = ["marketing"]\nsite = "x"\n[[destinations]]',
+        "signals.a.site",
+    ),
 ]
 
 

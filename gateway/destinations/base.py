@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -236,6 +236,10 @@ def read_options(config: DestinationConfig, kind: type[Own]) -> Own:
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
         key = f"{config.name}.options{where.rstrip('`')}"
+        if "unknown field `" in what:
+            key, what = f"{key}.{what.split('`')[1]}", f"is no option of {config.kind}"
+        elif what.startswith("Invalid enum value"):
+            what = f"wanted {' or '.join(sorted(get_args(get_type_hints(kind)[where.strip('.`')])))}"
         raise ConfigError(FILE, key, None, what[:1].lower() + what[1:]) from error
 
 

@@ -170,10 +170,18 @@ def test_a_rule_asks_for_event_topic_and_path(changes: dict[str, Any], asked: bo
 def test_a_rule_that_nobody_could_hear_of_does_not_start() -> None:
     """A destination must ask for signals, and need no purpose that the rule does not."""
     deaf, wide = make_config(), make_config(events=(SIGNAL,), purposes=BOTH)
-    check_signals((READS,), (deaf, HOOK), "f")
+    check_signals((READS,), (deaf, HOOK), ["main"], "f")
     for rules, destinations in (((READS,), (deaf,)), ((READS,), (wide,)), ((READS, READS), (HOOK,))):
         with pytest.raises(ConfigError):
-            check_signals(rules, destinations, "f")
+            check_signals(rules, destinations, ["main"], "f")
+
+
+def test_a_rule_of_a_site_that_does_not_exist_does_not_start() -> None:
+    """It would never come true, and nobody would know why: the sites that there are stand in the message."""
+    rule = SignalConfig("r", ("marketing",), site="winkel")
+    check_signals((rule,), (HOOK,), ["main", "winkel"], "f")
+    with pytest.raises(ConfigError, match="is no site; known: main, elders"):
+        check_signals((rule,), (HOOK,), ["main", "elders"], "f")
 
 
 def left(engine: Engine) -> tuple[int, int]:

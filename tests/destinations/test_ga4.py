@@ -356,7 +356,7 @@ def test_without_an_account_the_receipt_says_what_stays() -> None:
         ({"options": {"ads": "yes"}}, "ga4.options.ads"),
         ({"options": {"property_id": "4711"}}, "ga4.options.property_id"),
         ({"options": {"property_id": "x"}}, "ga4.options.property_id"),
-        ({"options": {"surprise": 1}}, "ga4.options"),
+        ({"options": {"surprise": 1}}, "ga4.options.surprise"),
     ],
 )
 def test_a_wrong_configuration_does_not_start(changes: dict[str, Any], key: str) -> None:

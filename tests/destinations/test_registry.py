@@ -52,3 +52,28 @@ def test_a_bad_destination_does_not_start(tmp_path: Path, changes: dict[str, Any
 def test_each_kind_in_the_registry_is_a_destination() -> None:
     """What the registry names has a schedule that begins at once."""
     assert all(kind.schedule[0] == 0 for kind in DESTINATIONS.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "key", "wanted"),
+    [
+        ({"format": "cloudevent"}, "hook.options.format", "wanted cloudevents or standard"),
+        ({"withdrawal": True}, "hook.options.withdrawal", "is no option of webhook"),
+    ],
+)
+def test_a_wrong_option_is_named_with_what_is_wanted(options: dict[str, object], key: str, wanted: str) -> None:
+    """A word that an option does not know, and an option that a kind does not have."""
+    with pytest.raises(ConfigError) as caught:
+        build_destinations([make_config(options=options)], {"HOOK_SECRET": SECRET}, Path())
+    assert caught.value.key == key
+    assert wanted in str(caught.value)
+
+
+def test_a_secret_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    """In words, and never with what stands in the file."""
+    (tmp_path / "odd").write_bytes(b"\xff\xfe")
+    for where, why in (("nothing", "cannot be read (No such file or directory)"), ("odd", "is no text in UTF-8")):
+        with pytest.raises(ConfigError) as caught:
+            build_destinations([make_config(secret=f"file:{where}")], {}, tmp_path)
+        assert caught.value.key == "hook.secret"
+        assert why in str(caught.value)

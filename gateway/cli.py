@@ -173,7 +173,9 @@ def status(config: ConfigOption = None) -> None:
 @app.command(rich_help_panel=FIGURES)
 def report(
     site: Annotated[str, typer.Option(help="Site id; none: the first.")] = "",
-    period: Annotated[str, typer.Option(help="today, yesterday, 7d, 30d, month, 12mo.")] = "7d",
+    period: Annotated[
+        str, typer.Option(help="today, yesterday, 7d, 28d, 30d, 91d, month, 6mo, 12mo, year, all.")
+    ] = "7d",
     first: Annotated[str, typer.Option("--from", help="First day, 2026-11-01.")] = "",
     last: Annotated[str, typer.Option("--to", help="Last day.")] = "",
     limit: Annotated[int, typer.Option(help="Rows in each breakdown.")] = 10,
@@ -181,7 +183,7 @@ def report(
         list[str] | None, typer.Option(help="A filter: 'page contains /blog/|/news/'; again: and.")
     ] = None,
     filters: Annotated[str, typer.Option(help="Filters as JSON, with and, or, not, as in the API.")] = "",
-    compare: Annotated[str, typer.Option(help="previous_period or year.")] = "",
+    compare: Annotated[str, typer.Option(help="previous_period or year_over_year (year).")] = "",
     timezone: Annotated[str, typer.Option(help="Days and hours of this zone; none: the site's.")] = "",
     interval: Annotated[str, typer.Option(help="hour, day, week or month.")] = "",
     funnel: Annotated[list[str] | None, typer.Option(help="A step, 'page is /contact'; again for each.")] = None,

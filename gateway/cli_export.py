@@ -58,8 +58,11 @@ def export(
     """Write all that is stored of a site into files: events, visits, counters, imported days. The keeper goes on meanwhile."""
     loaded = load_config(config)
     chosen = _find_site(loaded, site)
+    wanted = _parse_day(first, "--from"), _parse_day(last, "--to")
+    if wanted[0] and wanted[1] and wanted[0] > wanted[1]:
+        raise ConfigError("command line", "--from", first, f"is after --to ({last})")
     with _store(loaded) as ask, _new_folder(to) as folder:
-        days = list(_days(chosen, first, last, _get(ask, "/export/span", {"site": chosen.id}, Span)))
+        days = list(_days(chosen, *wanted, _get(ask, "/export/span", {"site": chosen.id}, Span)))
         counts = {}
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -81,14 +84,14 @@ def _find_site(config: Config, name: str) -> Site:
     raise ConfigError("command line", "--site", name, f"wanted: {', '.join(site.id for site in config.sites)}")
 
 
-def _days(site: Site, first: str, last: str, span: Span) -> Iterator[tuple[float, float]]:
+def _days(site: Site, first: date | None, last: date | None, span: Span) -> Iterator[tuple[float, float]]:
     """Each local day of the period: when it starts and ends."""
     zone = site.config.timezone
     if not span.last:
         return
     stored = [datetime.fromtimestamp(at, ZoneInfo(zone)).date() for at in (span.first, span.last)]
-    day = max(_parse_day(first, "--from") or stored[0], stored[0])
-    end = min(_parse_day(last, "--to") or stored[1], stored[1])
+    day = max(first or stored[0], stored[0])
+    end = min(last or stored[1], stored[1])
     while day <= end:
         yield midnight(day, zone), midnight(day + timedelta(days=1), zone)
         day += timedelta(days=1)

@@ -96,7 +96,8 @@ def print_report(found: Report | ConsentReport | Funnel | PageFlow, out: Console
     for title, header, rows in lines:
         table = Table(title=title, title_justify="left", title_style="bold")
         for index, name in enumerate(header):
-            table.add_column(name, justify="left" if index == 0 else "right")
+            first = index == 0  # a name is told whole, on as many lines as it takes
+            table.add_column(name, justify="left" if first else "right", overflow="fold" if first else "ellipsis")
         for row in rows:
             table.add_row(*row)
         out.print(table)

@@ -118,9 +118,16 @@ def test_days_of_ones_own(config: Config, tmp_path: Path) -> None:
     assert (tmp_path / "geen" / "events.csv").read_text().startswith("happened_at,site,")
 
 
-@pytest.mark.parametrize(("words", "named"), [(["--site", "anders"], "--site"), (["--from", "gisteren"], "--from")])
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--site", "anders"], "--site"),
+        (["--from", "gisteren"], "--from"),
+        (["--from", "2026-11-20", "--to", "2026-11-01"], "is after --to"),
+    ],
+)
 def test_what_is_asked_wrongly_is_told(config: Config, tmp_path: Path, words: list[str], named: str) -> None:
-    """A site or day that is none is named, and nothing is left behind."""
+    """A site or day that is none, and a first day after the last, are named, and nothing is left behind."""
     with pytest.raises(ConfigError, match=named):
         export(config, str(tmp_path / "uit"), *words)
     assert [path.name for path in tmp_path.iterdir() if "uit" in path.name] == []

@@ -74,6 +74,20 @@ def test_a_funnel_has_the_three_faces(folder: Path) -> None:
         run(folder, "--funnel", "page is /")
 
 
+def test_a_report_for_a_terminal_compares_and_cuts_no_name(folder: Path) -> None:
+    """A year before is asked in the interface's word too, the table has its column, and a long page is told whole."""
+    for word in ("year", "year_over_year"):
+        assert "2025-11-23 – 2025-11-23" in run(folder, "--compare", word)
+    long = "/" + "artikelen-" * 12
+    store = DuckDBStore(load_config(folder).data_folder / STORE_FILE)
+    store.add(Batch("b", 1, [view(NOON, f"w{n}", visitor=50 + n, path=long) for n in range(6)]))
+    store.close()
+    pages = run(folder, "--compare", "year").split("\nPages")[1].split("\nEntry pages")[0].splitlines()
+    assert long in "".join(line.split("│")[1].strip() for line in pages if line.startswith("│"))
+    with pytest.raises(QueryError, match="'contact' does not begin with /"):
+        run(folder, "--flow", "contact")
+
+
 def test_page_flows_have_the_three_faces(folder: Path) -> None:
     """JSON, CSV and a table of what came before and after; several pages are pages in a row."""
     found = json.loads(run(folder, "--flow", "/", "--json"))

@@ -70,6 +70,7 @@ def parse_pages(texts: Sequence[str]) -> list[str]:
     pages = [text.strip() for text in texts if text.strip()]
     faults = [] if 1 <= len(pages) <= MOST_PAGES else [f"a flow has 1 to {MOST_PAGES} pages, not {len(pages)}"]
     faults += [f"page {page[:80]!r} is longer than {MAX_PAGE} characters" for page in pages if len(page) > MAX_PAGE]
+    faults += [f"page {page[:80]!r} does not begin with /" for page in pages if not page.startswith("/")]
     faults += [f"page {one[:80]!r} twice in a row is one view" for one, two in pairwise(pages) if one == two]
     if faults:
         raise QueryError(faults)

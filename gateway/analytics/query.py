@@ -205,7 +205,8 @@ def parse_order(
 
 
 def parse_comparison(text: str | None, faults: list[str]) -> str:
-    """Empty, or one of COMPARISONS."""
+    """Empty, or one of COMPARISONS; the interface for programs' word for a year before is one for people too."""
+    text = "year" if text == "year_over_year" else text
     if text and text not in COMPARISONS:
         faults.append(f"compare {text!r} is unknown; wanted {' or '.join(COMPARISONS)}")
         return ""

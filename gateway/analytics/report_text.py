@@ -14,7 +14,6 @@ from gateway.analytics.results import (
     PagesCounted,
     QueueState,
     Report,
-    Row,
     Totals,
 )
 
@@ -35,6 +34,7 @@ CHOICES = ("shown", "accepted", "partly", "refused", "withdrawn", "elsewhere")
 WORDS: dict[str, Words] = {
     "figure": {"en": "Figure", "nl": "Cijfer"},
     "value": {"en": "Value", "nl": "Waarde"},
+    "before": {"en": "Before", "nl": "Eerder"},
     "in_month": {"en": "Visitors in {month}, about (± {error})", "nl": "Bezoekers in {month}, circa (± {error})"},
     "withheld": {"en": "withheld", "nl": "niet getoond"},
     "rows_withheld": {
@@ -95,7 +95,7 @@ def report_lines(report: Report, language: str = "en") -> list[Lines]:
     parts = [
         _total_lines(report, language),
         _series_lines(report, language),
-        *(_breakdown_lines(name, rows, report.others.get(name), language) for name, rows in report.breakdowns.items()),
+        *(_breakdown_lines(name, report, language) for name in report.breakdowns),
         _measure_lines(report, language),
         _imported_lines(report.imported, language),
         _consent_lines(report.consent, language),
@@ -117,13 +117,24 @@ def _total_lines(report: Report, language: str) -> Lines:
     title = f"{report.site}: {period.first} – {period.last} ({period.timezone})"
     metrics = [get_metric(name) for name in TOTAL_NAMES]
     hidden = WORDS["withheld"][language] if report.withheld else ""
-    rows = [(m.label[language], hidden or _figure(m, getattr(report.totals, m.name))) for m in metrics]
+    rows: list[tuple[str, ...]] = [
+        (m.label[language], hidden or _figure(m, getattr(report.totals, m.name))) for m in metrics
+    ]
     if month := report.month:
         words = WORDS["in_month"][language].format(month=month.month, error=show_share(month.standard_error))
         rows.insert(1, (words, _count(month.visitors, language)))
     if report.rows_withheld:
         rows.append((WORDS["rows_withheld"][language], WORDS["withheld"][language]))
-    return Lines(title, _words(language, "figure", "value"), rows)
+    header = _words(language, "figure", "value")
+    if compared := report.compared:
+        header += (f"{compared.first} – {compared.last}",)
+        before = {m.label[language]: _before(m, compared.totals, language) for m in metrics}
+        rows = [(name, value, before.get(name, "")) for name, value in rows]
+    return Lines(title, header, rows)
+
+
+def _before(metric: Metric, totals: Totals | None, language: str) -> str:
+    return WORDS["withheld"][language] if totals is None else _figure(metric, getattr(totals, metric.name))
 
 
 def _series_lines(report: Report, language: str) -> Lines:
@@ -140,19 +151,21 @@ def _count(count: int | None, language: str) -> str:
     return WORDS["withheld"][language] if count is None else str(count)
 
 
-def _breakdown_lines(name: str, rows: Sequence[Row], others: Row | None, language: str) -> Lines:
-    dimension = get_dimension(name)
+def _breakdown_lines(name: str, report: Report, language: str) -> Lines:
+    dimension, others = get_dimension(name), report.others.get(name)
     time = "time_on_page" if dimension.scope == "event" else "visit_duration"
     counted = {"event": "events", "goal": "conversions"}.get(name, "page_views")
     metrics = [get_metric(name) for name in ("daily_visitors", "visits", counted, time)]
     header = (*_words(language, "name"), *(metric.label[language] for metric in metrics))
-    named = [(row.name or dimension.empty[language], row) for row in rows]
+    header += _words(language, "before") if report.compared else ()
+    named = [(row.name or dimension.empty[language], row) for row in report.breakdowns[name]]
     named += [(WORDS["others"][language], others)] if others else []
     cells = [
         (
             title,
             *(str(count) for count in (row.visitors, row.visits, getattr(row, counted))),
             _figure(metrics[-1], row.seconds),
+            *((MISSING if row.before is None else str(row.before),) if report.compared else ()),
         )
         for title, row in named
     ]

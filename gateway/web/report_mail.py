@@ -76,17 +76,17 @@ def mail_subject(report: Report, site_name: str, labels: Labels) -> str:
 
 
 def build_columns(report: Report, labels: Labels) -> list[Column]:
-    """The days' bars; of many days every seventh has words under it."""
+    """The days' bars, each with its day; of many days the pictures have room for every seventh's (mail/report.html)."""
     counts = [point.daily_visitors for point in report.series]
-    top, every = choose_top(max((count or 0 for count in counts), default=0)), 1 if len(counts) <= 7 else 7
+    top = choose_top(max((count or 0 for count in counts), default=0))
     hidden = labels.texts["compared"]["withheld"]
     return [
         Column(
             round(HIGH * (count or 0) / top),
             hidden if count is None else labels.number(count),
-            labels.day(point.at) if index % every == 0 else "",
+            labels.day(point.at),
         )
-        for index, (point, count) in enumerate(zip(report.series, counts, strict=True))
+        for point, count in zip(report.series, counts, strict=True)
     ]
 
 
@@ -102,7 +102,7 @@ def _text_lines(shown: dict[str, Any]) -> list[str]:
     lines += ["", shown["imported"]] if shown["imported"] else []
     if shown["consent"].rate is not None:
         lines.append(f"{words['consent']}: {labels.percent(shown['consent'].rate)}")
-    lines += ["", words["days"]] + [f"  {one.under}: {one.title}" for one in shown["columns"] if one.under]
+    lines += ["", words["days"]] + [f"  {one.under}: {one.title}" for one in shown["columns"]]
     for card in shown["cards"]:
         if card.lines:
             lines += ["", card.title] + [f"  {line.visitors:>7}  {line.name}" for line in card.lines]

@@ -6,6 +6,7 @@ import pytest
 from gateway.analytics.report_text import Lines, report_lines
 from gateway.analytics.results import (
     HIDDEN,
+    Compared,
     ConsentFigures,
     CountRow,
     Period,
@@ -53,6 +54,23 @@ def test_totals_are_named_and_readable() -> None:
         "Visit duration": "2 m 14 s",
         "Median visit duration": "8.2 s",
     }
+
+
+def test_the_period_compared_with_stands_beside() -> None:
+    """Who asks for a comparison sees the other period's figures under its dates, and each row's visitors of then; what is
+    withheld of it says so, and without a comparison there is no such column."""
+    compared = Compared("2026-11-20", "2026-11-21", Totals(6, 7, 20, 1, 2.9, 0.5, 60.0, 5.0))
+    rows = {"page": [Row("/", 9, 10, 12, 21.44, before=4), Row("/contact", 3, 3, 3, None)]}
+    asked = msgspec.structs.replace(REPORT, breakdowns=rows, compared=compared)
+    totals, pages = (
+        next(one for one in report_lines(asked) if one.title.startswith(name)) for name in ("main", "Pages")
+    )
+    assert totals.header == ("Figure", "Value", "2026-11-20 – 2026-11-21")
+    assert ("Daily visitors", "12", "6") in totals.rows and ("Bounce rate", "33.3 %", "50.0 %") in totals.rows
+    assert pages.header[-1] == "Before" and [row[-1] for row in pages.rows] == ["4", "–"]
+    hidden = msgspec.structs.replace(asked, compared=msgspec.structs.replace(compared, totals=None))
+    assert ("Bezoekers per dag", "12", "niet getoond") in report_lines(hidden, "nl")[0].rows
+    assert len(part("main").header) == 2 and "Before" not in part("Pages").header
 
 
 def test_what_is_not_known_is_a_dash() -> None:

@@ -16,7 +16,7 @@ from rich.table import Table
 from gateway.cli_groups import command_group
 from gateway.config import Config, load_config
 from gateway.database import open_database
-from gateway.destinations.base import Delivered
+from gateway.destinations.base import Dead, Delivered, Misconfigured, Split, Throttled, Verdict
 from gateway.destinations.dead_letters import Foreseen, Trace, Which, count_dead, trace
 from gateway.destinations.figures import QueueFigures, count_delivered, find_paused, find_untold, queue_figures
 from gateway.destinations.outbox import EVENT
@@ -214,8 +214,20 @@ def test(name: Name, config: ConfigOption = None) -> None:
     if isinstance(verdict, Delivered):
         out.print(f"{name} accepted a test event.", markup=False)
         return
-    out.print(f"{name} did not accept a test event: {verdict.reason} ({type(verdict).__name__.lower()})", markup=False)
+    out.print(f"{name} did not accept a test event: {verdict.reason}; {_foretell_end(verdict)}.", markup=False)
     raise typer.Exit(1)
+
+
+def _foretell_end(verdict: Verdict) -> str:
+    """What would become of an event, or of the destination, after such an answer."""
+    match verdict:
+        case Misconfigured() | Dead(disable=True):
+            return "an event so answered stops the destination"
+        case Dead() | Split():
+            return "an event so answered is given up"
+        case Throttled():
+            return "an event so answered lets the destination rest"
+    return "an event so answered is tried again"
 
 
 def erase(

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,13 +17,38 @@ from gateway.cli import app
 from gateway.config import load_config
 from gateway.database import OUTBOX, open_database, transaction
 from gateway.demo.loopback import LoopbackServer
-from gateway.destinations.base import Dead, Delivered, Notice
+from gateway.destinations.base import (
+    Dead,
+    Delivered,
+    Misconfigured,
+    Notice,
+    OutgoingRequest,
+    Renew,
+    Retry,
+    Split,
+    Telling,
+    Throttled,
+    Verdict,
+)
 from gateway.destinations.figures import get_standing
 from gateway.destinations.health import OPEN_AFTER
 from gateway.destinations.outbox import lease, pass_on
-from gateway.errors import ConfigError
+from gateway.destinations.webhook import Webhook
+from gateway.errors import ConfigError, DestinationError
+from gateway.flows.send_test import send_test
 from gateway.receivers.rehearsal import SECRETS, Rehearsal
-from tests.destinations.rows import SCOPES, grant, look, make_delivery, put_consent, queue, settle, start
+from tests.destinations.rows import (
+    SCOPES,
+    SECRET,
+    grant,
+    look,
+    make_config,
+    make_delivery,
+    put_consent,
+    queue,
+    settle,
+    start,
+)
 from tests.example_site import POLICY_TOML
 from tests.flows.test_withdrawal_races import until
 from tests.keeper_at_work import keeper_at_work
@@ -269,3 +294,35 @@ def test_where_there_is_none_it_says_so(folder: Path) -> None:
     """A configuration without destinations is told in words, instead of a table of nothing."""
     (folder / "destinations.toml").unlink()
     assert say(folder, "list") == (0, "destinations.toml names no destination: nobody is told of events\n")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "follows"),
+    [
+        (Retry("http_503"), "http_503; an event so answered is tried again."),
+        (Renew("http_401"), "http_401; an event so answered is tried again."),
+        (Throttled("pardot_122", 9.0), "pardot_122; an event so answered lets the destination rest."),
+        (Split("http_400"), "http_400; an event so answered is given up."),
+        (Dead("unbuildable"), "unbuildable; an event so answered is given up."),
+        (Dead("http_410", disable=True), "http_410; an event so answered stops the destination."),
+        (Misconfigured("no_token"), "no_token; an event so answered stops the destination."),
+    ],
+)
+def test_a_test_event_says_what_would_become_of_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, verdict: Verdict, follows: str
+) -> None:
+    """Not a class of failure, but what follows from it: tried again, rests, stops, or given up; exit 1."""
+    monkeypatch.setattr("gateway.cli_destinations.operate.try_out", lambda *_: verdict)
+    status, said = say(folder, "test", "hook")
+    assert (status, said) == (1, f"hook did not accept a test event: {follows}\n")
+
+
+def test_a_test_event_that_the_format_cannot_tell_is_given_up() -> None:
+    """As any event is that can never be told: nothing would try it again."""
+
+    class Mute(Webhook):
+        def build(self, batch: Sequence[Telling], now: float) -> OutgoingRequest:
+            raise DestinationError("no words for it")
+
+    mute = Mute(make_config(), SECRET)
+    assert send_test(mute, "main", "test-1", time.time()) == Dead("unbuildable")

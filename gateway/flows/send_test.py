@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from gateway.destinations.base import Delivered, Destination, OutgoingRequest, Retry, Telling, Verdict
+from gateway.destinations.base import Dead, Delivered, Destination, OutgoingRequest, Telling, Verdict
 from gateway.destinations.sender import Sender
 from gateway.errors import DestinationError
 from gateway.event import PAGE_VIEW, Event, Person
@@ -39,6 +39,6 @@ async def _send(destination: Destination, site: str, event_id: str, now: float) 
         try:
             request: OutgoingRequest = destination.build_test(Telling(event_id, event, NOBODY, person), now)
         except DestinationError:
-            return Retry(UNBUILDABLE)
+            return Dead(UNBUILDABLE)
         judged = await converse(lane, request, now)
         return judged[0] if isinstance(judged, Sequence) else judged

@@ -80,7 +80,7 @@ def _import_logs(logs: list[Path], config: Config, site: Site) -> None:
     for log in logs:
         with _progress(log, log.stat().st_size) as tell:
             outcome = import_log(log, config.data_folder, views, tell)
-        out.print(f"{log}: {_describe(outcome)}", markup=False)
+        out.print(f"{log}: {describe(outcome)}", markup=False)
         unreadable |= 0 < outcome.lines == outcome.unread
     if unreadable:  # no access log at all
         raise typer.Exit(1)
@@ -108,9 +108,12 @@ def _progress(file: Path, size: int) -> Iterator[Tell]:
         yield lambda at: bar.update(task, completed=at)
 
 
-def _describe(outcome: Outcome) -> str:
+def describe(outcome: Outcome) -> str:
+    """What came of one log, in words."""
     if outcome.known:
         return "was imported before"
+    if not outcome.lines:
+        return "holds no whole line (a last one without its end waits for the next time)"
     said = [f"{outcome.views} page views of {outcome.lines} lines"]
     said += [f"{count} left out: {reason}" for reason, count in sorted(outcome.left_out.items())]
     if outcome.unread:

@@ -135,7 +135,7 @@ def import_log(log: Path, data_folder: Path, views: Views, tell: Tell) -> Outcom
         _move(folder, journals, mark.stem)
     known = identify(log, folder)
     if known.had == known.size:
-        return Outcome(known=True)
+        return Outcome(known=known.size > 0)
     outcome = Outcome()
     with (folder / f"{known.name}.segment").open("wb") as file:
         _write(file, log, known, views, outcome, tell)

@@ -14,6 +14,7 @@ import pytest
 
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.journal import JOURNAL_FOLDER
+from gateway.cli_import import describe
 from gateway.config import Config, load_config
 from gateway.flows.drain import drain_once
 from gateway.flows.import_log import IMPORTS_FOLDER, Outcome, Views, import_log
@@ -78,6 +79,18 @@ def test_a_log_is_imported_once(config: Config, tmp_path: Path) -> None:
     (tmp_path / "log").write_text(line(1) + line(2) + line(3))
     assert run(config, tmp_path / "log").views == 1
     assert stored(config, "SELECT count(*) FROM events") == [(3,)]
+
+
+def test_a_log_without_a_whole_line_is_not_said_to_be_known(config: Config, tmp_path: Path) -> None:
+    """Empty, or one line that has no end yet: nothing of it was ever imported, and once the end is there the line counts."""
+    for text in ("", line(1).rstrip("\n")):
+        (tmp_path / "log").write_text(text)
+        outcome = run(config, tmp_path / "log")
+        assert (outcome.known, outcome.views, outcome.lines) == (False, 0, 0)
+        assert "no whole line" in describe(outcome)
+    (tmp_path / "log").write_text(line(1))
+    assert run(config, tmp_path / "log").views == 1
+    assert describe(run(config, tmp_path / "log")) == "was imported before"
 
 
 def test_rubbish_costs_no_other_line(config: Config, tmp_path: Path) -> None:

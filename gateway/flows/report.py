@@ -92,12 +92,13 @@ def report(query: Query, parts: ReportParts) -> Report:
     query = expand_segments(query, parts.engine)
     store, found = parts.store, ask(query.asking(metrics=TOTALS, dimensions=(), order_by=()), parts)
     apart = find_part(query.asking(dimensions=BREAKDOWNS[:1]), parts.analytics.min_visitors)
+    series = find_series(query, parts)
     broken = {} if found.withheld or apart else {one: find_breakdown(query, one, parts) for one in BREAKDOWNS}
     return Report(
         site=query.site,
         period=Period(query.first.isoformat(), query.last.isoformat(), query.timezone, query.interval),
         totals=HIDDEN if found.withheld else _totals(found.rows[0].figures if found.rows else ()),
-        series=find_series(query, parts),
+        series=series,
         breakdowns={one: broken[one].rows if broken else [] for one in BREAKDOWNS},
         consent=find_consent(query, parts),
         dropped=find_counts(query, DROPPED, store),
@@ -112,7 +113,7 @@ def report(query: Query, parts: ReportParts) -> Report:
         revenue=[] if found.withheld else find_revenue(query, parts),
         pages=find_pages(query, parts),
         notes=find_notes(query, parts.engine),
-        month=find_month(query, parts),
+        month=find_month(query, series, parts),
         imported=find_imported(query, found),
         rows_withheld=apart,
     )
@@ -193,14 +194,18 @@ def find_pages(query: Query, parts: ReportParts) -> PagesCounted | None:
     return PagesCounted(total, with_consent, with_consent / total, rows, total - sum(row.count for row in rows))
 
 
-def find_month(query: Query, parts: ReportParts) -> MonthVisitors | None:
+def find_month(query: Query, series: Sequence[Point], parts: ReportParts) -> MonthVisitors | None:
     """The estimate of different visitors in the month that the period lies in; None where it lies in several or is filtered,
-    and where nobody was counted."""
+    where nobody was counted, and where a day or hour of the period had more: imported logs are not in it, and what it lacks
+    it does not know of."""
     month = query.first.isoformat()[:MONTH]
     if query.filters is not None or month != query.last.isoformat()[:MONTH]:
         return None
     about = estimate_month(parts.engine, query.site, month)
-    if about is None:
+    busiest = (
+        max((point.daily_visitors or 0 for point in series), default=0) if query.interval in ("hour", "day") else 0
+    )
+    if about is None or about * (1 + 3 * STANDARD_ERROR) + 1 < busiest:
         return None
     few = round(about) < parts.analytics.min_visitors
     return MonthVisitors(month, None if few else round(about), round(STANDARD_ERROR, 4))

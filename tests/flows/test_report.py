@@ -249,6 +249,19 @@ def test_a_months_visitors_are_estimated_beside_the_daily_ones(parts: ReportPart
     assert "month,2026-11,,visitors,withheld" in build_csv(few).decode().splitlines()
 
 
+def test_a_month_that_knows_less_than_one_of_its_days_is_not_told(parts: ReportParts) -> None:
+    """Views of imported logs are in no sketch: beside a day with more visitors an estimate of the few since would be wrong."""
+    visitors = Visitors(parts.engine)
+    for number in range(10):
+        visitors.key("main", ZONE, f"consent {number}", AT)
+    visitors.months.write(parts.engine)
+    assert report(WEEK, parts).month is not None
+    parts.store.add(Batch("log", 1, [view(AT - 86_400, f"i{n}", visitor=1000 + n) for n in range(40)]))
+    assert report(WEEK, parts).totals.visits == 40
+    assert report(WEEK, parts).month is None
+    assert report(DAY, parts).month is not None
+
+
 def test_empty_site_has_a_whole_report(parts: ReportParts) -> None:
     """Without any data every figure is there: zeros, no rates, a point for each day, the destination's empty queue."""
     found = report(WEEK, parts)

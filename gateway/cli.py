@@ -78,6 +78,17 @@ app.add_typer(keys_app, name="keys", rich_help_panel=ACCESS)
 out = Console(emoji=False)  # paths hold ":id"
 NO_ANSWER = (ConfigError, DatabaseUnusable, LookFailed, QueryError, PortTaken)
 MOST_PORT = 65_535
+# What has no bearing on a kind of report: asked for together, other figures would stand there than were meant.
+_MAILED = ("--where", "--filters", "--compare", "--timezone", "--interval", "--limit", "--consent", "--json", "--csv")
+UNUSED = {
+    "--from": ("--period",),
+    "--to": ("--period",),
+    "--mail-test": (*_MAILED, "--funnel", "--flow"),
+    "--consent": ("--where", "--filters", "--compare", "--interval", "--limit", "--funnel", "--flow"),
+    "--funnel": ("--compare", "--interval", "--limit", "--flow"),
+    "--flow": ("--compare", "--interval"),
+    "--json": ("--csv",),
+}
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="gateway.toml, or the folder that holds it.")]
 
 
@@ -172,6 +183,7 @@ def status(config: ConfigOption = None) -> None:
 
 @app.command(rich_help_panel=FIGURES)
 def report(
+    context: typer.Context,
     site: Annotated[str, typer.Option(help="Site id; none: the first.")] = "",
     period: Annotated[
         str, typer.Option(help="today, yesterday, 7d, 28d, 30d, 91d, month, 6mo, 12mo, year, all.")
@@ -197,6 +209,7 @@ def report(
     config: ConfigOption = None,
 ) -> None:
     """The figures of a period, or with --consent those on consent: the same as in the console."""
+    _refuse_unused(context)
     fields = {"site": site, "period": period, "from": first, "to": last, "limit": str(limit)}
     fields |= {"where": "\n".join(where or ()), "filters": filters}
     fields |= {"compare": compare, "timezone": timezone, "interval": interval}
@@ -218,6 +231,14 @@ def report(
         sys.stdout.write(_build_csv(found).decode())
     else:
         print_report(found, out)
+
+
+def _refuse_unused(context: typer.Context) -> None:
+    asked = {one.opts[0]: (context.params[str(one.name)], one.default) for one in context.command.params}
+    given = [option for option, (value, default) in asked.items() if value and value != default]
+    faults = [f"{one} cannot be used with {kind}" for kind in given for one in UNUSED.get(kind, ()) if one in given]
+    if faults:
+        raise QueryError(faults)
 
 
 def _build_csv(found: Report | ConsentReport | Funnel | PageFlow) -> bytes:

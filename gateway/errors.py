@@ -53,11 +53,11 @@ class BadRequest(GatewayError):
 
 
 class QueryError(GatewayError):
-    """A report query with faults; `faults` holds one sentence for each."""
+    """A report query with faults; `faults` holds one sentence for each, and none twice."""
 
     def __init__(self, faults: list[str]) -> None:
-        self.faults = faults
-        super().__init__("; ".join(faults))
+        self.faults = list(dict.fromkeys(faults))
+        super().__init__("; ".join(self.faults))
 
 
 class JournalFull(GatewayError):

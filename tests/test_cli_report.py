@@ -111,3 +111,24 @@ def test_segments_are_asked_by_name(folder: Path) -> None:
     assert json.loads(run(folder, *steps, "--json", "--where", "segment is Contact"))["visits"] == 6
     with pytest.raises(QueryError, match="'Niemand' is unknown"):
         run(folder, "--where", "segment is Niemand")
+
+
+@pytest.mark.parametrize(
+    ("words", "faults"),
+    [
+        (
+            "--mail-test a@example.org --where page?is?/ --json",
+            ["--where with --mail-test", "--timezone with --mail-test", "--json with --mail-test"],
+        ),
+        ("--consent --where page?is?/ --compare year", ["--where with --consent", "--compare with --consent"]),
+        ("--funnel page?is?/ --funnel page?is?/b --flow /", ["--flow with --funnel"]),
+        ("--flow / --compare year", ["--compare with --flow"]),
+        ("--json --csv", ["--csv with --json"]),
+        ("--period 30d", ["--period with --from", "--period with --to"]),
+    ],
+)
+def test_options_that_have_no_bearing_on_each_other_are_refused(folder: Path, words: str, faults: list[str]) -> None:
+    """Nothing that was asked is passed over in silence; all that cannot be used together is told at once."""
+    with pytest.raises(QueryError) as caught:
+        run(folder, *(word.replace("?", " ") for word in words.split()))
+    assert caught.value.faults == [fault.replace(" with ", " cannot be used with ") for fault in faults]

@@ -7,7 +7,9 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
 PERIODS = ("today", "yesterday", "7d", "28d", "30d", "91d", "month", "6mo", "12mo", "year", "all")
-COMPARISONS = ("previous_period", "year")
+# Every word for what a period is compared with; of several that mean the same, the first is Plausible's.
+MODES = {"previous_period": "previous_period", "year_over_year": "year", "year": "year"}
+COMPARISONS = tuple(dict.fromkeys(MODES.values()))
 MAX_DAYS = 1100
 DAY = 24 * 60 * 60
 YEARS = range(2000, 2100)
@@ -24,7 +26,9 @@ def parse_days(fields: Mapping[str, str], today: date, faults: list[str]) -> Day
     """The days that `from` and `to` say, or else `period` (without: 7d)."""
     if fields.get("from") or fields.get("to"):
         last = _parse_date(fields.get("to"), today, "to", faults)
-        first = _parse_date(fields.get("from"), last, "from", faults)
+        first = _parse_date(fields.get("from"), last or today, "from", faults)
+        if first is None or last is None:
+            return Days(today, today)
         if first > last:
             faults.append(f"from ({first}) is after to ({last})")
         elif (last - first).days >= MAX_DAYS:
@@ -42,14 +46,19 @@ def compared_days(days: Days, comparison: str) -> Days:
     return Days(last - length, last)
 
 
-def parse_times(first: str, last: str, timezone: str, faults: list[str]) -> tuple[float, float]:
-    """From the first moment to the second after the last, epoch seconds; without an offset they are of the local clock."""
+def parse_times(first: str, last: str, timezone: str, faults: list[str]) -> tuple[float, float] | None:
+    """From the first moment to the second after the last, epoch seconds; without an offset they are of the local clock. None
+    where there is a fault."""
     start, end = _parse_time(first, timezone, faults), _parse_time(last, timezone, faults)
+    if start is None or end is None:
+        return None
     if start > end:
         faults.append(f"{first} is after {last}")
-    elif end - start >= MAX_DAYS * DAY:
+        return None
+    if end - start >= MAX_DAYS * DAY:
         faults.append(f"a period has at most {MAX_DAYS} days")
-    return min(start, end), end + 1
+        return None
+    return start, end + 1
 
 
 def days_of(times: tuple[float, float], timezone: str) -> Days:
@@ -85,27 +94,27 @@ def known_timezones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def _parse_date(text: str | None, default: date, key: str, faults: list[str]) -> date:
+def _parse_date(text: str | None, default: date, key: str, faults: list[str]) -> date | None:
     try:
         day = date.fromisoformat(text) if text else default
     except ValueError:
         faults.append(f"{key} {text!r} is not a date such as 2026-11-23")
-        return default
+        return None
     if day.year not in YEARS:
         faults.append(f"{key} {text!r} is not a day from {YEARS[0]} to {YEARS[-1]}")
-        return default
+        return None
     return day
 
 
-def _parse_time(text: str, timezone: str, faults: list[str]) -> float:
+def _parse_time(text: str, timezone: str, faults: list[str]) -> float | None:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         faults.append(f"{text[:80]!r} is not a time such as 2026-11-23T14:00:00+01:00")
-        return 0
+        return None
     if at.year not in YEARS:
         faults.append(f"{text!r} is not a time from {YEARS[0]} to {YEARS[-1]}")
-        return 0
+        return None
     return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(timezone))).replace(microsecond=0).timestamp()
 
 

@@ -11,7 +11,7 @@ from gateway.analytics.dimensions import DIMENSIONS, Dimension, find_dimension, 
 from gateway.analytics.filters import Filter, join_filters, parse_filters, parse_words
 from gateway.analytics.metrics import METRICS, Metric, find_metric, get_metric
 from gateway.analytics.period import (
-    COMPARISONS,
+    MODES,
     Days,
     compared_days,
     compared_times,
@@ -205,12 +205,10 @@ def parse_order(
 
 
 def parse_comparison(text: str | None, faults: list[str]) -> str:
-    """Empty, or one of COMPARISONS; the interface for programs' word for a year before is one for people too."""
-    text = "year" if text == "year_over_year" else text
-    if text and text not in COMPARISONS:
-        faults.append(f"compare {text!r} is unknown; wanted {' or '.join(COMPARISONS)}")
-        return ""
-    return text or ""
+    """Empty, or one of COMPARISONS, by any of its words."""
+    if text and text not in MODES:
+        faults.append(f"compare {text!r} is unknown; wanted {' or '.join(MODES)}")
+    return MODES.get(text or "", "")
 
 
 def _measure(fields: Mapping[str, str], faults: list[str]) -> dict[str, str]:

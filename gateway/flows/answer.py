@@ -60,7 +60,8 @@ def _tells_goals(query: Query) -> bool:
 
 
 def check_values(query: Query, store: Store, config: AnalyticsConfig) -> None:
-    """What only configuration and store can say of a filter's values: goals that exist, patterns that can be used."""
+    """What only configuration and store can say of a filter's values: goals that exist, patterns that can be used. Raises
+    QueryError with all faults, and StoreError where the store cannot say."""
     goals = [goal.name for goal in config.goals]
     faults = []
     for condition in conditions_of(query.filters):
@@ -77,6 +78,9 @@ def _pattern_fault(pattern: str, store: Store) -> str:
     try:
         _ask(store, build_pattern(pattern, store.dialect))
     except StoreError as error:
+        _ask(
+            store, build_pattern("", store.dialect)
+        )  # a store that cannot answer this either is down: that is no fault
         return f"filter pattern {pattern[:80]!r} cannot be used: {error}"
     return ""
 

@@ -6,8 +6,9 @@ from gateway import __version__
 from gateway.analytics.dimensions import DIMENSIONS
 from gateway.analytics.filters import JOINS, OPERATORS
 from gateway.analytics.metrics import METRICS
+from gateway.analytics.period import MODES
 from gateway.analytics.query import MAX_DIMENSIONS, MAX_OFFSET
-from gateway.web.query_body import DATE_RANGES, MAX_PAGE, MODES, PERCENTAGE
+from gateway.web.query_body import DATE_RANGES, MAX_PAGE, PERCENTAGE
 
 QUERY_PATH = "/api/v2/query"
 OPENAPI_PATH = "/api/v2/openapi.json"

@@ -20,6 +20,7 @@ from gateway.analytics.dimensions import get_dimension
 from gateway.analytics.filters import Condition, encode_filters, replace_conditions
 from gateway.analytics.local_time import find_buckets, label_bucket
 from gateway.analytics.metrics import get_metric
+from gateway.analytics.period import MODES
 from gateway.analytics.query import Query
 from gateway.api_keys import READ
 from gateway.errors import BadRequest, QueryError, StoreError
@@ -159,7 +160,7 @@ def _echo(asked: Asked) -> dict[str, Any]:
             "imports": query.imports,
             "time_labels": asked.time_labels,
             "total_rows": asked.total_rows,
-            "comparisons": {"mode": "year_over_year" if query.compare == "year" else query.compare}
+            "comparisons": {"mode": next(mode for mode, meant in MODES.items() if meant == query.compare)}
             if query.compare
             else None,
         },

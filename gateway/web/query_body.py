@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from gateway.analytics.filters import Filter, parse_filters
-from gateway.analytics.period import PERIODS, Days, days_of, parse_days, parse_times, same_days
+from gateway.analytics.period import MODES, PERIODS, Days, days_of, parse_days, parse_times, same_days
 from gateway.analytics.query import (
     MAX_OFFSET,
     Query,
@@ -34,7 +34,6 @@ INCLUDED = ("imports", "time_labels", "total_rows", "comparisons")
 LAST_HOURS = {"24h": 24}
 DATE_RANGES = ("day", *LAST_HOURS, *PERIODS)
 PERCENTAGE = "percentage"  # of all visitors: worked out here, of two answers
-MODES = {"previous_period": "previous_period", "year_over_year": "year", "year": "year"}
 MAX_PAGE = 10_000
 VISITORS, HOUR = "daily_visitors", 3600
 
@@ -79,7 +78,7 @@ class _Reader:
         figures, metrics = self._metrics()
         named = [_time_dimension(length, times) if one == "time" else one for one in self._list("dimensions")]
         dimensions = parse_dimensions(named, length, self.faults)
-        if PERCENTAGE in figures and not dimensions:
+        if PERCENTAGE in figures and not self._value.get("dimensions"):
             self.faults.append(f"metric {PERCENTAGE!r} is of a breakdown; dimensions are empty")
         include = self._object("include", INCLUDED)
         page = self._object("pagination", ("limit", "offset"))
@@ -122,6 +121,7 @@ class _Reader:
     def _period(self, now: datetime, timezone: str) -> tuple[Days, tuple[float, float] | None]:
         """Whole days, or the days and the times that are asked for of them."""
         asked, faults = self._value.get("date_range"), list[str]()
+        times: tuple[float, float] | None
         if isinstance(asked, str) and asked in LAST_HOURS:
             until = int(now.timestamp()) + 1
             times = (float(until - LAST_HOURS[asked] * HOUR), float(until))
@@ -130,7 +130,7 @@ class _Reader:
         else:
             return self._days(asked, now.date()), None
         self.faults += [f"date_range: {fault}" for fault in faults]
-        return (Days(now.date(), now.date()), None) if faults else (days_of(times, timezone), times)
+        return (days_of(times, timezone), times) if times else (Days(now.date(), now.date()), None)
 
     def _days(self, asked: object, today: date) -> Days:
         if isinstance(asked, str) and asked in DATE_RANGES:

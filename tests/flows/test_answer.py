@@ -13,7 +13,7 @@ from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.filters import parse_filters
 from gateway.analytics.query import Query
 from gateway.analytics.store import Batch
-from gateway.errors import QueryError
+from gateway.errors import QueryError, StoreError
 from gateway.flows.answer import answer
 from gateway.settings import AnalyticsConfig, GoalConfig
 from tests.analytics.entries import NOON, ZONE, record, view
@@ -126,6 +126,15 @@ def test_what_only_the_store_can_refuse_is_a_fault_of_the_question(store: DuckDB
     with pytest.raises(QueryError) as caught:
         ask(store, EVERYBODY, filters)
     assert len(caught.value.faults) == 2
+
+
+def test_a_store_that_is_down_blames_no_pattern(tmp_path: Path) -> None:
+    """What no pattern could be asked of is a store that cannot answer, not a fault of the question."""
+    down = DuckDBStore(tmp_path / "events.duckdb")
+    down.close()
+    for pattern in ("^/s", "(?=x)"):
+        with pytest.raises(StoreError, match="closed"):
+            ask(down, EVERYBODY, ["matches", "page", [pattern]])
 
 
 @pytest.mark.parametrize("dimension", ["page", "entry_page"])

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from gateway.analytics.dimensions import DIMENSIONS
 from gateway.analytics.duckdb_store import DuckDBStore
 from gateway.analytics.metrics import METRICS
+from gateway.analytics.period import MODES
 from gateway.analytics.query import Query
 from gateway.analytics.store import Batch
 from gateway.api_keys import add_key, describe_key
@@ -21,7 +22,7 @@ from gateway.errors import StoreError
 from gateway.flows.answer import answer
 from gateway.settings import AnalyticsConfig, GoalConfig
 from gateway.web.console import ConsoleParts, build_console
-from gateway.web.query_body import DATE_RANGES, MODES
+from gateway.web.query_body import DATE_RANGES
 from tests.analytics.entries import NOON, record, view
 from tests.web.console_browser import open_browser
 from tests.web.console_example import NOW, build_parts

@@ -143,6 +143,29 @@ def test_times_are_moments_of_the_local_clock() -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"date_range": ["2026-11-23T12:00:00+99:00", "2026-11-23T13:00:00"]}, ["+99:00' is not a time"]),
+        ({"date_range": ["2026-11-23T12:00:00", "2026-11-23T13:00:00+99:00"]}, ["+99:00' is not a time"]),
+        ({"date_range": ["+99:00T", "T"]}, ["'+99:00T' is not a time", "'T' is not a time"]),
+        ({"date_range": ["2026-11-30", "later"]}, ["to 'later' is not a date"]),
+        ({"date_range": ["2020-11-30", "later"], "dimensions": ["time:hour"]}, ["to 'later' is not a date"]),
+        ({"date_range": ["sooner", "later"]}, ["to 'later' is not a date", "from 'sooner' is not a date"]),
+        ({"metrics": ["visitors", "bogus", "bogus"]}, ["metric 'bogus' is unknown"]),
+        ({"metrics": ["visitors", "visitors", "visitors"]}, ["metric 'visitors' is asked for twice"]),
+        ({"dimensions": ["visit:mood", "visit:mood"]}, ["dimension 'visit:mood' is unknown"]),
+        ({"filters": [["is", "visit:mood", ["x"]]] * 2}, ["'visit:mood': no such dimension"]),
+        ({"metrics": ["percentage"], "dimensions": ["visit:mood"]}, ["dimension 'visit:mood' is unknown"]),
+    ],
+)
+def test_faults_are_told_once_and_none_that_is_none(changes: dict[str, Any], words: list[str]) -> None:
+    """One mistake is one sentence: nothing follows from what could not be read, however often it stands there."""
+    with pytest.raises(QueryError) as caught:
+        parse(PLAIN | changes)
+    assert [word in fault for word, fault in zip(words, caught.value.faults, strict=True)] == [True] * len(words)
+
+
+@pytest.mark.parametrize(
     ("date_range", "meant"),
     [
         ("24h", "hour"), ("day", "hour"), (["2026-11-22", "2026-11-23"], "hour"), ("7d", "day"), ("30d", "day"),

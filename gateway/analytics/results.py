@@ -200,3 +200,9 @@ class Report(msgspec.Struct, frozen=True):
     month: MonthVisitors | None = None
     imported: Imported | None = None
     rows_withheld: str = ""
+
+    @property
+    def before(self) -> Totals | None:
+        """What these totals are compared with; None where nothing is, where it is withheld, or where nothing came in then."""
+        totals = self.compared.totals if self.compared else None
+        return totals if totals and (totals.page_views or totals.events) else None

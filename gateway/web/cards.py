@@ -136,7 +136,7 @@ def _extra(field: str, row: Row, labels: Labels) -> str:
 
 def _share(row: Row, put_together: bool, report: Report, labels: Labels) -> str:
     """What stands beside a row's visitors; rows put together are others in each period, and have no change."""
-    if report.compared is not None:
+    if report.before is not None:
         hidden = "" if put_together else str(labels.texts["compared"]["withheld"])
         return hidden if row.before is None else labels.change(row.visitors, row.before)
     whole = report.totals.daily_visitors

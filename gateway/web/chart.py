@@ -52,6 +52,16 @@ class Geometry:
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """What a point is compared with: its count (None where it is withheld or there is none), that and its day in words, and the
+    change since then, empty while the point still runs."""
+
+    count: int | None = None
+    words: str = ""
+    change: str = ""
+
+
+@dataclass(frozen=True)
 class ChartView:
     """The chart: a sentence, a table, the geometry of the SVG, and `data` (JSON) for the script."""
 
@@ -70,13 +80,15 @@ def build_chart(report: Report, question: Question, labels: Labels, now: float) 
     points, interval = report.series, report.period.interval
     local = datetime.fromtimestamp(now, ZoneInfo(report.period.timezone)).strftime("%Y-%m-%dT%H:%M")
     counts: list[int | None] = [getattr(point, question.chart) for point in points]
-    before = _earlier(report, question)
     values, hidden = [count or 0 for count in counts], labels.texts["compared"]["withheld"]
     started, unfinished = count_started(points, local), find_unfinished(points, local, report.period.last)
     short = [_short_label(point, interval, question.days, labels) for point in points]
     long = [_long_label(point, interval, labels) for point in points]
+    earlier = find_earlier(report, question, counts[: started if unfinished is None else unfinished], labels)
+    before = [one.count for one in earlier]
     shown = [hidden if count is None else labels.number(count) for count in counts]
     titles = [f"{name}: {value}" for name, value in zip(long, shown, strict=True)]
+    titles = [add_earlier(title, one) for title, one in zip(titles, earlier, strict=True)] if earlier else titles
     top = choose_top(max([*values, *(count or 0 for count in before)], default=0))
     lines = [labels.number(top * index // LINES) for index in range(LINES + 1)]
     texts, metric = labels.texts["chart"], get_metric(question.chart).label[labels.language]
@@ -84,7 +96,8 @@ def build_chart(report: Report, question: Question, labels: Labels, now: float) 
     data = {
         "values": [count if index < started else None for index, count in enumerate(counts)],
         "earlier": before,
-        "earlierWord": texts["earlier"],
+        "earlierWords": [one.words for one in earlier],
+        "changes": [one.change for one in earlier],
         "notes": notes,
         "unfinished": unfinished,
         "unfinishedWord": texts["unfinished"],
@@ -109,12 +122,29 @@ def build_chart(report: Report, question: Question, labels: Labels, now: float) 
     )
 
 
-def _earlier(report: Report, question: Question) -> list[int | None]:
-    """The chosen metric of the period compared with, a value for each point; empty where nothing is compared."""
-    if report.compared is None or not report.compared.series:
+def find_earlier(report: Report, question: Question, finished: Sequence[int | None], labels: Labels) -> list[Earlier]:
+    """What each point is compared with, of the chosen metric; `finished` are the counts of points that are over. Empty where
+    there is nothing to compare with."""
+    points = report.compared.series[: len(report.series)] if report.compared else []
+    counts = [getattr(point, question.chart) for point in points]
+    if not any(counts):
         return []
-    values = [getattr(point, question.chart) for point in report.compared.series][: len(report.series)]
-    return values + [None] * (len(report.series) - len(values))
+    found = []
+    for index, (point, before) in enumerate(zip(points, counts, strict=True)):
+        if before is None:
+            found.append(Earlier())
+            continue
+        now = finished[index] if index < len(finished) else None
+        change = labels.change(now, before) if before and now is not None else ""
+        name = _long_label(point, report.period.interval, labels)
+        found.append(Earlier(before, f"{name}: {labels.number(before)}", change))
+    return found + [Earlier()] * (len(report.series) - len(found))
+
+
+def add_earlier(title: str, earlier: Earlier) -> str:
+    """A bar's title with what the bar is compared with, as far as that is known."""
+    changed = f"{title} ({earlier.change})" if earlier.change else title
+    return f"{changed}\n{earlier.words}" if earlier.words else changed
 
 
 def place_notes(notes: Sequence[Note], points: Sequence[Point]) -> list[tuple[int, str]]:

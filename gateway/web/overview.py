@@ -8,6 +8,7 @@ from gateway.analytics.answers import Imported
 from gateway.analytics.dimensions import get_dimension
 from gateway.analytics.metrics import Metric, find_metric, get_metric
 from gateway.analytics.results import ConsentFigures, CountRow, Measures, QueueState, Report
+from gateway.analytics.visitor import local_day
 from gateway.flows.counters import SECOND_BANNER
 from gateway.policy import ANY, UNKNOWN
 from gateway.web.cards import build_cards
@@ -82,7 +83,8 @@ def build_overview(
         "withheld": _why(report, labels),
         "imported": build_imported(report.imported, labels),
         "comparisons": build_comparisons(question, labels),
-        "compared": build_compared(report, labels),
+        "compared": build_compared(report, labels, now),
+        "changes": report.before is not None,
         "pages": build_pages(report, labels),
         "asserted": [(plain_name(row.detail, labels), labels.number(row.count)) for row in report.asserted],
         "dropped": build_dropped(report, labels),
@@ -160,27 +162,29 @@ def build_imported(imported: Imported | None, labels: Labels) -> str:
     return f"{told} {words['lacking'].format(names=lacking)}" if lacking else told
 
 
-def build_compared(report: Report, labels: Labels) -> str:
-    """The days that this period is compared with, as a sentence; empty where it is not compared."""
-    if report.compared is None:
+def build_compared(report: Report, labels: Labels, now: float) -> str:
+    """The days that this period is compared with, as a sentence, which says once for all figures that those days have none or
+    that today is not over; empty where it is not compared."""
+    compared, told = report.compared, "with"
+    if compared is None:
         return ""
-    days = labels.days(report.compared.first, report.compared.last)
-    return str(labels.texts["compared"]["with"].format(period=days))
+    if report.before is None:
+        told = "with_nothing" if compared.totals else "with_withheld"
+    elif local_day(now, report.period.timezone) <= report.period.last:
+        told = "with_today"
+    return str(labels.texts["compared"][told].format(period=labels.days(compared.first, compared.last)))
 
 
 def _change(key: str, report: Report, labels: Labels) -> str:
-    """How a key figure has changed since the period compared with."""
-    if report.compared is None:
+    """How a key figure has changed since the period compared with; empty where there is nothing to compare with."""
+    if report.before is None:
         return ""
-    if report.compared.totals is None:
-        return str(labels.texts["compared"]["withheld"])
-    return labels.change(getattr(report.totals, key), getattr(report.compared.totals, key))
+    return labels.change(getattr(report.totals, key), getattr(report.before, key))
 
 
 def _mood(key: str, report: Report) -> str:
     """ "up" or "down" since the period compared with: towards more of what is wanted, or less; "" where neither."""
-    before = report.compared.totals if report.compared else None
-    now, then = getattr(report.totals, key), getattr(before, key) if before else None
+    now, then = getattr(report.totals, key), getattr(report.before, key) if report.before else None
     if now is None or not then or not round(now / then - 1, 2):
         return ""
     return "up" if (now > then) != (key == "bounce_rate") else "down"

@@ -119,6 +119,28 @@ def test_the_period_compared_with_is_a_line_over_the_same_points() -> None:
     assert (alone.geometry.earlier, alone.earlier, len(alone.table[0][2])) == ("", "", 3)
 
 
+def test_a_bar_says_what_it_is_compared_with_and_how_far_it_has_changed() -> None:
+    """The day compared with, its count and the change stand at each bar that is over, with and without scripts; the day that
+    runs has no change, nothing stands where nothing is known, and days without anything are no line at all."""
+    query = ask(period="7d", compare="previous_period")
+    report = build_example(query)
+    now = [Point(point.at, 120, 1, 1) for point in report.series]
+    before = [Point(f"2026-11-{10 + n}", (100, None, 0)[n] if n < 3 else 150, 1, 1) for n in range(7)]
+    report = msgspec.structs.replace(report, series=now, compared=Compared("2026-11-10", "2026-11-16", None, before))
+    view = build_chart(report, build_question(query, {"period": "7d"}), EN, NOW)
+    data, titles = msgspec.json.decode(view.data), [bar.title for bar in view.geometry.bars]
+    assert data["changes"] == ["+20%", "", "", "-20%", "-20%", "-20%", ""]
+    assert data["earlierWords"][:3] == ["Tuesday 10 November 2026: 100", "", "Thursday 12 November 2026: 0"]
+    assert titles[0] == "Tuesday 17 November 2026: 120 (+20%)\nTuesday 10 November 2026: 100"
+    assert titles[1] == "Wednesday 18 November 2026: 120"
+    assert titles[6] == "Monday 23 November 2026: 120\nMonday 16 November 2026: 150"
+    nothing = Compared("2026-11-10", "2026-11-16", None, [Point(point.at, 0, 0, 0) for point in before])
+    empty = build_chart(
+        msgspec.structs.replace(report, compared=nothing), build_question(query, {"period": "7d"}), EN, NOW
+    )
+    assert (empty.earlier, empty.geometry.earlier, len(empty.table[0][2])) == ("", "", 3)
+
+
 @pytest.mark.parametrize(("interval", "at"), [("day", 3), ("hour", 72), ("week", 0)])
 def test_a_note_stands_at_the_bar_of_its_day(interval: str, at: int) -> None:
     """At its day, its first hour, its week; one of another period stands nowhere."""

@@ -144,8 +144,9 @@ function showTip(u, data) {
   const running = idx === data.unfinished ? ` (${data.unfinishedWord})` : "";
   const amount = document.createElement("b");
   amount.textContent = format(data, value);
+  if (data.changes[idx]) amount.append(" ", makeChange(data.changes[idx]));
   const lines = [data.long[idx] + running];
-  if (data.earlier[idx] != null) lines.push(`${data.earlierWord}: ${format(data, data.earlier[idx])}`);
+  if (data.earlierWords[idx]) lines.push(data.earlierWords[idx]);
   for (const [index, text] of data.notes) if (index === idx) lines.push(`● ${text}`);
   u.tip.replaceChildren(amount, ...lines.flatMap((line, number) => (number ? [document.createElement("br"), line] : [line])));
   const dpr = window.devicePixelRatio || 1;
@@ -153,6 +154,13 @@ function showTip(u, data) {
   const from = Math.min(Math.max(0, middle - u.tip.offsetWidth / 2), u.width - u.tip.offsetWidth);
   const top = Math.max(0, u.valToPos(value, "y") + u.bbox.top / dpr - u.tip.offsetHeight - 8);
   u.tip.style.transform = `translate(${Math.round(from)}px, ${Math.round(top)}px)`;
+}
+
+function makeChange(words) {
+  const change = document.createElement("span");
+  change.className = "since";
+  change.textContent = words;
+  return change;
 }
 
 function format({ language }, value) {

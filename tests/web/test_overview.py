@@ -1,0 +1,65 @@
+"""What the overview says of its figures: what they are compared with, and what rows without a name or with others stand for."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from gateway.analytics.query import Query
+from gateway.analytics.results import Compared, Report, Row, Totals
+from gateway.web.console import ConsoleParts
+from tests.web.console_browser import open_operator
+from tests.web.console_example import build_example, build_parts
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[ConsoleParts]:
+    """A console over the example report."""
+    built = build_parts(tmp_path)
+    yield built
+    built.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("totals", "told"),
+    [
+        (Totals(), "Compared with 10 – 16 Nov 2026: there are no figures of those days."),
+        (None, "Compared with 10 – 16 Nov 2026, whose figures are withheld: they are about too few visitors."),
+    ],
+)
+def test_that_there_is_nothing_to_compare_with_is_said_once(
+    parts: ConsoleParts, totals: Totals | None, told: str
+) -> None:
+    """Days without figures, or of too few visitors: a sentence, and figures and rows as without a comparison."""
+
+    def compared(query: Query) -> Report:
+        report, before = build_example(query), None if totals is None else 0
+        return replace(
+            report,
+            breakdowns={"country": [Row("NL", 366, 1, 1, 1.0, before), Row("BE", 122, 1, 1, 1.0, before)]},
+            compared=Compared("2026-11-10", "2026-11-16", totals),
+        )
+
+    page = open_operator(parts, report=compared).get("/").text
+    assert page.count(told) == 1 and "change" not in re.findall(r'<span class="(\w*)', page)
+    assert re.findall(r'<td class="n muted share">(.*?)</td>', page) == ["75%", "25%"]
+    assert '<span class="hidden">Share</span>' in page and '<span class="hidden">Change</span>' not in page
+
+
+@pytest.mark.parametrize(
+    ("period", "told"),
+    [
+        ("7d", "Compared with 10 – 16 Nov 2026. Today is not over: these figures still grow."),
+        ("yesterday", "Compared with 10 – 16 Nov 2026.</p>"),
+    ],
+)
+def test_a_comparison_says_that_today_is_not_over(parts: ConsoleParts, period: str, told: str) -> None:
+    """In the morning fewer visitors than in a whole day are no bad news."""
+
+    def compared(query: Query) -> Report:
+        report = build_example(query)
+        return replace(report, compared=Compared("2026-11-10", "2026-11-16", report.totals))
+
+    assert told in open_operator(parts, report=compared).get(f"/?period={period}").text

@@ -35,6 +35,11 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
 NOTHING = Told()
 
 
+def value_text(value: str | int | float | bool) -> str:
+    """A property's value as it is stored and asked for: what is no text, as JSON writes it."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """One happening, safe to store: no address, no agent, no consent id, paths masked.
 

@@ -4,7 +4,6 @@ An engine is a value of Dialect. Templates take what their names say. Values are
 in its engine's way, and runs its engine so that NULL, joins and sums over nothing mean the same.
 """
 
-import json
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -44,7 +43,8 @@ class Dialect(NamedTuple):
 
 
 def _json_path(name: str) -> str:
-    return f"$.{json.dumps(name)}"
+    """A name holds no quote and no back slash (PROP_NAME), and a path knows no escapes: it stands as it is."""
+    return f'$."{name}"'
 
 
 DUCKDB = Dialect(

@@ -81,7 +81,7 @@ def _pattern_fault(pattern: str, store: Store) -> str:
         _ask(
             store, build_pattern("", store.dialect)
         )  # a store that cannot answer this either is down: that is no fault
-        return f"filter pattern {pattern[:80]!r} cannot be used: {error}"
+        return f"filter pattern {pattern[:80]!r} cannot be used: {error.__cause__ or error}"
     return ""
 
 

@@ -9,7 +9,7 @@ from gateway.analytics.visit import Visit, continue_visit, is_due
 from gateway.config import Site
 from gateway.consent.decision import Decision
 from gateway.errors import BadRequest, JournalFull
-from gateway.event import ENGAGEMENT, DropReason, Event, Person
+from gateway.event import ENGAGEMENT, DropReason, Event, Person, value_text
 from gateway.flows.collect import collect
 from gateway.flows.find_person import find_person
 from gateway.flows.view import visit_cookie
@@ -147,7 +147,7 @@ def _hit(report: Report, request: VisitorRequest, site: Site, now: float) -> Hit
         report.topic,
         report.seq,
         report.engaged,
-        {name: str(value) for name, value in report.props.items()},
+        {name: value_text(value) for name, value in report.props.items()},
         request.prefetch,
         report.told,
         request.hints,

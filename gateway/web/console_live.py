@@ -85,7 +85,7 @@ class LivePage:
         try:
             site, live = await self._find(request)
         except StoreError as error:
-            return answer_errors(503, [f"the event store cannot answer: {error}"])
+            return answer_errors(503, [str(error)])
         return Response(build(live, site), media_type=media_type)
 
 

@@ -52,7 +52,7 @@ class FollowApi(Generic[Found]):
         except QueryError as error:
             return answer_errors(400, error.faults)
         except StoreError as error:
-            return answer_errors(503, [f"the event store cannot answer: {error}"])
+            return answer_errors(503, [str(error)])
         return Response(build(found), media_type=media_type)
 
 

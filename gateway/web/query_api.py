@@ -71,7 +71,7 @@ class QueryApi:
         except QueryError as error:
             return _refuse(400, error.faults)
         except StoreError as error:
-            return _refuse(503, [f"the event store cannot answer: {error}"])
+            return _refuse(503, [str(error)])
         return Response(msgspec.json.encode(build_reply(asked, found, whole)), media_type=JSON_TYPE)
 
 

@@ -16,7 +16,7 @@ from gateway.analytics.visitor import GRACE_SECONDS, local_day
 from gateway.api_keys import COLLECT, ApiKey
 from gateway.config import Site
 from gateway.errors import BadRequest, JournalFull
-from gateway.event import PAGE_VIEW, Told
+from gateway.event import PAGE_VIEW, Told, value_text
 from gateway.flows.collect_told import Placed, ToldHit, place_told, record_told
 from gateway.flows.parts import Parts
 from gateway.hit import Hit
@@ -65,7 +65,7 @@ class ServerEvents:
             PAGE_VIEW if report.k == PAGE_VIEW else report.name,
             report.view,
             report.topic,
-            props={name: str(value) for name, value in report.props.items()},
+            props={name: value_text(value) for name, value in report.props.items()},
             told=Told(screen=width) if width else report.told,
         )
         return ToldHit(hit, site, claim.visitor or f"{claim.ip} {claim.agent}")

@@ -38,7 +38,7 @@ class TableApi:
         except QueryError as error:
             return answer_errors(400, error.faults)
         except StoreError as error:
-            return answer_errors(503, [f"the event store cannot answer: {error}"])
+            return answer_errors(503, [str(error)])
         return Response(build(query, found), media_type=media_type)
 
 

@@ -112,6 +112,13 @@ def test_a_filter_on_what_is_no_dimension_is_refused(name: object) -> None:
     assert "no such dimension; known: page, " in fault
 
 
+def test_a_pattern_of_goals_is_one_that_is_read_here() -> None:
+    """Names of goals are compared without the store: an expression that only the store could read is a fault, not a crash."""
+    (fault,) = faults({"filters": msgspec.json.encode(["matches", "goal", [r"\p{L}"]]).decode()})
+    assert "no regular expression" in fault
+    assert ask({"filters": msgspec.json.encode(["matches", "page", [r"\p{L}"]]).decode()}).filters is not None
+
+
 def test_all_faults_at_once() -> None:
     """Whoever asks learns of every fault in one go."""
     assert len(faults({"site": "nowhere", "period": "8d", "interval": "minute", "limit": "many"})) == 4

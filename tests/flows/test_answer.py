@@ -35,7 +35,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBStore]:
     few = [
         view(NOON + n, f"m{n}", visitor=10 + n, path="/stil", country="MT", language=("en", "mt")[n]) for n in range(2)
     ]
-    form = record("form", NOON + 9, "n0", visitor=0, started=NOON, props={"plan": "goud"})
+    said = {"plan": "goud", "één ключ 🔑": "ja", "vast": "true"}
+    form = record("form", NOON + 9, "n0", visitor=0, started=NOON, props=said)
     before = [view(NOON - 86_400 + n, f"b{n}", visitor=20 + n, path="/", country="NL") for n in range(6)]
     opened.add(Batch("a", 1, [*many, *few, form, *before]))
     yield opened
@@ -61,6 +62,11 @@ def ask(store: DuckDBStore, config: AnalyticsConfig, filters: list[Any], **asked
         (["matches_not", "page", ["^/s"]], 7, 7, 1),
         (["is", "event", ["form"]], 1, 0, 1),
         (["is", "prop:plan", ["goud"]], 1, 0, 1),
+        (["is", "prop:één ключ 🔑", ["ja"]], 1, 0, 1),
+        (["is", "prop:plan", [True]], 0, 0, 0),
+        (["is", "prop:vast", [True]], 1, 0, 1),
+        (["matches", "page", [r"^\p{P}\z"]], 7, 7, 1),
+        (["matches", "page", ["(?:^/(?i)ST)"]], 2, 2, 0),
         (["and", [["is", "page", ["/stil"]], ["is", "country", ["NL"]]]], 0, 0, 0),
         (["or", [["is", "page", ["/stil"]], ["is", "event", ["form"]]]], 3, 2, 1),
         (["not", ["is", "page", ["/stil"]]], 7, 7, 1),
@@ -135,6 +141,13 @@ def test_a_store_that_is_down_blames_no_pattern(tmp_path: Path) -> None:
     for pattern in ("^/s", "(?=x)"):
         with pytest.raises(StoreError, match="closed"):
             ask(down, EVERYBODY, ["matches", "page", [pattern]])
+
+
+def test_a_goal_asks_for_a_property_of_any_name(store: DuckDBStore) -> None:
+    """Letters of every alphabet, as a property may have them."""
+    goals = (GoalConfig(name="Sleutel", event="form", props={"één ключ 🔑": "j*"}),)
+    found = answer(DAY.asking(metrics=("conversions",)), store, AnalyticsConfig(goals=goals, min_visitors=1))
+    assert found.rows[0].figures == (1,)
 
 
 @pytest.mark.parametrize("dimension", ["page", "entry_page"])

@@ -57,7 +57,7 @@ def test_an_acknowledged_event_is_on_disk(own: Browser, data: Path) -> None:
     (recorded,) = read_recorded(data)
     event = recorded.event
     assert (event.kind, event.path, event.view_id, event.topic) == ("download", "/a", "V" * 22, "Rente")
-    assert event.props == {"bestand": "wik.pdf", "n": "2", "ja": "True"}
+    assert event.props == {"bestand": "wik.pdf", "n": "2", "ja": "true"}
     assert recorded.granted == ("analytics", "marketing")
 
 

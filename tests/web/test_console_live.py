@@ -59,7 +59,7 @@ def test_the_half_hour_is_a_file(tmp_path: Path) -> None:
     assert "/api/live.csv?site=main" in browser.get("/live").text
 
     def broken(_site: str) -> Live:
-        raise StoreError("events.duckdb is locked")
+        raise StoreError("the event store cannot answer: events.duckdb is locked")
 
     down = open_browser(build_console(build_parts(tmp_path / "down", live=broken)))
     sign_in(down)

@@ -18,7 +18,7 @@ from tests.web.console_example import build_parts
 def follow(query: Query, steps: Sequence[str]) -> Funnel:
     """What the flow would answer; the store of one site is down."""
     if query.site == "werken":
-        raise StoreError("events.duckdb is locked")
+        raise StoreError("the event store cannot answer: events.duckdb is locked")
     parse_steps(steps)
     return Funnel(query.site, Period("", "", "", ""), 12, [Step(step, 3, 4) for step in steps])
 

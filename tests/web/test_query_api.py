@@ -240,7 +240,7 @@ def test_a_store_that_is_down_is_said(parts: ConsoleParts) -> None:
     """503, and nothing of the inside but the store's own words."""
 
     def broken(_query: Query) -> Any:
-        raise StoreError("events.duckdb is locked")
+        raise StoreError("the event store cannot answer: events.duckdb is locked")
 
     response = Api(replace(parts, answer=broken)).ask()
     assert (response.status_code, response.json()["errors"]) == (

@@ -42,7 +42,7 @@ def api(request: pytest.FixtureRequest, parts: ConsoleParts) -> tuple[TestClient
 
 def broken(query: Query) -> Report:
     """A store that is down."""
-    raise StoreError("events.duckdb is locked")
+    raise StoreError("the event store cannot answer: events.duckdb is locked")
 
 
 def test_json_is_the_report_itself(api: tuple[TestClient, str]) -> None:

@@ -16,7 +16,7 @@ from tests.web.console_example import build_parts
 def answer(query: Query) -> Answer:
     """Rows with a name that a spreadsheet would run, one that is withheld, and others; one site's store is down."""
     if query.site == "werken":
-        raise StoreError("locked")
+        raise StoreError("the event store cannot answer: locked")
     compared = (1,) * len(query.metrics) if query.compare else None
     rows = [AnswerRow(("=1+1",), (5, 0.5), compared=compared), AnswerRow(("/few",), (None, None), few=True)]
     return Answer(rows, [AnswerRow(("",), (3, None))], 2, "few" if query.filters else "")

@@ -1,7 +1,7 @@
 """The cards of a page: breakdowns with bars, several behind one another, each with its whole as a file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.analytics.dimensions import get_dimension
 from gateway.analytics.metrics import get_metric
@@ -30,6 +30,7 @@ EXTRAS = {
 }
 TABLE_METRICS = "daily_visitors,visits,page_views,visit_duration,bounce_rate"
 MOST_EXPORTED = "1000"
+FEW_PEOPLE = "#few-people"  # where the page says what stands together and why
 FILES = (("CSV", "/api/table.csv"), ("JSON", "/api/table"))
 
 
@@ -37,7 +38,7 @@ FILES = (("CSV", "/api/table.csv"), ("JSON", "/api/table"))
 class Line:
     """One row of a card: `width` of its bar in percent of the card's longest, `share` of the whole period, or the change
     since the period compared with; `extras` stand before its visitors. `url` leads to the same question about this row
-    alone, empty where that is no question."""
+    alone, or to why rows stand together; empty where there is nothing to ask."""
 
     name: str
     url: str
@@ -58,7 +59,8 @@ class Head:
 @dataclass(frozen=True)
 class Card:
     """One breakdown, what one of its rows is (`word`), and what it means; `more` and `fewer` are links, empty when there is
-    nothing to unfold, `files` leads to the whole of it by format."""
+    nothing to unfold, `files` leads to the whole of it by format. `nameless` says what a row without a name is, `folded` why
+    all rows stand together; empty where none is there."""
 
     key: str
     title: str
@@ -69,15 +71,26 @@ class Card:
     more: str = ""
     fewer: str = ""
     files: tuple[tuple[str, str], ...] = ()
+    nameless: str = ""
+    folded: str = ""
 
 
-def build_cards(report: Report, question: Question, labels: Labels) -> list[tuple[str, list[Card]]]:
-    """Each card with its breakdowns; one that can have nothing in it is left out."""
-    there = {key for key, rows in report.breakdowns.items() if rows or key != "goal"}
-    return [
-        (name, [build_card(key, report.breakdowns[key], report, question, labels) for key in keys if key in there])
-        for name, keys in CARDS
-    ]
+def build_cards(report: Report, question: Question, labels: Labels, least: int) -> list[tuple[str, list[Card]]]:
+    """Each card with its breakdowns; one that can have nothing in it is left out. Rows of fewer than `least` visitors stand
+    together."""
+    there = {key: rows for key, rows in report.breakdowns.items() if rows or key != "goal"}
+    cards = {key: build_card(key, rows, report, question, labels) for key, rows in there.items()}
+    told = {key: explain_rows(card, report, labels, least) for key, card in cards.items()}
+    return [(name, [told[key] for key in keys if key in told]) for name, keys in CARDS]
+
+
+def explain_rows(card: Card, report: Report, labels: Labels, least: int) -> Card:
+    """The card with what has to be said of its rows."""
+    words, rows, key = labels.texts["cards"], report.breakdowns[card.key], card.key
+    nameless = str(words["nameless"].get(key, "")) if any(not row.name for row in rows) else ""
+    folded = str(words["folded"]) if report.others.get(key) and not rows else ""
+    none = get_dimension(key).empty[labels.language]
+    return replace(card, nameless=nameless.format(none=none), folded=folded.format(least=labels.number(least)))
 
 
 def build_card(key: str, rows: Sequence[Row], report: Report, question: Question, labels: Labels) -> Card:
@@ -90,7 +103,7 @@ def build_card(key: str, rows: Sequence[Row], report: Report, question: Question
     lines = [
         Line(
             name=name,
-            url="" if row is few else question.only(key, row.name),
+            url=FEW_PEOPLE if row is few else question.only(key, row.name),
             visitors=labels.number(row.visitors),
             share=_share(row, row is few, report, labels),
             width=f"{100 * row.visitors / longest:.2f}%",

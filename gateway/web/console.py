@@ -106,7 +106,7 @@ def build_console(parts: ConsoleParts) -> Starlette:
     analytics = parts.config.settings.analytics
     suggest = suggest_from(parts.answer, analytics.goals)
     paused = partial(find_paused, parts.engine)
-    overview = Overview(asking, frame, inventory, parts.status, paused, parts.live, analytics.visit_minutes)
+    overview = Overview(asking, frame, inventory, parts.status, paused, parts.live, analytics)
     routes = [
         Route("/", signin.page(overview.show), methods=["GET"]),
         Route("/api/report", signin.api(api.json), methods=["GET"]),

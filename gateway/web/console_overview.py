@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.consent.banner import purpose_titles
+from gateway.settings import AnalyticsConfig
 from gateway.web.asking import Asking, is_form
 from gateway.web.console_inventory import Inventory
 from gateway.web.console_live import Look
@@ -17,7 +18,7 @@ from gateway.web.overview import build_held, build_keeper, build_overview, build
 
 class Overview:
     """The page /. `status` and `look` are the keeper's (see `ConsoleParts`), `find_paused` names the destinations that an
-    operator has paused, `visit_minutes` is the silence that ends a visit."""
+    operator has paused."""
 
     def __init__(
         self,
@@ -27,11 +28,11 @@ class Overview:
         status: Callable[[], Mapping[str, Any]],
         find_paused: Callable[[], Collection[str]],
         look: Look,
-        visit_minutes: int,
+        analytics: AnalyticsConfig,
     ) -> None:
         self._asking, self._frame, self._inventory = asking, frame, inventory
         self._status, self._find_paused = status, find_paused
-        self._look, self._visit_minutes = look, visit_minutes
+        self._look, self._analytics = look, analytics
 
     async def show(self, request: Request) -> Response:
         """GET /?site=&period=&from=&to=&interval=&limit=&chart=&compare=&filters=&note=&lang=."""
@@ -43,7 +44,7 @@ class Overview:
         status, paused = await run_sync(self._status), await run_sync(self._find_paused)
         labels, now = self._frame.labels(request), self._asking.clock()
         site, fault = self._inventory.state(query.site)
-        shown = build_overview(report, question, labels, now, self._visit_minutes)
+        shown = build_overview(report, question, labels, now, self._analytics)
         titles, zone = purpose_titles(site.policy, labels.language), report.period.timezone
         return self._frame.page(
             request,

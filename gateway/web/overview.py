@@ -11,6 +11,7 @@ from gateway.analytics.results import ConsentFigures, CountRow, Measures, QueueS
 from gateway.analytics.visitor import local_day
 from gateway.flows.counters import SECOND_BANNER
 from gateway.policy import ANY, UNKNOWN
+from gateway.settings import AnalyticsConfig
 from gateway.web.cards import build_cards
 from gateway.web.chart import build_chart
 from gateway.web.filter_words import build_chips, build_comparisons
@@ -65,22 +66,24 @@ def build_overview(
     question: Question,
     labels: Labels,
     now: float,
-    visit_minutes: int,
+    analytics: AnalyticsConfig,
 ) -> dict[str, Any]:
     """The template's values for one report; `now` is epoch seconds."""
+    least = analytics.min_visitors
     return {
         "report": report,
         "question": question,
         "chips": build_chips(question, labels),
         "period": labels.days(report.period.first, report.period.last),
         "time": get_metric("time_on_page"),
-        "tiles": build_tiles(report, question, labels, visit_minutes),
+        "tiles": build_tiles(report, question, labels, analytics.visit_minutes),
         "chart": build_chart(report, question, labels, now),
         "segments_of_consent": build_segments(report.consent, labels),
         "choices": report.consent.accepted + report.consent.partly + report.consent.refused,
-        "groups": build_cards(report, question, labels),
+        "groups": build_cards(report, question, labels, least),
         "measures": build_measures(report, labels),
         "withheld": _why(report, labels),
+        "few_people": labels.texts["definitions"]["few"].format(least=labels.number(least)) if least > 1 else "",
         "imported": build_imported(report.imported, labels),
         "comparisons": build_comparisons(question, labels),
         "compared": build_compared(report, labels, now),

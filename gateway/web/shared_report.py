@@ -105,8 +105,8 @@ class SharedReports:
         query = self._parse(fields, share.site)
         report = msgspec.structs.replace(await self._api.ask(query), notes=[])
         labels, question = self._frame.labels(request), build_question(query, fields, request.url.path)
-        minutes = self._config.settings.analytics.visit_minutes
-        shown: dict[str, Any] = build_overview(report, question, labels, self._clock(), minutes)
+        analytics = self._config.settings.analytics
+        shown: dict[str, Any] = build_overview(report, question, labels, self._clock(), analytics)
         return self._frame.page(request, "share.html", site_name=self._names[share.site], **shown)
 
     def _parse(self, fields: Mapping[str, str], site: str) -> Query:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from gateway.analytics.metrics import BREAKDOWNS
 from gateway.analytics.query import Query
 from gateway.analytics.results import Compared, Report, Row, Totals
 from gateway.web.console import ConsoleParts
@@ -63,3 +64,45 @@ def test_a_comparison_says_that_today_is_not_over(parts: ConsoleParts, period: s
         return replace(report, compared=Compared("2026-11-10", "2026-11-16", report.totals))
 
     assert told in open_operator(parts, report=compared).get(f"/?period={period}").text
+
+
+def card(page: str, key: str) -> str:
+    """The words and links of one breakdown."""
+    found: list[str] = re.findall(
+        rf'<div class="panel" data-live="card-{key}">(.*?)</div>\s*(?:<input|</div>)', page, re.DOTALL
+    )
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "told"), [("channel", "later page"), ("campaign", "utm_campaign"), ("topic", "no topic")]
+)
+def test_a_row_without_a_name_is_explained_where_it_stands(parts: ConsoleParts, key: str, told: str) -> None:
+    """Beneath the rows, for whoever has no mouse too; where each row has a name, nothing is said."""
+
+    def named(query: Query) -> Report:
+        return replace(build_example(query), breakdowns={one: [Row("a", 9, 9, 9)] for one in BREAKDOWNS})
+
+    assert re.search(rf'<p class="hint said">\(none\): [^<]*{told}', card(open_operator(parts).get("/").text, key))
+    assert "(none)" not in open_operator(parts, report=named).get("/").text
+
+
+def test_why_rows_of_few_people_stand_together_is_said_and_explained(parts: ConsoleParts) -> None:
+    """Where no other row is left, a sentence says so; each such row leads to what is said of few people below."""
+
+    def few(query: Query) -> Report:
+        rows = {one: [Row("NL", 9, 9, 9)] if one == "country" else [] for one in BREAKDOWNS}
+        return replace(build_example(query), breakdowns=rows, others={one: Row("", 6, 6, 6) for one in rows})
+
+    page = open_operator(parts, report=few).get("/").text
+    told = "Rows of fewer than 5 daily visitors stand together"
+    assert told in card(page, "page") and told not in card(page, "country")
+    assert 'href="#few-people"' in card(page, "country")
+    assert '<div id="few-people"><dt>Few people</dt>' in page
+
+
+def test_a_console_that_keeps_nothing_to_itself_says_nothing_of_few_people(tmp_path: Path) -> None:
+    """`min_visitors = 1` puts no rows together, and there is nothing to explain."""
+    parts = build_parts(tmp_path, settings={"analytics": {"min_visitors": 1}})
+    assert "few-people" not in open_operator(parts).get("/").text
+    parts.engine.dispose()

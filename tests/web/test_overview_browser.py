@@ -1,26 +1,30 @@
-"""The overview in a real browser: what its chart says of a comparison."""
+"""The overview in a real browser: what its chart says, how little takes little room, where links lead."""
 
 import re
 from collections.abc import Iterator
 
 import pytest
 from msgspec.structs import replace
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from gateway.analytics.query import Query
-from gateway.analytics.results import Compared, Report
+from gateway.analytics.results import Compared, Measures, Report, Row
 from gateway.resources import load_assets
 from gateway.web.console import build_console
 from tests.journeys.browsing import open_browser
 from tests.web.console_example import build_example, build_parts
-from tests.web.test_console_browser import serve, signed_in
+from tests.web.test_console_browser import TORN, serve, signed_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def compared(query: Query) -> Report:
-    """The example report beside that of the period before, where one is asked for."""
+    """The example report beside that of the period before, where one is asked for; of 11 rows nothing was measured, and pages
+    are of too few visitors."""
     report, earlier = build_example(query), query.compared
+    if query.limit == 11:
+        rows = {**report.breakdowns, "page": []}
+        return replace(report, measures=Measures(), revenue=[], breakdowns=rows, others={"page": Row("", 9, 9, 9)})
     if earlier is None:
         return report
     before = build_example(earlier)
@@ -54,3 +58,33 @@ def test_a_bar_tells_the_day_it_is_compared_with(chromium: Browser, address: str
         told = page.locator(".tip").inner_text()
         assert re.fullmatch(r"93 -9%\s+Friday 20 November 2026\s+Friday 13 November 2026: 102", told)
         assert complaints == []
+
+
+def test_where_nothing_was_measured_little_room_is_taken(chromium: Browser, address: str) -> None:
+    """A line of its own above what was not counted; where panels stand two by two it has a neighbour."""
+    place = "(key) => document.querySelector(`[data-live=${key}]`).closest('.card').getBoundingClientRect().toJSON()"
+    for width, full in ((1280, True), (800, False)):
+        with signed_in(chromium, address, width) as (page, _):
+            page.goto(f"{address}/?limit=11")
+            measures, dropped, events = (page.evaluate(place, key) for key in ("measures", "dropped", "card-event"))
+            assert (measures["width"] == dropped["width"]) == full and measures["bottom"] < dropped["top"]
+            assert (measures["height"] < 110) == full and (measures["top"] == events["top"]) != full
+
+
+def test_a_row_of_few_people_leads_to_what_is_said_of_them(chromium: Browser, address: str) -> None:
+    """With the keyboard and without scripts: the definitions open at theirs."""
+    with signed_in(chromium, address, scripts=False) as (page, _):
+        page.goto(f"{address}/?limit=11")
+        meaning = page.locator("#few-people dd")
+        assert not meaning.is_visible()
+        page.get_by_role("link", name="Few people").press("Enter")
+        expect(meaning).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("locale", ["nl-NL", "en-GB"])
+def test_no_word_of_a_key_figure_is_torn_on_the_narrowest_screen(chromium: Browser, address: str, locale: str) -> None:
+    """A name of one word stands on one line at 320 pixels: the question mark beside it gives way."""
+    with signed_in(chromium, address, 320, locale=locale) as (page, _):
+        page.goto(f"{address}/?period=7d&compare=previous_period")
+        assert [name for name in page.evaluate(TORN, ".tile h2, .tile h2 a") if " " not in name] == []
+        assert page.evaluate("document.documentElement.scrollWidth") == 320

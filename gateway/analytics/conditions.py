@@ -14,7 +14,7 @@ from gateway.analytics.dimensions import PROP, Dimension, get_dimension
 from gateway.analytics.filters import DONE, Condition, Filter, Join, has_done, own_conditions, replace_conditions
 from gateway.analytics.goals import find_goals, goal_condition
 from gateway.analytics.lasting import began_between, first_begun
-from gateway.analytics.local_time import find_pieces, odd_edges
+from gateway.analytics.local_time import HAS_OFFSET, find_pieces, odd_edges, write_offset
 from gateway.analytics.metrics import Metric
 from gateway.analytics.period import Days
 from gateway.analytics.query import Query
@@ -101,7 +101,7 @@ class Writer:
         """A metric's expression over events that fit, of the visits that hold them; `apart`: by each of the query's keys."""
         visits, visitors = "count(distinct e.visit_id)", "count(distinct {daily})"
         if apart and "page" in query.dimensions:
-            whole = all(name == "page" or _is_of_visit(name) for name in _names(query))
+            whole = all(name == "page" or _is_of_visit(name) for name in query.names)
             visits = self._dialect.page_visits if whole else self._dialect.path_visits
             visitors = self._dialect.page_visitors if whole else self._dialect.path_visitors
         sql = metric.matched.replace("{visits}", visits).replace("{visitors}", visitors)
@@ -142,7 +142,7 @@ class Writer:
         conditions += [key.where for key in query.keys if key.where]
         if query.filters is not None:
             conditions.append(self._filter(query.filters, place))
-        tables = "visits v" if place.rows == "visits" else self._events(_names(query), place, joined)
+        tables = "visits v" if place.rows == "visits" else self._events(query.names, place, joined)
         if place.by_goal:
             conditions.append(self._meets_named())
         return f"FROM {tables}{also} WHERE {' AND '.join(conditions)}"
@@ -150,7 +150,7 @@ class Writer:
     def strays(self, query: Query) -> list[Strays]:
         """The events that fit and lie in another period than the beginning of their visit, or on another local day where the
         question is of days. Each condition leaves most rows unread."""
-        if "time" in _scopes(query):
+        if "time" in query.scopes:
             return [self._over_midnight(query)]
         source = self.source(query, Place("strays"))
         return [
@@ -194,7 +194,7 @@ class Writer:
     @staticmethod
     def of_hours(query: Query) -> bool:
         """Whether the hour of a row matters."""
-        return "hour" in _names(query)
+        return "hour" in query.names
 
     def join_visits(self, alias: str) -> str:
         """The visits of the period whose ids another table has."""
@@ -231,7 +231,7 @@ class Writer:
     @staticmethod
     def needs_events(query: Query) -> bool:
         """Whether its visits can be told from one another only by their events."""
-        return any(scope in ("event", "goal") for scope in _scopes(query))
+        return any(scope in ("event", "goal") for scope in query.scopes)
 
     @staticmethod
     def by_goal(query: Query) -> bool:
@@ -314,8 +314,9 @@ class Writer:
             chosen = find_goals(self._goals, operator, condition.values, condition.case_sensitive)
             fits = " OR ".join(self._meets(goal) for goal in chosen) or "1 = 0"
         else:
-            text = self._label(dimension, place) if dimension.scope == "time" else self.key(dimension, place)
-            fits = " OR ".join(self._compared(text, operator, value, condition) for value in condition.values)
+            texts = [self._written(dimension, place, value) for value in condition.values]
+            pairs = zip(texts, condition.values, strict=True)
+            fits = " OR ".join(self._compared(text, operator, value, condition) for text, value in pairs)
         return f"NOT ({fits})" if negated else f"({fits})"
 
     def _compared(self, text: str, operator: str, value: str, condition: Condition) -> str:
@@ -339,10 +340,16 @@ class Writer:
             return dimension.column.replace("v.", "e.", 1)
         return dimension.column
 
-    def _label(self, dimension: Dimension, place: Place) -> str:
-        if dimension.name == "hour":
-            return self._dialect.local_hour.format(moment=self._local(MOMENT[place.rows]))
-        return f"cast({self._bucket(dimension.name, MOMENT[place.rows])} as varchar)"
+    def _written(self, dimension: Dimension, place: Place, value: str) -> str:
+        """A dimension's value on a row, as a filter's value writes it: hours with their offset from UTC or without."""
+        if dimension.scope != "time":
+            return self.key(dimension, place)
+        moment = MOMENT[place.rows]
+        if dimension.name != "hour":
+            return f"cast({self._bucket(dimension.name, moment)} as varchar)"
+        hour = self._dialect.local_hour.format(moment=self._local(moment))
+        offset = [write_offset(piece.offset) for piece in self._pieces]
+        return f"concat({hour}, {self._by_piece(moment, 'written', offset)})" if HAS_OFFSET.search(value) else hour
 
     def _bucket(self, interval: str, moment: str) -> str:
         """Days, weeks and months are named by local date; hours by their start in UTC, since an hour can come twice."""
@@ -374,23 +381,16 @@ class Writer:
 
     def _offset(self, moment: str) -> str:
         """The offset from UTC that held at a row's moment."""
-        last = len(self._pieces) - 1
+        return self._by_piece(moment, "offset", [piece.offset for piece in self._pieces])
+
+    def _by_piece(self, moment: str, name: str, values: Sequence[object]) -> str:
+        """That of the values that is of the piece of the period in which a row's moment lies."""
+        bound = [self.bind(value, f"{self._own}{name}_{number}") for number, value in enumerate(values)]
         whens = [
-            f"WHEN {moment} < {self.bind(naive_utc(piece.ends_at), f'{self._own}edge_{number}')} "
-            f"THEN {self.bind(piece.offset, f'{self._own}offset_{number}')}"
-            for number, piece in enumerate(self._pieces[:-1])
+            f"WHEN {moment} < {self.bind(naive_utc(piece.ends_at), f'{self._own}edge_{number}')} THEN {value}"
+            for number, (piece, value) in enumerate(zip(self._pieces[:-1], bound, strict=False))
         ]
-        otherwise = self.bind(self._pieces[-1].offset, f"{self._own}offset_{last}")
-        return f"CASE {' '.join(whens)} ELSE {otherwise} END" if whens else otherwise
-
-
-def _scopes(query: Query) -> set[str]:
-    """The scopes of the query's dimensions and of its filter; what stands in `has_done` is asked elsewhere."""
-    return {str(get_dimension(name).scope) for name in _names(query)}
-
-
-def _names(query: Query) -> set[str]:
-    return {*query.dimensions, *(one.dimension for one in own_conditions(query.filters))}
+        return f"CASE {' '.join(whens)} ELSE {bound[-1]} END" if whens else bound[-1]
 
 
 def _is_of_visit(name: str) -> bool:

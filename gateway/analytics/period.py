@@ -47,11 +47,12 @@ def compared_days(days: Days, comparison: str) -> Days:
 
 
 def parse_times(first: str, last: str, timezone: str, faults: list[str]) -> tuple[float, float] | None:
-    """From the first moment to the second after the last, epoch seconds; without an offset they are of the local clock. None
-    where there is a fault."""
-    start, end = _parse_time(first, timezone, faults), _parse_time(last, timezone, faults)
-    if start is None or end is None:
+    """From the first moment to the second after the last, epoch seconds; without an offset they are of the local clock, and a
+    time that is lived twice is the first, or the last, of both. None where there is a fault."""
+    starts, ends = _parse_time(first, timezone, faults), _parse_time(last, timezone, faults)
+    if starts is None or ends is None:
         return None
+    start, end = starts[0], max(ends)
     if start > end:
         faults.append(f"{first} is after {last}")
         return None
@@ -106,7 +107,8 @@ def _parse_date(text: str | None, default: date, key: str, faults: list[str]) ->
     return day
 
 
-def _parse_time(text: str, timezone: str, faults: list[str]) -> float | None:
+def _parse_time(text: str, timezone: str, faults: list[str]) -> tuple[float, float] | None:
+    """The two moments that a local time can mean where clocks are put back; else they are the same."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
@@ -115,7 +117,8 @@ def _parse_time(text: str, timezone: str, faults: list[str]) -> float | None:
     if at.year not in YEARS:
         faults.append(f"{text!r} is not a time from {YEARS[0]} to {YEARS[-1]}")
         return None
-    return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(timezone))).replace(microsecond=0).timestamp()
+    at = (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(timezone))).replace(microsecond=0)
+    return at.replace(fold=0).timestamp(), at.replace(fold=1).timestamp()
 
 
 def _time_before(at: datetime) -> float:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from gateway.analytics.dimensions import DIMENSIONS, Dimension, find_dimension, get_dimension
-from gateway.analytics.filters import Filter, join_filters, parse_filters, parse_words
+from gateway.analytics.filters import Filter, join_filters, own_conditions, parse_filters, parse_words
 from gateway.analytics.metrics import METRICS, Metric, find_metric, get_metric
 from gateway.analytics.period import (
     MODES,
@@ -85,6 +85,16 @@ class Query(msgspec.Struct, frozen=True):
     def keys(self) -> list[Dimension]:
         """The dimensions asked for."""
         return [get_dimension(name) for name in self.dimensions]
+
+    @property
+    def names(self) -> set[str]:
+        """The dimensions asked for and those of its filter; what stands in `has_done` is asked elsewhere."""
+        return {*self.dimensions, *(one.dimension for one in own_conditions(self.filters))}
+
+    @property
+    def scopes(self) -> set[str]:
+        """The scopes of these."""
+        return {str(get_dimension(name).scope) for name in self.names}
 
     @property
     def compared(self) -> "Query | None":

@@ -148,6 +148,8 @@ class _Asking:
             few = hide and width > 0 and visitors < self._least and any(figures)
             rows.append(AnswerRow(keys, tuple(None if few else _plain(figure) for figure in figures), few))
             counts.append(visitors)
+        if not rows and asked.offset:  # past the last page: how many there are is told with rows alone
+            all_rows = self._rows(query.asking(offset=0, limit=1), least, hide)[2]
         if whole:
             rows = self._hide_beside(rows, counts)[query.offset : query.offset + query.limit]
         return rows, others, all_rows

@@ -163,7 +163,7 @@ class Reference:
         groups: dict[Key, list[Row]] = defaultdict(list)
         for row in rows:
             if all(_is_row(name, row) for name in query.dimensions) and self._fits(query.filters, row):
-                groups[tuple(self._value(name, row, "label") for name in query.dimensions)].append(row)
+                groups[tuple(self._value(name, row) for name in query.dimensions)].append(row)
         return groups
 
     def _of_visits(self, name: str, rows: Sequence[Row]) -> float | None:
@@ -211,17 +211,20 @@ class Reference:
 
     def _holds(self, condition: Condition, row: Row) -> bool:
         operator, negated = condition.operator.removesuffix("_not"), condition.operator.endswith("_not")
-        values = [self._value(condition.dimension, row, "filter")]
+        values = [self._value(condition.dimension, row)]
         if condition.dimension == "goal" and row.goal is None:
             values = [goal.name for goal in self._goals if self._meets(row, goal)]
+        hours = condition.dimension == "hour"
         held = any(
-            _compare(text, operator, value, condition.case_sensitive) for text in values for value in condition.values
+            _compare(_written(text, value) if hours else text, operator, value, condition.case_sensitive)
+            for text in values
+            for value in condition.values
         )
         return held != negated
 
-    def _value(self, name: str, row: Row, use: str) -> str:
+    def _value(self, name: str, row: Row) -> str:
         if name in TIMES:
-            return self._time(name, row.at, use)
+            return self._time(name, row.at)
         if name == "goal":
             return row.goal.name if row.goal else ""
         if name == "entry_page":
@@ -237,12 +240,12 @@ class Reference:
         plain = {"page": event.path, "event": event.kind, "topic": event.topic, "host": event.host}
         return str(plain[name] if name in plain else row.happening.told[name])
 
-    def _time(self, name: str, at: float, use: str) -> str:
+    def _time(self, name: str, at: float) -> str:
         local = self._local(at)
         if name == "hour":
             offset = timezone(local.utcoffset() or timedelta(0))  # of the moment: clocks may change within the hour
             start = local.replace(minute=0, second=0, microsecond=0, tzinfo=offset)
-            return start.strftime("%Y-%m-%dT%H:00") if use == "filter" else start.isoformat(timespec="minutes")
+            return start.isoformat(timespec="minutes")
         day = local.date()
         if name == "week":
             day -= timedelta(days=day.isoweekday() - 1)
@@ -317,6 +320,11 @@ def _strip(found: Filter) -> Filter | None:
 
 def _like(text: str, pattern: str) -> bool:
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
+
+
+def _written(hour: str, value: str) -> str:
+    """An hour with its offset only where the filter's value has one."""
+    return hour if re.search(r"[+-]\d\d:\d\d$", value) else hour[:16]
 
 
 def _compare(text: str, operator: str, value: str, sensitive: bool) -> bool:

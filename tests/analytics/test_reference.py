@@ -39,7 +39,8 @@ MOMENTS = ("2026-03-28 23:10", "2026-10-24 23:10", "2026-12-31 21:40", "2026-11-
 ZONES = ("Europe/Amsterdam", "America/New_York", "America/Havana", "Asia/Kolkata", "Pacific/Chatham", "Pacific/Apia")
 NAMES = (*(one.name for one in DIMENSIONS), "prop:plan")
 VALUES = ("", "/", "/a", "/A/b", "Google", "google", "NL", "form", "goud", "zilver", "topic-1", "desktop", "Artikel",
-          "Lang", "404", "EUR", "wide", "2026-11-23", "2027-01-01", "2026-10-25T02:00", "page_view")  # fmt: skip
+          "Lang", "404", "EUR", "wide", "2026-11-23", "2027-01-01", "2026-10-25T02:00", "2026-10-25T02:00+02:00",
+          "2026-10-25T02:00+01:00", "+01:00", "2026-04-05T01:00+10:30", "page_view")  # fmt: skip
 PATTERNS = ("^/a", "o+", "^$", "[0-9]{4}", "(?i)GOOGLE", ".")
 # The hour before clocks change: forward and back, at midnight, at night, by half an hour, within one; and before a year ends.
 EDGES = (

@@ -145,6 +145,22 @@ def test_pages_of_rows_add_up_to_all(api: Api) -> None:
     pages = [api.found(**asked, pagination={"limit": 1, "offset": n})["results"] for n in (0, 1, 2)]
     assert pages[0] + pages[1] + pages[2] == api.found(**asked)["results"]
     assert [len(page) for page in pages] == [1, 1, 0]
+    for offset in (0, 1, 2, 500):
+        found = api.found(**asked, include={"total_rows": True}, pagination={"limit": 1, "offset": offset})
+        assert found["meta"]["total_rows"] == 2
+
+
+def test_an_hour_is_filtered_by_as_it_is_told(api: Api) -> None:
+    """The key of a row chooses that row again, and the hour without its offset both of an hour that is lived twice."""
+    found = api.found(dimensions=["time:hour"], metrics=["visitors", "pageviews"])
+    [row] = found["results"]
+    for hour, figures in (
+        (row["dimensions"][0], [9, 9]),
+        ("2026-11-23T12:00", [9, 9]),
+        ("2026-11-23T12:00+02:00", [0, 0]),
+    ):
+        again = api.found(filters=["is", "time:hour", [hour]], metrics=["visitors", "pageviews"])
+        assert again["results"] == [{"metrics": figures, "dimensions": []}]
 
 
 def test_hours_and_moments(api: Api) -> None:

@@ -124,6 +124,8 @@ def test_times_are_moments_of_the_local_clock() -> None:
             datetime(2026, 11, 23, 10, tzinfo=UTC).timestamp(),
             datetime(2026, 11, 23, 14, tzinfo=UTC).timestamp(),
         )
+    twice = parse(PLAIN | {"date_range": ["2026-10-25T02:00", "2026-10-25T02:59:59"]}).query.times
+    assert twice == tuple(datetime(2026, 10, 25, hour, tzinfo=UTC).timestamp() for hour in (0, 2))
     query = parse(PLAIN | {"date_range": "24h"}).query
     assert query.times == (NOW.timestamp() + 1 - 86_400, NOW.timestamp() + 1)
     assert (query.first.day, query.last.day) == (22, 23)

@@ -17,6 +17,7 @@ from gateway.analytics.answers import Answer, AnswerRow, Figure
 from gateway.analytics.dialect import Dialect
 from gateway.analytics.dimensions import get_dimension
 from gateway.analytics.filters import Condition, Filter, Join, conditions_of, join_filters
+from gateway.analytics.goals import find_goals
 from gateway.analytics.local_time import find_buckets, label_bucket
 from gateway.analytics.query import Query
 from gateway.analytics.sql import Question, build_answer, build_fewest, build_pattern, build_visitors
@@ -66,7 +67,8 @@ def check_values(query: Query, store: Store, config: AnalyticsConfig) -> None:
     faults = []
     for condition in conditions_of(query.filters):
         if condition.dimension == "goal" and condition.operator in ("is", "is_not"):
-            unknown = [value for value in condition.values if value not in goals]
+            sensitive = condition.case_sensitive
+            unknown = [value for value in condition.values if not find_goals(config.goals, "is", (value,), sensitive)]
             faults += [f"goal {value!r} is not configured; known: {', '.join(goals) or 'none'}" for value in unknown]
         if condition.operator.startswith("matches"):
             faults += [fault for fault in (_pattern_fault(value, store) for value in condition.values) if fault]

@@ -35,6 +35,7 @@ LAST_HOURS = {"24h": 24}
 DATE_RANGES = ("day", *LAST_HOURS, *PERIODS)
 PERCENTAGE = "percentage"  # of all visitors: worked out here, of two answers
 MAX_PAGE = 10_000
+TIME = "time"  # hours, days, weeks or months, as they fit the period
 VISITORS, HOUR = "daily_visitors", 3600
 
 
@@ -76,7 +77,8 @@ class _Reader:
         days, times = self._period(now.astimezone(ZoneInfo(timezone)), timezone)
         length = (days.last - days.first).days + 1
         figures, metrics = self._metrics()
-        named = [_time_dimension(length, times) if one == "time" else one for one in self._list("dimensions")]
+        meant = {TIME: _time_dimension(length, times)}
+        named = [meant[TIME] if one == TIME else one for one in self._list("dimensions")]
         dimensions = parse_dimensions(named, length, self.faults)
         if PERCENTAGE in figures and not self._value.get("dimensions"):
             self.faults.append(f"metric {PERCENTAGE!r} is of a breakdown; dimensions are empty")
@@ -91,7 +93,7 @@ class _Reader:
             metrics=metrics,
             dimensions=dimensions,
             filters=self._filters(),
-            order_by=parse_order(self._pairs(figures), metrics, dimensions, self.faults),
+            order_by=parse_order(self._pairs(figures, meant), metrics, dimensions, self.faults),
             compare=self._compare(include),
             imports=self._flag(include, "imports"),
             times=times,
@@ -156,9 +158,12 @@ class _Reader:
         found = self._value.get("filters", [])
         return parse_filters(found, self.faults)
 
-    def _pairs(self, figures: Sequence[str]) -> list[tuple[object, object]]:
-        """Names and ways; percentages have the order of the visitors that they are of."""
-        pairs, same = list[tuple[object, object]](), {PERCENTAGE: VISITORS} if PERCENTAGE in figures else {}
+    def _pairs(self, figures: Sequence[str], meant: Mapping[str, str]) -> list[tuple[object, object]]:
+        """Names, by what is meant with them, and ways; percentages have the order of the visitors that they are of."""
+        pairs, same = (
+            list[tuple[object, object]](),
+            {**meant, **({PERCENTAGE: VISITORS} if PERCENTAGE in figures else {})},
+        )
         for pair in self._list("order_by"):
             if isinstance(pair, list) and len(pair) == 2:
                 pairs.append((same.get(pair[0], pair[0]) if isinstance(pair[0], str) else pair[0], pair[1]))

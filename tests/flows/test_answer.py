@@ -73,6 +73,7 @@ def ask(store: DuckDBStore, config: AnalyticsConfig, filters: list[Any], **asked
         (["has_done", ["is", "event", ["form"]]], 1, 1, 1),
         (["has_not_done", ["is", "page", ["/stil"]]], 7, 7, 1),
         (["is", "goal", ["Stil"]], 2, 2, 0),
+        (["is", "goal", ["sTIL"], {"case_sensitive": False}], 2, 2, 0),
         (["is", "day", ["2026-11-22"]], 0, 0, 0),
     ],
 )

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.analytics.answers import Answer, Imported
+from gateway.analytics.query import Order
 from gateway.errors import QueryError
 from gateway.web.query_api import build_reply
 from gateway.web.query_body import FIELDS, INCLUDED, Asked, parse_body
@@ -176,8 +177,8 @@ def test_faults_are_told_once_and_none_that_is_none(changes: dict[str, Any], wor
 )  # fmt: skip
 def test_time_alone_is_the_bucket_that_fits(date_range: Any, meant: str) -> None:
     """As Plausible chooses it, and told in the answer."""
-    asked = parse(PLAIN | {"date_range": date_range, "dimensions": ["time"]})
-    assert asked.query.dimensions == (meant,)
+    asked = parse(PLAIN | {"date_range": date_range, "dimensions": ["time"], "order_by": [["time", "desc"]]})
+    assert (asked.query.dimensions, asked.query.order_by) == ((meant,), (Order(meant, True),))
     assert build_reply(asked, Answer([]))["query"]["dimensions"] == [f"time:{meant}"]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import msgspec
 from anyio.to_thread import run_sync
@@ -108,7 +109,9 @@ def answer_errors(status: int, errors: list[str]) -> Response:
 def as_file(response: Response, name: str) -> Response:
     """An answer that is kept under this name; errors stay as they are."""
     if response.status_code == 200:
-        response.headers["content-disposition"] = f'attachment; filename="{name}"'
+        # A header takes no letters but Latin ones: https://www.rfc-editor.org/rfc/rfc6266#section-4.3
+        told = f'filename="{name}"' if name.isascii() else f"filename*=utf-8''{quote(name)}"
+        response.headers["content-disposition"] = f"attachment; {told}"
     return response
 
 

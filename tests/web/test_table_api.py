@@ -48,4 +48,6 @@ def test_a_table_has_a_column_for_each_dimension_and_metric(tmp_path: Path) -> N
         assert (told.rows[0].keys, told.rows[1].few, told.all_rows) == (("=1+1",), True, 2)
         assert client.get(path, params={"dimensions": "mood"}).status_code == 400
         assert client.get(path, params={**asked, "site": "werken"}).status_code == 503
+        named = client.get(f"{path}.csv", params={"dimensions": "prop:één"}).headers["content-disposition"]
+        assert named == "attachment; filename*=utf-8''prop-%C3%A9%C3%A9n.csv"
     parts.engine.dispose()

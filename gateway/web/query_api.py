@@ -65,7 +65,7 @@ class QueryApi:
             sites = {site: zone for site, zone in self._sites.items() if key.covers(site)}
             asked = parse_body(await _read(request), sites, datetime.fromtimestamp(now, UTC))
             found = await run_sync(self._answer, asked.query)
-            whole = await run_sync(self._answer, _whole(asked.query)) if PERCENTAGE in asked.figures else None
+            whole = await run_sync(self._answer, _whole(asked.query, found)) if PERCENTAGE in asked.figures else None
         except BadRequest as error:
             return _refuse(error.status, [str(error)])
         except QueryError as error:
@@ -75,9 +75,10 @@ class QueryApi:
         return Response(msgspec.json.encode(build_reply(asked, found, whole)), media_type=JSON_TYPE)
 
 
-def _whole(query: Query) -> Query:
-    """All visitors of a question: what percentages are of."""
-    return query.asking(metrics=(VISITORS,), dimensions=(), order_by=(), offset=0)
+def _whole(query: Query, found: Answer) -> Query:
+    """All visitors of a question: what percentages are of. Imported days that its rows leave out are left out of these too."""
+    imports = found.imported is not None and not found.imported.left_out
+    return query.asking(metrics=(VISITORS,), dimensions=(), order_by=(), offset=0, imports=imports)
 
 
 def build_reply(asked: Asked, found: Answer, whole: Answer | None = None) -> dict[str, Any]:

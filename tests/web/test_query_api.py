@@ -20,10 +20,12 @@ from gateway.analytics.store import Batch
 from gateway.api_keys import add_key, describe_key
 from gateway.errors import StoreError
 from gateway.flows.answer import answer
+from gateway.flows.answer_imported import answer_all
 from gateway.settings import AnalyticsConfig, GoalConfig
 from gateway.web.console import ConsoleParts, build_console
 from gateway.web.query_body import DATE_RANGES
 from tests.analytics.entries import NOON, record, view
+from tests.flows.test_answer_imported import told
 from tests.web.console_browser import open_browser
 from tests.web.console_example import NOW, build_parts
 
@@ -196,6 +198,21 @@ def test_percentages_are_of_all_visitors(api_of_two: Api) -> None:
     days = {"date_range": ["2026-11-22", "2026-11-23"], "metrics": ["percentage"], "dimensions": ["time:day"]}
     assert [row["metrics"] for row in api.found(**days)["results"]] == [[40.0], [60.0]]
     assert [row["metrics"] for row in api.found(**days, pagination={"offset": 1})["results"]] == [[60.0]]
+
+
+def test_percentages_are_of_imported_days_only_where_rows_are(parts: ConsoleParts, store: DuckDBStore) -> None:
+    """What another tool did not tell is left out of the rows and of what they are a share of."""
+    told(parts.engine, "2026-11-21", visitors=16, visits=16, views=16)
+    told(parts.engine, "2026-11-21", "country", "NL", visitors=16)
+    everybody = AnalyticsConfig(min_visitors=1)
+    api = Api(replace(parts, answer=lambda query: answer_all(query, store, parts.engine, everybody)))
+    asked = {"date_range": "7d", "metrics": ["visitors", "percentage"], "include": {"imports": True}}
+    shares = {
+        name: [row["metrics"] for row in api.found(**asked, dimensions=[name])["results"]]
+        for name in ("visit:country", "visit:language")
+    }
+    assert shares["visit:country"] == [[29, 2900 / 31], [2, 200 / 31]]
+    assert shares["visit:language"] == [[13, 1300 / 15], [1, 100 / 15], [1, 100 / 15]]
 
 
 def test_few_people_are_no_answer(api: Api) -> None:

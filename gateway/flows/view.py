@@ -48,16 +48,22 @@ def open_view(
         count_dropped(hit, reason, parts)
         # A page fetched ahead may be shown later without our knowing: without an id its script reports it then.
         return PageView("" if reason is DropReason.PREFETCH else hit.view_id)
-    pending = before and before.id == visit.id and before.pending and hit.at - before.last_at <= PENDING_SECONDS
-    counted = before if pending else None
-    if counted and counted.page == mark_page(hit.url):  # when the form was posted
-        return PageView(counted.pending, set_cookie=visit_cookie(visit, cookie_name, site, parts, secure=secure))
-    if counted:  # the page of another tab, which leaves that one what it waits for
-        visit = msgspec.structs.replace(visit, pending=counted.pending, page=counted.page)
+    waiting = keep_pending(visit, before, hit.at)
+    if waiting.pending and waiting.page == mark_page(hit.url):  # counted when the form was posted
+        return PageView(waiting.pending, set_cookie=visit_cookie(visit, cookie_name, site, parts, secure=secure))
+    visit = waiting
     due = is_due(visit, before, timeout)
     return PageView(
         hit.view_id, hit, visit, visit_cookie(visit, cookie_name, site, parts, secure=secure) if due else ""
     )
+
+
+def keep_pending(visit: Visit, before: Visit | None, at: float) -> Visit:
+    """The visit that goes on, with the view that still waits for its page: for a minute since the acceptance, with which the
+    visit began, whatever other tabs do meanwhile."""
+    if before is None or not before.pending or before.id != visit.id or at - visit.started_at > PENDING_SECONDS:
+        return visit
+    return msgspec.structs.replace(visit, pending=before.pending, page=before.page)
 
 
 def find_view(hit: Hit, status: int, site: Site, parts: Parts) -> Hit | None:

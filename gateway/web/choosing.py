@@ -110,9 +110,11 @@ class Choosing:
         count_choice(self._parts, now, site.id, chosen, request.user_agent)
         cookies = [self._cookie(name, chosen.choice, request, site)]
         cookies += self._expired(post, chosen, request, site, now)
-        cookies += self._count_view(post, chosen, decision, request, site, now, pending=post.again or not by_script)
+        seen = self._count_view(post, chosen, decision, request, site, now, pending=post.again or not by_script)
+        cookies += seen
         if by_script:
-            await reply(send, 200, self._summary(chosen, request, site, now), JSON, cookies=cookies)
+            counted = post.view if seen else ""
+            await reply(send, 200, self._summary(chosen, counted, request, site, now), JSON, cookies=cookies)
         else:
             await _send_back(send, post, request, cookies, asked_at=f"{self._parts.config.settings.prefix}kept")
 
@@ -237,7 +239,8 @@ class Choosing:
     def _language(self, request: VisitorRequest, site: Site) -> str:
         return choose_language("", request.languages, self._desk.languages[site.id])
 
-    def _summary(self, chosen: Chosen, request: VisitorRequest, site: Site, now: float) -> bytes:
+    def _summary(self, chosen: Chosen, counted: str, request: VisitorRequest, site: Site, now: float) -> bytes:
+        """What a script is told of a choice; `counted` is the view that was counted with it, if any."""
         granted = decide(chosen.choice, site.id, site.policy, now, gpc=request.objects(site.config.signals))
         language = self._language(request, site)
         words = self._desk.snippets.texts[language]
@@ -249,6 +252,7 @@ class Choosing:
                 "chosen": granted.chosen,
                 "granted": sorted(chosen.granted),
                 "services": sorted(granted.find_services()),
+                "counted": counted,
                 "withdrawn": bool(chosen.withdrawn or chosen.withdrawn_services),
                 "message": str(message),
                 "language": message.language if isinstance(message, ForeignText) else language,

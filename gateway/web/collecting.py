@@ -12,7 +12,7 @@ from gateway.errors import BadRequest, JournalFull
 from gateway.event import ENGAGEMENT, DropReason, Event, Person, value_text
 from gateway.flows.collect import collect
 from gateway.flows.find_person import find_person
-from gateway.flows.view import visit_cookie
+from gateway.flows.view import keep_pending, visit_cookie
 from gateway.hit import Hit
 from gateway.web.body import media_type, read_body
 from gateway.web.reply import JSON, reply
@@ -106,7 +106,8 @@ class Collecting:
         visit = continue_visit(before, site.id, now, self._timeout)
         if report.k == ENGAGEMENT and before is not None and visit.id != before.id:
             return None
-        return visit
+        # A view that tells of itself waits no longer.
+        return keep_pending(visit, before, now) if before is None or report.view != before.pending else visit
 
     def _record(
         self, hit: Hit, decision: Decision, visit: Visit | None, site: Site, person: Person | None

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.analytics.visit import NAME as VISIT
 from gateway.config import Config, Site
 from gateway.consent.banner import choose_language
 from gateway.consent.decision import Decision
@@ -156,13 +157,16 @@ class Public:
         await reply(send, 200, body, asset.content_type.encode())
 
     async def _state(
-        self, _request: VisitorRequest, site: Site, decision: Decision, _now: float, _r: Receive, send: Send
+        self, request: VisitorRequest, site: Site, decision: Decision, _now: float, _r: Receive, send: Send
     ) -> None:
-        """What holds for this browser: {"chosen", "granted", and where the scripts are}."""
+        """What holds for this browser: {"chosen", "granted", and where the scripts are}; with the view that was counted with
+        the acceptance, as long as it waits for its page."""
+        visit = self._desk.visits.read(request, self._desk.cookie_name(VISIT, request, site))
         state = {
             "chosen": decision.chosen,
             "granted": sorted(decision.granted),
             "services": sorted(decision.find_services()),
+            **({"counted": visit.pending} if visit and visit.pending else {}),
             "collect_url": self._desk.snippets.asset_url("collect.js"),
             **self._desk.snippets.automatic(),
             "css_url": self._desk.snippets.style_url(site),

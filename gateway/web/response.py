@@ -21,7 +21,7 @@ from gateway.consent.tags import PageRewriter
 from gateway.consent.whole_page import Rewritten, rewrite_page
 from gateway.flows.count_held import count_held
 from gateway.flows.parts import Parts
-from gateway.flows.view import PageView, find_view, open_view
+from gateway.flows.view import LOST, PageView, find_view, open_view
 from gateway.web.caching import keep_from_others, make_private
 from gateway.web.carried import VisitReader
 from gateway.web.content_policy import WORKERS, ContentPolicies, add_nonce, add_nonce_to_head, enforces
@@ -352,12 +352,14 @@ class GatedResponse:
         return {**head, "headers": [*head["headers"], CLOSED]} if self._site.enforce else head
 
     def _open_view(self) -> PageView:
-        """The view of this page. What is none (a frame, a fragment) has an id and is not counted; a refusal needs no id."""
-        request, desk, site = self._request, self._desk, self._site
+        """The view of this page. What is none (a frame, a fragment) has an id and is not counted. Before a choice the id is
+        for the choice to count it by; a refusal needs none."""
+        request, desk, site, status = self._request, self._desk, self._site, self._start["status"]
         if not self._decision.counts:
-            return NO_VIEW if self._decision.chosen else PageView(new_id())
+            asks = not self._decision.chosen and request.is_document and status not in LOST
+            return PageView(new_id()) if asks else NO_VIEW
         seen = request.hit(site.id, self._now, new_id())
-        hit = find_view(seen, self._start["status"], site, desk.parts) if request.is_document else None
+        hit = find_view(seen, status, site, desk.parts) if request.is_document else None
         if hit is None or request.method != "GET":
             return PageView(seen.view_id)
         name = desk.cookie_name(VISIT, request, site)

@@ -7,8 +7,8 @@
  * number: the server keeps the maximum, so a message lost, doubled or late does no harm. How far down the page was seen, its
  * width and its web vitals go along, and are kept in the same way.
  */
-import { does, listenToVisitor, place } from "./lib/automatic.js";
-import { config, isFromCache, isLost, pageTopic } from "./lib/page_config.js";
+import { config, does, listenToVisitor, place } from "./lib/automatic.js";
+import { isFromCache, isLost, pageTopic } from "./lib/page_facts.js";
 
 const LONGEST_STRETCH_MS = 70_000; // timers look in at least every 60 s: anything longer, and the machine was asleep
 const gateway = window.gateway;
@@ -26,20 +26,19 @@ let leaving = false;
 let stopped = false;
 let timer;
 
-/** 128 random bits as 22 characters of base64url. */
-const mintId = () => btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))))
-  .replace(/\+/g, "-").replace(/\//g, "_").slice(0, 22);
-
-/** An address without its fragment, which is nobody's business, and no longer than the server takes. */
+/** An address without its fragment, which is nobody's business, and no longer than the server takes, as referrers are. */
 const shorten = (address) => address.split("#")[0].slice(0, 4096);
 
 /** Where the visitor is. On sites that ask for it a route in the fragment is a page, `/#/contact`. */
 const here = () => shorten(does("hash_routes") && /^#!?\//.test(location.hash)
   ? location.pathname + "%23" + location.hash.slice(1).split("?")[0] : location.href);
 
-/** Same origin, so JSON needs no preflight. What is lost is not sent again, but for engagement, where a double is harmless. */
+/**
+ * Same origin, so JSON needs no preflight. What is lost is not sent again, but for engagement, where a double is harmless.
+ * What is shown in a frame is part of a page and no page itself.
+ */
 function send(body) {
-  if (stopped || !gateway.consent.has("own_statistics")) return;
+  if (stopped || !gateway.consent.has("own_statistics") || (self !== top && body.k !== "event")) return;
   const to = config.prefix + "collect";
   const text = JSON.stringify({ v: 1, ...body });
   const beacon = () => navigator.sendBeacon(to, new Blob([text], { type: "application/json" }));
@@ -85,7 +84,7 @@ function arm(delay) {
   }, delay);
 }
 
-function begin(id) {
+function begin(id = crypto.randomUUID().replaceAll("-", "")) {
   view = id;
   url = here();
   seq = engaged = bottom = since = 0;
@@ -97,7 +96,7 @@ function begin(id) {
 
 /** A view of our own: the server has not seen it. */
 function beginUnseen(referrer) {
-  begin(mintId());
+  begin();
   send({ k: "page_view", view, url, referrer, topic: pageTopic() });
 }
 
@@ -138,14 +137,13 @@ function track(name, props, revenue, email) {
 
 function listen() {
   document.addEventListener("visibilitychange", () => (document.hidden ? flush() : tick()));
-  document.addEventListener("freeze", onLeave);
-  document.addEventListener("resume", onReturn);
   addEventListener("pagehide", onLeave);
   addEventListener("pageshow", onReturn);
   addEventListener("focus", tick);
   addEventListener("blur", tick);
   addEventListener("popstate", () => onMove(false));
-  addEventListener("scroll", look, { passive: true });
+  window.navigation?.addEventListener("currententrychange", ({ navigationType }) => onMove(navigationType === "replace"));
+  addEventListener("scroll", look);
   listenToVisitor(track);
   wrapHistory("pushState", false);
   wrapHistory("replaceState", true);
@@ -161,13 +159,14 @@ function loadVitals() {
 
 function start() {
   const fromCache = isFromCache();
-  if (!config.view && isLost()) begin(mintId());
-  else if (!config.view) beginUnseen(shorten(document.referrer));
+  const lost = !config.view && isLost();
+  if (lost) begin();
+  else if (!config.view) beginUnseen(document.referrer);
   else if (fromCache) beginUnseen(shorten(location.href));
   else begin(config.view);
   listen();
   gateway.track = track;
-  if (!config.view && isLost() && does("not_found")) track("not_found", document.referrer && { from: place(new URL(document.referrer)) });
+  if (lost && does("not_found")) track("not_found", document.referrer && { from: place(new URL(document.referrer)) });
   for (const event of gateway.queue) track(...event);
   if (config.vitals_url && !fromCache) loadVitals();
 }
@@ -175,6 +174,6 @@ function start() {
 if (gateway && !gateway.collecting && gateway.consent.has("own_statistics")) {
   gateway.collecting = true;
   // A page that is only being prepared has no visitor yet.
-  if (document.prerendering) document.addEventListener("prerenderingchange", start, { once: true });
+  if (document.prerendering) document.addEventListener("prerenderingchange", start);
   else start();
 }

@@ -5,8 +5,9 @@
  * For the site (docs/javascript.md): window.gateway.consent with has, when, open, withdraw and release; gateway.track(name,
  * props); the event "gw:consent" on document; and any element with `data-gw-open` as a way to the preferences page.
  */
-import { config, currentPath, isRevisit, pageTopic } from "./lib/page_config.js";
+import { config } from "./lib/page_config.js";
 import { isBarred, release, scriptUrl } from "./lib/held_tags.js";
+import { currentPath, isRevisit, pageTopic } from "./lib/page_facts.js";
 import { mayAct } from "./lib/purposes.js";
 
 const channel = new BroadcastChannel("gw");
@@ -14,8 +15,12 @@ const isHere = (form) => form.id !== "gw-purposes"; // and not on the settings p
 const findBanner = () => document.getElementById("gw-banner");
 const has = (name) => mayAct(name, config);
 const held = ({ granted, services }) => [...granted, ...services];
-export const ownUrl = (name = "preferences") => `${config.prefix}${name}?`
-  + new URLSearchParams({ return_to: currentPath(), lang: document.documentElement.lang });
+/** What a choice has to know of this page to count its view. */
+const seen = () => ({
+  return_to: currentPath(), view: config.view || "", referrer: document.referrer, topic: pageTopic() || "",
+});
+export const ownUrl = (name = "preferences", about = seen()) => `${config.prefix}${name}?`
+  + new URLSearchParams({ ...about, lang: document.documentElement.lang });
 
 /** Whether something of what `state` grants waits here and can act on a new page only: an enforced content policy was fixed
     when this one loaded, a trusted types policy lets the server do what we may not. */
@@ -41,7 +46,10 @@ async function startOver(state) {
   location.reload();
 }
 
-const take = ({ chosen, granted, services }) => Object.assign(config, { chosen, granted, services });
+/** A view that was not counted with the choice is counted by the collect script, if at all. */
+const take = ({ chosen, granted, services, counted }) => Object.assign(config, {
+  chosen, granted, services, view: counted === config.view && counted,
+});
 
 /** Have what is not granted told so, and its storage emptied; no longer than a second. */
 const takeLeave = () => config.leave_url && new Promise((done) => {
@@ -141,29 +149,26 @@ function loadCollect() {
   config.collect_url = "";
 }
 
-/** Ask the server what holds now. Silent when it cannot be reached: nothing changes then. */
+/** Ask the server what holds now; nothing comes of an answer that is none. */
 export async function refresh() {
   const response = await fetch(config.prefix + "state", { cache: "no-store" });
   if (response.ok) return response.json();
 }
 
-const catchUp = () => refresh().then((state) => state && apply(state)).catch(() => {});
+/** Silent when the server cannot be reached: nothing changes then. */
+const catchUp = () => refresh().then(apply).catch(() => {});
 
 /** The fields of the form, with the button that was pressed and, on a page of the site, what is known about the page. */
 function readChoice(form, button) {
   const fields = new URLSearchParams(new FormData(form));
   fields.set(button.name, button.value);
-  if (isHere(form)) {
-    fields.set("return_to", currentPath());
-    fields.set("view", config.view || "");
-    fields.set("referrer", document.referrer);
-    fields.set("topic", pageTopic() || "");
-    // What will hold besides, at most.
-    const services = fields.getAll("service");
-    const granted = button.value === "accept_all"
-      ? { length: 1, includes: (name) => name !== "unknown" } : fields.getAll("purpose");
-    if (needsNewPage({ granted, services })) fields.set("again", 1);
-  }
+  if (isHere(form)) for (const [name, value] of Object.entries(seen())) fields.set(name, value);
+  // What will hold besides, at most.
+  const services = fields.getAll("service");
+  const granted = button.value === "accept_all"
+    ? { length: 1, includes: (name) => name !== "unknown" } : fields.getAll("purpose");
+  // The page that the settings page is about comes later, if at all.
+  if (!isHere(form) || needsNewPage({ granted, services })) fields.set("again", 1);
   return fields;
 }
 
@@ -202,7 +207,7 @@ async function choose(form, button) {
   }
   if (reply) return settle(reply, form);
   form.dataset.gwChoice = "plain";
-  form.requestSubmit(button);
+  setTimeout(() => form.requestSubmit(button)); // not while it is being submitted, as it is where a content policy stopped us
 }
 
 /** What the server took holds here and in every other tab; `form` is where it was said, if it was in one. */
@@ -223,11 +228,11 @@ function settle(reply, form) {
 }
 
 function onClick(event) {
-  const opener = event.target.closest?.("[data-gw-open]");
+  const opener = event.target.closest?.(`[data-gw-open],[href="${config.prefix}preferences"]`);
   if (!opener) return;
   // A link keeps what a link can do (new tab, copy); its address follows the page.
   if (opener.href) opener.href = ownUrl();
-  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (opener.dataset.gwOpen == null || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   open(opener);
 }
@@ -273,7 +278,8 @@ if (isFirst) {
   const queue = []; // waits for the collect script, which takes it over with `track`
   const track = (...event) => { if (has("own_statistics")) queue.push(event); };
   window.gateway = {
-    consent: { has, when, open, withdraw, release: letGo, get chosen() { return config.chosen; } }, track, queue, load,
+    consent: { has, when, open, withdraw, release: letGo, get chosen() { return config.chosen; } },
+    get page() { return { ...config }; }, track, queue, load,
   };
   // Before anything is fetched: what is withdrawn in another tab meanwhile must not be missed.
   channel.onmessage = ({ data: left }) => (left ? startOver(left) : catchUp());

@@ -5,13 +5,13 @@
 import { isFirst, letGo, listen, ownUrl, refresh, tellPage } from "./consent.js";
 import { cleanAddress } from "./lib/clean_address.js";
 import { fetchPage } from "./lib/fetch_page.js";
-import { config, shareConfig } from "./lib/page_config.js";
+import { config } from "./lib/page_config.js";
+import { currentPath } from "./lib/page_facts.js";
 
 async function start() {
   Object.assign(config, await refresh());
-  shareConfig();
   // Moved over once its style is there.
-  const [fragment] = await Promise.all([fetchPage(ownUrl("banner")), loadStyle()]);
+  const [fragment] = await Promise.all([fetchPage(ownUrl("banner", { return_to: currentPath() })), loadStyle()]);
   document.querySelector(".gw-corner")?.remove(); // the plain link of a page that is the same for all
   document.body.append(...fragment.body.children);
   listen();

@@ -53,12 +53,16 @@ class Journey(msgspec.Struct):
 
 
 @contextmanager
-def open_journey(folder: Path, *, cache_safe: bool = False, **automatic: Any) -> Iterator[Journey]:
-    """A site behind the gate, its content policy enforced; `/weg` does not exist, nor does anything below it."""
+def open_journey(
+    folder: Path, *, cache_safe: bool = False, document: str = PAGE, policy: str = "", **automatic: Any
+) -> Iterator[Journey]:
+    """A site behind the gate, its content policy enforced, all of whose pages are `document`, with a content policy of their
+    own if any; `/weg` does not exist, nor does anything below it."""
 
     async def page(request: Request) -> Response:
         found = not request.url.path.startswith("/weg")
-        return HTMLResponse(PAGE.format(port=server.port), 200 if found else 404)
+        headers = {"content-security-policy": policy} if policy else {}
+        return HTMLResponse(document.format(port=server.port), 200 if found else 404, headers)
 
     analytics = {"automatic": automatic}
     config = ready_config(

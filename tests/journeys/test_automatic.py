@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -58,8 +59,8 @@ def test_links_away_files_and_forms_are_events(browser: Browser, tmp_path: Path)
 
 def test_each_can_be_switched_off(browser: Browser, tmp_path: Path) -> None:
     """What the configuration switches off is not told: no links, files, forms, lost pages, depth and vitals."""
-    names = ("outbound", "downloads", "forms", "not_found", "scroll", "vitals")
-    with open_journey(tmp_path, **dict.fromkeys(names, False)) as journey:
+    off: dict[str, Any] = dict.fromkeys(("outbound", "downloads", "forms", "not_found", "scroll", "vitals"), False)
+    with open_journey(tmp_path, **off) as journey:
         page = open_accepted(browser, journey)
         for name in ("away", "file", "send"):
             page.click(f"#{name}")

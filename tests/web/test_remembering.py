@@ -17,6 +17,7 @@ from gateway.keys import rotate_keys
 from tests.flows.worker_parts import read_recorded
 from tests.web.gated_site import (
     ORIGIN,
+    Answer,
     Browser,
     Pages,
     build_config,
@@ -222,6 +223,34 @@ def test_the_accepting_page_is_counted_once_over_the_redirect(tmp_path: Path) ->
     assert events[0].visitor == events[1].visitor
 
 
+def test_what_other_tabs_tell_meanwhile_leaves_the_waiting_view_alone(tmp_path: Path) -> None:
+    """Between an acceptance by form and the page behind it other tabs may tell of themselves: that page is the counted view
+    all the same, and `/_gw/state` names it until then. Once the view tells of itself, it waits no longer."""
+    with visiting(tmp_path) as browser:
+        page, answer = accepting(browser)
+        assert browser.get("/_gw/state").json()["counted"] == view_of(page)
+        assert browser.report(view="B" * 22, k="page_view").status_code == 202
+        assert view_of(browser.get(answer.headers["location"])) == view_of(page)
+        assert "counted" not in browser.get("/_gw/state").json()
+    with visiting(tmp_path / "next") as browser:
+        page, answer = accepting(browser)
+        assert browser.report(view=view_of(page), k="engagement").status_code == 202
+        assert view_of(browser.get(answer.headers["location"])) != view_of(page)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"), [("/weg", {}), ("/", {"sec-fetch-dest": "iframe"}), ("/", {"sec-fetch-dest": "empty"})]
+)
+def test_what_is_no_page_is_none_when_it_is_accepted_on(tmp_path: Path, path: str, headers: dict[str, str]) -> None:
+    """A lost page, a frame and a fragment ask as pages do, but carry no view: accepting on them counts none."""
+    with visiting(tmp_path, Pages({"/weg": Answer(status=404)})) as browser:
+        page = browser.get(path, headers=headers)
+        assert has_banner(page)
+        assert view_of(page) == ""
+        assert browser.choose("accept_all", headers=SCRIPT, view=view_of(page)).json()["counted"] == ""
+    assert read_recorded(tmp_path / "data") == []
+
+
 def fields_of(page: Any, form: str) -> dict[str, str]:
     """The hidden fields of a form on a page, as a browser without scripts sends them."""
     inside = page.text[page.text.index(f'id="{form}"') :].partition("</form>")[0]
@@ -268,6 +297,7 @@ def test_an_acceptance_by_script_is_counted_without_a_reload(tmp_path: Path) -> 
     with visiting(tmp_path) as browser:
         page, answer = accepting(browser, SCRIPT)
         assert answer.json()["granted"] == ["analytics", "marketing"]
+        assert answer.json()["counted"] == view_of(page)
         browser.get("/contact")
     events = [recorded.event for recorded in read_recorded(tmp_path / "data")]
     assert [event.path for event in events] == ["/artikelen/wik", "/contact"]

@@ -2,7 +2,9 @@
  * What visitors do on a page, told without the site's asking: links away, files, forms by their names. Addresses go without
  * query and fragment, and nothing that anybody typed goes anywhere.
  */
-import { config } from "./page_config.js";
+
+/** What the server tells the scripts of this page: see page_config.js. */
+export const config = window.gateway?.page || {};
 
 const FILES = /\.(7z|avi|csv|dmg|docx?|epub|exe|gz|ics|iso|mov|mp[34]|mpeg|msi|od[pst]|pdf|pkg|pptx?|rar|rtf|tar|txt|wav|wm[av]|xlsx?|zip)$/i;
 
@@ -11,8 +13,12 @@ export const does = (what) => config.auto?.includes(what);
 /** Own pages by their path, others with their host. */
 export const place = ({ host, pathname }) => (host === location.host ? "" : host) + pathname;
 
+/** A link in a drawing (SVG) as one of HTML; what else has an address there leads nowhere. */
+const plainLink = (node) => (node.localName === "a" && node.href.baseVal
+  ? Object.assign(document.createElement("a"), { href: node.href.baseVal }) : node);
+
 function onClick(event, track) {
-  const link = event.button < 2 && event.composedPath().find((node) => /^https?:/.test(node.href));
+  const link = event.button < 2 && event.composedPath().map(plainLink).find(({ href }) => /^https?:/.test(href));
   if (!link) return;
   if (does("downloads") && (link.hasAttribute("download") || FILES.test(link.pathname))) track("download", { file: place(link) });
   else if (does("outbound") && link.host !== location.host) track("outbound", { url: place(link) });

@@ -78,13 +78,13 @@ class ChartView:
 def build_chart(report: Report, question: Question, labels: Labels, now: float) -> ChartView:
     """The chart of the chosen metric at `now` (epoch seconds); hours and days to come are left empty."""
     points, interval = report.series, report.period.interval
-    local = datetime.fromtimestamp(now, ZoneInfo(report.period.timezone)).strftime("%Y-%m-%dT%H:%M")
+    local = local_minute(report, now)
     counts: list[int | None] = [getattr(point, question.chart) for point in points]
     values, hidden = [count or 0 for count in counts], labels.texts["compared"]["withheld"]
     started, unfinished = count_started(points, local), find_unfinished(points, local, report.period.last)
     short = [_short_label(point, interval, question.days, labels) for point in points]
     long = [_long_label(point, interval, labels) for point in points]
-    earlier = find_earlier(report, question, counts[: started if unfinished is None else unfinished], labels)
+    earlier = find_earlier(report, question, counts[: count_finished(report, now)], labels)
     before = [one.count for one in earlier]
     shown = [hidden if count is None else labels.number(count) for count in counts]
     titles = [f"{name}: {value}" for name, value in zip(long, shown, strict=True)]
@@ -228,6 +228,18 @@ def find_unfinished(points: Sequence[Point], now_local: str, last: str) -> int |
 def count_started(points: Sequence[Point], now_local: str) -> int:
     """How many of the points have begun by `now_local`; the rest lie in the future and have no value."""
     return sum(point.at <= now_local for point in points)
+
+
+def count_finished(report: Report, now: float) -> int:
+    """How many points of the report's series are over at `now` (epoch seconds)."""
+    local = local_minute(report, now)
+    unfinished = find_unfinished(report.series, local, report.period.last)
+    return count_started(report.series, local) if unfinished is None else unfinished
+
+
+def local_minute(report: Report, now: float) -> str:
+    """The time on the report's clock, as its points are named: `2026-11-23T14:05`."""
+    return datetime.fromtimestamp(now, ZoneInfo(report.period.timezone)).strftime("%Y-%m-%dT%H:%M")
 
 
 def _percent(value: float) -> str:

@@ -8,12 +8,11 @@ from gateway.analytics.answers import Imported
 from gateway.analytics.dimensions import get_dimension
 from gateway.analytics.metrics import Metric, find_metric, get_metric
 from gateway.analytics.results import ConsentFigures, CountRow, Measures, QueueState, Report
-from gateway.analytics.visitor import local_day
 from gateway.flows.counters import SECOND_BANNER
 from gateway.policy import ANY, UNKNOWN
 from gateway.settings import AnalyticsConfig
 from gateway.web.cards import build_cards
-from gateway.web.chart import build_chart
+from gateway.web.chart import build_chart, count_finished
 from gateway.web.filter_words import build_chips, build_comparisons
 from gateway.web.labels import Labels
 from gateway.web.question import CHARTED, Question
@@ -69,14 +68,14 @@ def build_overview(
     analytics: AnalyticsConfig,
 ) -> dict[str, Any]:
     """The template's values for one report; `now` is epoch seconds."""
-    least = analytics.min_visitors
+    least, finished = analytics.min_visitors, count_finished(report, now)
     return {
         "report": report,
         "question": question,
         "chips": build_chips(question, labels),
         "period": labels.days(report.period.first, report.period.last),
         "time": get_metric("time_on_page"),
-        "tiles": build_tiles(report, question, labels, analytics.visit_minutes),
+        "tiles": build_tiles(report, question, labels, analytics.visit_minutes, finished),
         "chart": build_chart(report, question, labels, now),
         "segments_of_consent": build_segments(report.consent, labels),
         "choices": report.consent.accepted + report.consent.partly + report.consent.refused,
@@ -86,7 +85,7 @@ def build_overview(
         "few_people": labels.texts["definitions"]["few"].format(least=labels.number(least)) if least > 1 else "",
         "imported": build_imported(report.imported, labels),
         "comparisons": build_comparisons(question, labels),
-        "compared": build_compared(report, labels, now),
+        "compared": build_compared(report, labels, finished),
         "changes": report.before is not None,
         "pages": build_pages(report, labels),
         "asserted": [(plain_name(row.detail, labels), labels.number(row.count)) for row in report.asserted],
@@ -109,8 +108,8 @@ def find_emptiness(report: Report) -> str:
     return "asked" if report.consent.shown else "none"
 
 
-def build_tiles(report: Report, question: Question, labels: Labels, minutes: int) -> list[Tile]:
-    """The six key figures in their order."""
+def build_tiles(report: Report, question: Question, labels: Labels, minutes: int, finished: int) -> list[Tile]:
+    """The six key figures in their order; `finished` points of the report's series are over (see `compare_figure`)."""
     totals, hints, hidden = report.totals, labels.texts["hints"], labels.texts["compared"]["withheld"]
     median = labels.seconds(totals.median_visit_duration)
     duration_hint = hints["visit_duration"].format(median=median)
@@ -129,8 +128,8 @@ def build_tiles(report: Report, question: Question, labels: Labels, minutes: int
         Tile(
             label=get_metric(key).label[labels.language],
             value=hidden if report.withheld else value,
-            change=_change(key, report, labels),
-            mood=_mood(key, report),
+            change=labels.change(*compare_figure(key, report, finished)) if report.before else "",
+            mood=_mood(key, *compare_figure(key, report, finished)),
             hint=duration_hint if key == "visit_duration" else hints[key].format(minutes=labels.number(minutes)),
             help=get_metric(key).help[labels.language] + (explained if key == "daily_visitors" else ""),
             url=question.url(chart=key) if key in CHARTED else "",
@@ -165,7 +164,7 @@ def build_imported(imported: Imported | None, labels: Labels) -> str:
     return f"{told} {words['lacking'].format(names=lacking)}" if lacking else told
 
 
-def build_compared(report: Report, labels: Labels, now: float) -> str:
+def build_compared(report: Report, labels: Labels, finished: int) -> str:
     """The days that this period is compared with, as a sentence, which says once for all figures that those days have none or
     that today is not over; empty where it is not compared."""
     compared, told = report.compared, "with"
@@ -173,21 +172,30 @@ def build_compared(report: Report, labels: Labels, now: float) -> str:
         return ""
     if report.before is None:
         told = "with_nothing" if compared.totals else "with_withheld"
-    elif local_day(now, report.period.timezone) <= report.period.last:
+    elif finished < len(report.series):
         told = "with_today"
     return str(labels.texts["compared"][told].format(period=labels.days(compared.first, compared.last)))
 
 
-def _change(key: str, report: Report, labels: Labels) -> str:
-    """How a key figure has changed since the period compared with; empty where there is nothing to compare with."""
-    if report.before is None:
-        return ""
-    return labels.change(getattr(report.totals, key), getattr(report.before, key))
+def compare_figure(key: str, report: Report, finished: int) -> tuple[float | None, float | None]:
+    """A key figure now and before. What is counted day by day is compared as far as days (hours, ...) are over, with as many of
+    the other period: half a day beside a whole one would be a loss that is none. Shares and means are of all days, and so are
+    counts of which a day is withheld; before anything is over there is nothing to compare with."""
+    whole = getattr(report.totals, key), getattr(report.before, key, None)
+    earlier = report.compared.series if report.compared else []
+    if key not in CHARTED or not earlier or finished == len(report.series):
+        return whole
+    pairs = [
+        (getattr(now, key), getattr(before, key))
+        for now, before in zip(report.series[:finished], earlier, strict=False)
+    ]
+    if any(None in pair for pair in pairs):
+        return whole
+    return sum(now for now, _ in pairs), sum(before for _, before in pairs) if pairs else None
 
 
-def _mood(key: str, report: Report) -> str:
+def _mood(key: str, now: float | None, then: float | None) -> str:
     """ "up" or "down" since the period compared with: towards more of what is wanted, or less; "" where neither."""
-    now, then = getattr(report.totals, key), getattr(report.before, key) if report.before else None
     if now is None or not then or not round(now / then - 1, 2):
         return ""
     return "up" if (now > then) != (key == "bounce_rate") else "down"

@@ -51,7 +51,7 @@ def fill_mail(
         "site_name": site_name,
         "period": labels.days(report.period.first, report.period.last),
         "before": labels.days(report.compared.first, report.compared.last) if report.compared and report.before else "",
-        "tiles": build_tiles(report, question, labels, 30),
+        "tiles": build_tiles(report, question, labels, 30, len(report.series)),
         "columns": build_columns(report, labels),
         "cards": [build_card(key, report.breakdowns.get(key, []), report, question, labels) for key in CARDS],
         "consent": report.consent,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from msgspec.structs import replace
 
 from gateway.analytics.metrics import BREAKDOWNS
 from gateway.analytics.query import Query
-from gateway.analytics.results import Compared, Report, Row, Totals
+from gateway.analytics.results import Compared, Point, Report, Row, Totals
 from gateway.web.console import ConsoleParts
+from gateway.web.overview import compare_figure
 from tests.web.console_browser import open_operator
 from tests.web.console_example import build_example, build_parts
 
@@ -52,7 +54,11 @@ def test_that_there_is_nothing_to_compare_with_is_said_once(
 @pytest.mark.parametrize(
     ("period", "told"),
     [
-        ("7d", "Compared with 10 – 16 Nov 2026. Today is not over: these figures still grow."),
+        (
+            "7d",
+            "Compared with 10 – 16 Nov 2026. Today is not over: the key figures are compared without what still "
+            "runs, the lists with it.",
+        ),
         ("yesterday", "Compared with 10 – 16 Nov 2026.</p>"),
     ],
 )
@@ -64,6 +70,24 @@ def test_a_comparison_says_that_today_is_not_over(parts: ConsoleParts, period: s
         return replace(report, compared=Compared("2026-11-10", "2026-11-16", report.totals))
 
     assert told in open_operator(parts, report=compared).get(f"/?period={period}").text
+
+
+def test_what_still_runs_is_left_out_of_what_is_compared(parts: ConsoleParts) -> None:
+    """In the morning half a day is not held against a whole one: counts compare the days and hours that are over with as many
+    of the other period; where one of them is withheld they compare all, and before anything is over nothing."""
+    query, report = Query("main", date(2026, 11, 22), date(2026, 11, 23), "Europe/Amsterdam"), parts.report
+    found = report(query)
+    now, before = [Point("2026-11-22", 30, 31, 90), Point("2026-11-23", 2, 2, 2)], [Point("2026-11-20", 20, 31, 60)] * 2
+    whole = replace(found.totals, daily_visitors=40, visits=62, page_views=120)
+    found = replace(found, series=now, compared=Compared("2026-11-20", "2026-11-21", whole, before))
+    keys = ("daily_visitors", "visits", "page_views", "bounce_rate")
+    assert [compare_figure(key, found, 1) for key in keys] == [(30, 20), (31, 31), (90, 60), (0.412, 0.412)]
+    assert compare_figure("daily_visitors", found, 2) == (found.totals.daily_visitors, 40)
+    assert compare_figure("daily_visitors", found, 0)[1] is None
+    hidden = replace(found, series=[Point("2026-11-22", None, 1, 1), now[1]])
+    assert compare_figure("daily_visitors", hidden, 1) == (found.totals.daily_visitors, 40)
+    page = open_operator(parts, report=lambda _: found).get("/?from=2026-11-22&to=2026-11-23").text
+    assert re.findall(r'class="change (\w*)">(.*?)<', page)[:3] == [("up", "+50%"), ("", "0%"), ("up", "+50%")]
 
 
 def card(page: str, key: str) -> str:

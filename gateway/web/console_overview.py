@@ -1,6 +1,7 @@
 """The console's first page: all figures of a site and period."""
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from anyio.to_thread import run_sync
@@ -14,6 +15,7 @@ from gateway.web.console_inventory import Inventory
 from gateway.web.console_live import Look
 from gateway.web.frame import Frame
 from gateway.web.overview import build_held, build_keeper, build_overview, build_queue
+from gateway.web.question import Question
 
 
 class Overview:
@@ -36,7 +38,7 @@ class Overview:
 
     async def show(self, request: Request) -> Response:
         """GET /?site=&period=&from=&to=&interval=&limit=&chart=&compare=&filters=&note=&lang=."""
-        question = self._asking.read(request)
+        question = begin_compared(self._asking.read(request), request.query_params)
         if is_form(request):
             return RedirectResponse(question.url(), 303)
         query = question.query
@@ -60,3 +62,10 @@ class Overview:
             changing=request.query_params.get("note", ""),
             **await self._asking.head(question, labels) | shown,
         )
+
+
+def begin_compared(question: Question, asked: Mapping[str, str]) -> Question:
+    """Who comes without a question, in the morning, sees whether it is more or less than before; links say what they ask."""
+    if asked.keys() - {"site", "lang"}:
+        return question
+    return replace(question, query=question.query.asking(compare="previous_period"))

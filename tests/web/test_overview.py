@@ -1,5 +1,6 @@
 """What the overview says of its figures: what they are compared with, and what rows without a name or with others stand for."""
 
+import html
 import re
 from collections.abc import Iterator
 from datetime import date
@@ -88,6 +89,32 @@ def test_what_still_runs_is_left_out_of_what_is_compared(parts: ConsoleParts) ->
     assert compare_figure("daily_visitors", hidden, 1) == (found.totals.daily_visitors, 40)
     page = open_operator(parts, report=lambda _: found).get("/?from=2026-11-22&to=2026-11-23").text
     assert re.findall(r'class="change (\w*)">(.*?)<', page)[:3] == [("up", "+50%"), ("", "0%"), ("up", "+50%")]
+
+
+@pytest.mark.parametrize(
+    ("address", "compares"),
+    [
+        ("/", True),
+        ("/?site=main&lang=en", True),
+        ("/?period=7d", False),
+        ("/?filters=", False),
+        ("/?compare=year", True),
+    ],
+)
+def test_who_opens_the_console_sees_how_it_was_before(parts: ConsoleParts, address: str, compares: bool) -> None:
+    """Without a question the period before stands beside the last seven days; whatever is asked is answered as asked, and no
+    comparison is one click away."""
+    asked: list[Query] = []
+
+    def note(query: Query) -> Report:
+        asked.append(query)
+        return build_example(query)
+
+    page = open_operator(parts, report=note).get(address).text
+    assert bool(asked[-1].compare) == compares
+    (plain,) = re.findall(r'<a href="([^"]*)"[^>]*>No comparison</a>', page)
+    open_operator(parts, report=note).get(html.unescape(plain))
+    assert asked[-1].compare == ""
 
 
 def card(page: str, key: str) -> str:

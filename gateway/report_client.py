@@ -20,6 +20,7 @@ from gateway.analytics.report_text import report_lines
 from gateway.analytics.results import Report
 from gateway.config import Config
 from gateway.database import open_database
+from gateway.errors import QueryError
 from gateway.flows.consent_report import consent_report
 from gateway.flows.drain import drain_once
 from gateway.flows.follow_funnel import follow_funnel
@@ -30,6 +31,9 @@ from gateway.keeper_process import LOCK_NAME
 from gateway.process_lock import is_held, try_hold
 from gateway.socket_client import call_keeper
 
+MAX_ADDRESS = (
+    60_000  # a server reads 64 KB of a request's head, and one question is not refused by whether a keeper runs
+)
 Found = TypeVar("Found", Report, ConsentReport, Funnel, PageFlow)
 
 
@@ -66,9 +70,12 @@ def _fetch(
     make: Callable[[Query, ReportParts], Found],
 ) -> Found:
     query = parse_query(fields, {site.id: site.config.timezone for site in config.sites}, datetime.now(UTC))
+    address = f"{path}?{urlencode(fields)}"
+    if len(address) > MAX_ADDRESS:
+        raise QueryError([f"the question is {len(address)} characters long as an address; at most {MAX_ADDRESS}"])
     if is_held(config.data_folder / LOCK_NAME):
         call_keeper(config.data_folder, "POST", "/drain")
-        text = call_keeper(config.data_folder, "GET", f"{path}?{urlencode(fields)}")
+        text = call_keeper(config.data_folder, "GET", address)
         return msgspec.json.decode(text, type=kind)
     config.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with try_hold(config.data_folder / LOCK_NAME) or closing(_Nothing()):

@@ -63,6 +63,12 @@ def test_filters_are_those_of_the_interface_for_programs(folder: Path) -> None:
     assert len(caught.value.faults) == 3
 
 
+def test_a_question_that_no_address_can_carry_is_refused(folder: Path) -> None:
+    """Whether a keeper runs or not, and in words: letters that an address writes with twelve signs add up."""
+    with pytest.raises(QueryError, match="characters long as an address; at most 60000"):
+        run(folder, *(word for _ in range(15) for word in ("--where", "page contains " + "\U0001f511" * 900)))
+
+
 def test_a_funnel_has_the_three_faces(folder: Path) -> None:
     """JSON, CSV and a table, for the same steps."""
     steps = ("--funnel", "page is /", "--funnel", "page is /contact")

@@ -7,6 +7,7 @@ filters on its own means all of them. Several values of one condition mean any o
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from gateway.event import value_text
 OPERATORS = ("is", "is_not", "contains", "contains_not", "matches", "matches_not")
 DONE = ("has_done", "has_not_done")
 JOINS = ("and", "or", "not", *DONE)
-TIMES = tuple(dimension.name for dimension in DIMENSIONS if dimension.scope == "time")
+TIMES = {"hour": "2026-11-23T14:00", "day": "2026-11-23", "week": "2026-11-23 (a Monday)", "month": "2026-11-01"}
 GOAL = "goal"
 SEGMENT = "segment"  # stands where a dimension does: a filter that an operator keeps under a name
 MAX_VALUES = 200
@@ -26,6 +27,7 @@ MAX_DEPTH = 8
 MAX_PARTS = 100
 # What Python's expressions have no word for, or another, while the store's have: `\\p{L}`, `\\z`, `(?i)` in the middle.
 STORES_OWN = ("bad escape", "global flags", "unknown extension")
+_HOUR = re.compile(r"\d{4}-\d\d-\d\dT\d\d:00([+-]\d\d:\d\d)?\Z")
 _WORDS = re.compile(r"\s*(\S+)\s+(is|is_not|contains|contains_not|matches|matches_not)\s(.*)\Z", re.DOTALL)
 
 
@@ -172,6 +174,11 @@ class _Parser:
             )
         if operator.startswith("matches"):
             self._check_patterns(texts, dimension)
+        if operator in ("is", "is_not") and dimension in TIMES:
+            wrong = [text for text in texts if not _is_time(dimension, text)]
+            self._faults += [
+                f"filter on {dimension!r}: {text[:80]!r} is none, such as {TIMES[dimension]}" for text in wrong
+            ]
         sensitive = self._case(options)
         if len(value) > 4:
             self._faults.append(f"filter on {_shown(name)} has more than operator, dimension, values and options")
@@ -213,6 +220,18 @@ class _Parser:
     def _fault_once(self, fault: str) -> None:
         if fault not in self._faults:
             self._faults.append(fault)
+
+
+def _is_time(dimension: str, text: str) -> bool:
+    """Whether a text is how hours, days, weeks or months are told."""
+    if dimension == "hour":
+        return _HOUR.match(text) is not None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return False
+    begins = {"day": True, "week": day.weekday() == 0, "month": day.day == 1}
+    return begins[dimension] and text == day.isoformat()
 
 
 def _shown(value: object) -> str:

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.analytics.dimensions import DIMENSIONS
+from gateway.analytics.filters import TIMES, conditions_of
 from gateway.analytics.query import Query, parse_query
 from gateway.errors import QueryError
 
@@ -110,6 +112,25 @@ def test_a_filter_on_what_is_no_dimension_is_refused(name: object) -> None:
     """A dimension that there is not is named, with those that there are; nothing unknown reaches the store."""
     (fault,) = faults({"filters": msgspec.json.encode([["is", name, ["x"]]]).decode()})
     assert "no such dimension; known: page, " in fault
+
+
+@pytest.mark.parametrize(
+    ("dimension", "meant", "wrong"),
+    [
+        ("day", ["2026-11-23", "2024-02-29"], ["gisteren", "2026-02-29", "20261123", "2026-11", ""]),
+        ("week", ["2026-11-23"], ["2026-11-24", "2026-W48-1"]),
+        ("month", ["2026-11-01"], ["2026-11", "2026-11-02"]),
+        ("hour", ["2026-11-23T14:00", "2026-11-23T14:00+01:00"], ["14:00", "2026-11-23T14:30", "2026-11-23 14:00"]),
+    ],
+)
+def test_a_filter_on_time_is_said_as_rows_tell_it(dimension: str, meant: list[str], wrong: list[str]) -> None:
+    """What can be no hour, day, week or month is a fault, since nothing would ever fit it; parts of one may be contained."""
+    assert set(TIMES) == {one.name for one in DIMENSIONS if one.scope == "time"}
+    for operator, values in (("is", meant), ("is_not", meant), ("contains", wrong)):
+        asked = ask({"filters": msgspec.json.encode([operator, dimension, values]).decode()})
+        assert [one.values for one in conditions_of(asked.filters)] == [tuple(values)]
+    told = faults({"filters": msgspec.json.encode(["is_not", dimension, [*meant, *wrong]]).decode()})
+    assert [repr(text) in fault for text, fault in zip(wrong, told, strict=True)] == [True] * len(wrong)
 
 
 def test_a_pattern_of_goals_is_one_that_is_read_here() -> None:

@@ -39,8 +39,12 @@ ANY = st.recursive(
 )
 CONDITION = st.tuples(
     st.sampled_from(("is", "is_not", "contains", "matches_not")),
-    st.sampled_from(("event:page", "visit:country", "event:props:plan", "event:goal", "time:day")),
+    st.sampled_from(("event:page", "visit:country", "event:props:plan", "event:goal")),
     st.lists(st.sampled_from(("/", "NL", "^x", "")), min_size=1, max_size=3),
+).map(list) | st.tuples(
+    st.sampled_from(("is", "is_not", "contains", "matches_not")),
+    st.sampled_from(("time:day", "time:week")),
+    st.lists(st.sampled_from(("2026-11-23", "2026-11-16")), min_size=1, max_size=3),
 ).map(list)
 FILTER = st.recursive(
     CONDITION,

@@ -6,7 +6,7 @@ from gateway import __version__
 from gateway.analytics.dimensions import DIMENSIONS
 from gateway.analytics.filters import JOINS, OPERATORS
 from gateway.analytics.metrics import METRICS
-from gateway.analytics.period import MODES
+from gateway.analytics.period import MAX_DAYS, MODES
 from gateway.analytics.query import MAX_DIMENSIONS, MAX_OFFSET
 from gateway.web.query_body import DATE_RANGES, MAX_PAGE, PERCENTAGE
 
@@ -64,7 +64,10 @@ def _question() -> dict[str, Any]:
         "properties": {
             "site_id": {"type": "string"},
             "metrics": {"type": "array", "minItems": 1, "items": {"enum": [*metrics, PERCENTAGE]}},
-            "date_range": {"oneOf": [{"enum": list(DATE_RANGES)}, _pair("date"), _pair("date-time")]},
+            "date_range": {
+                "description": f"At most {MAX_DAYS} days, the present one included; `all` is as many.",
+                "oneOf": [{"enum": list(DATE_RANGES)}, _pair("date"), _pair("date-time")],
+            },
             "dimensions": {
                 "type": "array",
                 "maxItems": MAX_DIMENSIONS,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -311,6 +312,9 @@ def test_every_word_of_the_description_is_answered(api: Api) -> None:
         assert "results" in api.found(dimensions=[name])
     for name in DATE_RANGES:
         assert "results" in api.found(date_range=name)
+    first, last = map(date.fromisoformat, api.found(date_range="all")["query"]["date_range"])
+    assert f"At most {(last - first).days + 1} days" in fields["date_range"]["description"]
+    assert api.ask(date_range=[str(first - timedelta(days=1)), str(last)]).status_code == 400
     reply = api.found(include={"comparisons": {"mode": "year_over_year"}})
     assert set(reply) == set(schemas["Reply"]["properties"])
     assert set(reply["results"][0]) == set(schemas["Result"]["properties"])

@@ -1,6 +1,6 @@
 """The cards of a page: breakdowns with bars, several behind one another, each with its whole as a file."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.analytics.dimensions import get_dimension
@@ -86,11 +86,16 @@ def build_cards(report: Report, question: Question, labels: Labels, least: int) 
 
 def explain_rows(card: Card, report: Report, labels: Labels, least: int) -> Card:
     """The card with what has to be said of its rows."""
-    words, rows, key = labels.texts["cards"], report.breakdowns[card.key], card.key
-    nameless = str(words["nameless"].get(key, "")) if any(not row.name for row in rows) else ""
-    folded = str(words["folded"]) if report.others.get(key) and not rows else ""
-    none = get_dimension(key).empty[labels.language]
-    return replace(card, nameless=nameless.format(none=none), folded=folded.format(least=labels.number(least)))
+    rows = report.breakdowns[card.key]
+    folded = str(labels.texts["cards"]["folded"]) if report.others.get(card.key) and not rows else ""
+    nameless = explain_nameless(card.key, [row.name for row in rows], labels)
+    return replace(card, nameless=nameless, folded=folded.format(least=labels.number(least)))
+
+
+def explain_nameless(key: str, names: Collection[str], labels: Labels) -> str:
+    """What a row without a name is; empty where each of them has one."""
+    told = str(labels.texts["cards"]["nameless"].get(key, "")) if "" in names else ""
+    return told.format(none=get_dimension(key).empty[labels.language])
 
 
 def build_card(key: str, rows: Sequence[Row], report: Report, question: Question, labels: Labels) -> Card:

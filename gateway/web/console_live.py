@@ -17,7 +17,7 @@ from gateway.analytics.metrics import get_metric
 from gateway.config import Config
 from gateway.errors import StoreError
 from gateway.settings import SiteConfig
-from gateway.web.cards import Card, Head, Line
+from gateway.web.cards import Card, Head, Line, explain_nameless
 from gateway.web.chart import LINES, Geometry, build_geometry, choose_top
 from gateway.web.filter_words import name_dimension
 from gateway.web.frame import Frame
@@ -146,4 +146,4 @@ def build_card(key: str, live: Live, labels: Labels) -> Card:
     dimension, views = get_dimension(key), get_metric("page_views")
     heads = (Head(str(labels.texts["cards"]["page_views"]), views.help[labels.language]),)
     words = (dimension.label[labels.language], name_dimension(key, labels), dimension.help[labels.language])
-    return Card(key, *words, heads, lines)
+    return Card(key, *words, heads, lines, nameless=explain_nameless(key, [row.name for row in live.rows[key]], labels))

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from gateway.analytics.live import Live, LiveRow
 from gateway.analytics.metrics import BREAKDOWNS
 from gateway.analytics.query import Query
 from gateway.analytics.results import Compared, Point, Report, Row, Totals
 from gateway.web.console import ConsoleParts
 from gateway.web.overview import compare_figure
 from tests.web.console_browser import open_operator
-from tests.web.console_example import build_example, build_parts
+from tests.web.console_example import build_example, build_live_example, build_parts
 
 
 @pytest.fixture
@@ -157,3 +158,15 @@ def test_a_console_that_keeps_nothing_to_itself_says_nothing_of_few_people(tmp_p
     parts = build_parts(tmp_path, settings={"analytics": {"min_visitors": 1}})
     assert "few-people" not in open_operator(parts).get("/").text
     parts.engine.dispose()
+
+
+def test_the_last_half_hour_explains_a_source_without_a_name_too(parts: ConsoleParts) -> None:
+    """The page Now says beneath its sources what the one without a name is, where there is one."""
+
+    def unnamed(site: str) -> Live:
+        live = build_live_example(site)
+        return replace(live, rows={**live.rows, "source": [LiveRow("", 9, 9)]})
+
+    told = "(none): the visitor said yes only on a later page"
+    assert told in open_operator(parts, live=unnamed).get("/live").text
+    assert told not in open_operator(parts).get("/live").text

@@ -107,3 +107,11 @@ def test_no_word_is_torn_on_the_narrowest_screen(chromium: Browser, address: str
         assert page.locator("[data-live=card-page] td:visible").count() == 40
         mark, out = (page.locator(one).bounding_box() for one in (".top .mark", ".top form"))
         assert mark and out and mark["y"] + mark["height"] > out["y"]
+
+
+def test_the_comparisons_end_where_the_cards_end(chromium: Browser, address: str) -> None:
+    """The chosen one does not stick out at the right."""
+    with signed_in(chromium, address) as (page, _):
+        page.goto(f"{address}/?period=7d&compare=year")
+        ends = [page.locator(one).bounding_box() for one in (".asked .switch", ".tiles")]
+        assert ends[0] and ends[1] and ends[0]["x"] + ends[0]["width"] == ends[1]["x"] + ends[1]["width"]

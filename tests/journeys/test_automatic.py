@@ -16,6 +16,15 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 # Done once the page has been told of it: the script's own listener was there before.
 SCROLL_DOWN = "new Promise((done) => { addEventListener('scroll', () => done(), { once: true }); scrollTo(0, 1000); })"
 
+DRAWINGS = """<!doctype html><html lang="nl"><head><title>Proef</title></head><body><svg width="90" height="90"
+xmlns:xlink="http://www.w3.org/1999/xlink">
+<a href="http://elders.localhost:{port}/drawn"><circle id="drawn" r="9"/></a>
+<a xlink:href="http://elders.localhost:{port}/old"><circle id="old" r="9"/></a>
+<a href="stukken/brief.pdf?v=2"><circle id="paper" r="9"/></a><a href="#x"><circle id="inside" r="9"/></a></svg>
+<a href="http://elders.localhost:{port}/icon"><svg><use id="icon" href="#drawn"/></svg></a><script>
+for (const link of document.querySelectorAll("a")) link.addEventListener("click", (event) => event.preventDefault());
+</script></body></html>"""
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
@@ -57,6 +66,19 @@ def test_links_away_files_and_forms_are_events(browser: Browser, tmp_path: Path)
         assert "Geheim" not in repr(read_recorded(journey.data)) and "naam" not in repr(read_recorded(journey.data))
 
 
+def test_links_in_drawings_are_links(browser: Browser, tmp_path: Path) -> None:
+    """A link in SVG, whichever attribute names its address, counts as one of HTML; a drawing in a link, with its own use of
+    such an attribute, changes nothing."""
+    with open_journey(tmp_path, document=DRAWINGS) as journey:
+        page = open_accepted(browser, journey)
+        for name in ("drawn", "old", "paper", "icon", "inside"):
+            page.locator(f"#{name}").dispatch_event("click", {"button": 0})
+        page.wait_for_timeout(400)
+        leave(page)
+        assert [props["url"].partition("/")[2] for props in journey.props("outbound")] == ["drawn", "old", "icon"]
+        assert journey.props("download") == [{"file": "/stukken/brief.pdf"}]
+
+
 def test_each_can_be_switched_off(browser: Browser, tmp_path: Path) -> None:
     """What the configuration switches off is not told: no links, files, forms, lost pages, depth and vitals."""
     off: dict[str, Any] = dict.fromkeys(("outbound", "downloads", "forms", "not_found", "scroll", "vitals"), False)
@@ -82,6 +104,53 @@ def test_a_lost_page_is_an_event_and_no_view(browser: Browser, tmp_path: Path) -
         (lost,) = journey.events("not_found")
         assert (lost.path, lost.told.status, lost.props) == ("/weg/:id", "404", {"from": "/oud"})
         assert [event.path for event in journey.events("page_view")] == ["/"]
+
+
+def test_a_lost_page_on_which_somebody_accepts_is_a_lost_page(browser: Browser, tmp_path: Path) -> None:
+    """Accepting on a page that does not exist counts no view of it: it is told of as lost, with the page that led there."""
+    with open_journey(tmp_path) as journey:
+        page = open_context(browser).new_page()
+        page.goto(journey.url + "/weg/7654321", referer="https://www.google.nl/zoek?x=1")
+        accept(page)
+        page.wait_for_timeout(300)
+        leave(page)
+        (lost,) = journey.events("not_found")
+        assert (lost.path, lost.props) == ("/weg/:id", {"from": "www.google.nl/zoek"})
+        assert journey.events("page_view") == []
+
+
+def test_a_frame_is_part_of_its_page(browser: Browser, tmp_path: Path) -> None:
+    """What is shown in a frame is no view, wherever it moves to, and its time is that of the page around it; a link that is
+    followed in it is an event."""
+    with open_journey(tmp_path) as journey:
+        page = open_accepted(browser, journey)
+        page.evaluate("document.body.prepend(Object.assign(document.createElement('iframe'), { src: '/kader' }))")
+        page.wait_for_timeout(300)
+        frame = page.frames[1]
+        frame.wait_for_function("window.gateway?.collecting")
+        frame.evaluate("history.pushState(null, '', '/kader/twee')")
+        frame.click("#away")
+        page.wait_for_timeout(400)
+        leave(page)
+        assert [event.path for event in journey.events("page_view")] == ["/"]
+        assert {event.path for event in journey.events("engagement")} == {"/"}
+        assert [event.path for event in journey.events("outbound")] == ["/kader/twee"]
+
+
+def test_navigation_that_a_site_takes_over_is_in_page_navigation(browser: Browser, tmp_path: Path) -> None:
+    """Pages that an application shows by the Navigation API are views, each once, back and forth too; what it puts in the
+    place of a page with the same path is none."""
+    with open_journey(tmp_path) as journey:
+        page = open_accepted(browser, journey)
+        page.evaluate(
+            "navigation.addEventListener('navigate', (event) => event.intercept({ handler: async () => {} }))"
+        )
+        for move in ("navigate('/een')", "navigate('/een?x=1', { history: 'replace' })", "navigate('/twee')", "back()"):
+            page.evaluate(f"navigation.{move}.finished.then(() => 0)")
+        page.evaluate("history.pushState(null, '', '/drie')")
+        page.wait_for_timeout(300)
+        leave(page)
+        assert [event.path for event in journey.events("page_view")] == ["/", "/een", "/twee", "/een", "/drie"]
 
 
 def test_the_script_tells_of_a_lost_page_that_is_the_same_for_all(browser: Browser, tmp_path: Path) -> None:

@@ -82,13 +82,16 @@ def test_where_nothing_was_measured_little_room_is_taken(chromium: Browser, addr
 
 
 def test_a_row_of_few_people_leads_to_what_is_said_of_them(chromium: Browser, address: str) -> None:
-    """With the keyboard and without scripts: the definitions open at theirs."""
+    """With the keyboard and without scripts: the definitions open at theirs. On paper it leads nowhere, and is left out."""
     with signed_in(chromium, address, scripts=False) as (page, _):
         page.goto(f"{address}/?limit=11")
         meaning = page.locator("#few-people dd")
         assert not meaning.is_visible()
         page.get_by_role("link", name="Few people").press("Enter")
         expect(meaning).to_be_in_viewport()
+        page.emulate_media(media="print")
+        expect(page.get_by_text("stand together, so that").first).to_be_visible()
+        expect(page.get_by_role("link", name="Few people")).to_have_count(0)
 
 
 @pytest.mark.parametrize("locale", ["nl-NL", "en-GB"])

@@ -4,6 +4,7 @@ Exit status: 0 done, 1 the answer is bad news (a broken ledger, a failed demo), 
 configuration, or a website that cannot be looked at.
 """
 
+import io
 import logging
 import os
 import socket
@@ -94,6 +95,9 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="gatew
 
 def main() -> None:
     """Entry point: what an operator can mend is one clear line, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that has no sign for something shows ? for it
     try:
         app()
     except GatewayError as error:
@@ -209,7 +213,7 @@ def report(
     config: ConfigOption = None,
 ) -> None:
     """The figures of a period, or with --consent those on consent: the same as in the console."""
-    _refuse_unused(context)
+    _check_options(context)
     fields = {"site": site, "period": period, "from": first, "to": last, "limit": str(limit)}
     fields |= {"where": "\n".join(where or ()), "filters": filters}
     fields |= {"compare": compare, "timezone": timezone, "interval": interval}
@@ -226,19 +230,31 @@ def report(
     else:
         found = fetch_consent(loaded, fields) if consent else fetch_report(loaded, fields)
     if as_json:
-        sys.stdout.write(encode_report(found).decode() + "\n")
+        sys.stdout.buffer.write(encode_report(found) + b"\n")
     elif as_csv:
-        sys.stdout.write(_build_csv(found).decode())
+        sys.stdout.buffer.write(_build_csv(found))
     else:
         print_report(found, out)
 
 
-def _refuse_unused(context: typer.Context) -> None:
+def _check_options(context: typer.Context) -> None:
     asked = {one.opts[0]: (context.params[str(one.name)], one.default) for one in context.command.params}
     given = [option for option, (value, default) in asked.items() if value and value != default]
     faults = [f"{one} cannot be used with {kind}" for kind in given for one in UNUSED.get(kind, ()) if one in given]
+    texts = [(option, str(text)) for option in given for text in _each(asked[option][0])]
+    faults += [f"{option} {text!r} is not in UTF-8" for option, text in texts if not _is_unicode(text)]
     if faults:
         raise QueryError(faults)
+
+
+def _each(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _is_unicode(text: str) -> bool:
+    return (
+        text.encode("utf-8", "ignore").decode() == text
+    )  # what a terminal of another encoding typed is lone surrogates
 
 
 def _build_csv(found: Report | ConsentReport | Funnel | PageFlow) -> bytes:

@@ -1,6 +1,9 @@
 """`gateway report` with filters and funnels, as an operator types it, on what stands in the store."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -67,6 +70,30 @@ def test_a_question_that_no_address_can_carry_is_refused(folder: Path) -> None:
     """Whether a keeper runs or not, and in words: letters that an address writes with twelve signs add up."""
     with pytest.raises(QueryError, match="characters long as an address; at most 60000"):
         run(folder, *(word for _ in range(15) for word in ("--where", "page contains " + "\U0001f511" * 900)))
+
+
+@pytest.mark.parametrize("option", ["--where", "--filters", "--flow", "--site", "--timezone"])
+def test_what_is_not_typed_in_utf8_is_a_fault(folder: Path, option: str) -> None:
+    """Bytes of another encoding are told with their option, whatever it is."""
+    with pytest.raises(QueryError, match=f"^{option} .*is not in UTF-8$"):
+        run(folder, option, "page is /caf\udce9")
+
+
+def test_data_is_utf8_and_tables_are_shown_on_any_terminal(folder: Path) -> None:
+    """JSON and CSV are the same bytes in every encoding; a table has ? for signs that the terminal lacks."""
+    store = DuckDBStore(load_config(folder).data_folder / STORE_FILE)
+    store.add(Batch("b", 1, [view(NOON, f"w{n}", visitor=50 + n, path="/één-\U0001f511") for n in range(6)]))
+    store.close()
+    words = [sys.executable, "-m", "gateway", "report", *DAY, "--config", str(folder)]
+    for face, shown in (("--json", "/één-\U0001f511".encode()), ("--csv", "/één-\U0001f511".encode()), ("", b"/??n-?")):
+        told = subprocess.run(
+            [*words, *filter(None, [face])],
+            env={**os.environ, "PYTHONIOENCODING": "ascii"},
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+        assert shown in told.stdout
 
 
 def test_a_funnel_has_the_three_faces(folder: Path) -> None:

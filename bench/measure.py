@@ -144,6 +144,14 @@ def resident_mb(process: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def most_mb() -> float:
+    """The most resident memory that this process has had, in MB (10^6 bytes). What `getrusage` tells is no less than what
+    the process had that started it."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found, "this needs Linux"
+    return int(found[1]) * 1024 / 1e6
+
+
 def middle(loads: Sequence[Load]) -> Load:
     """The run with the median rate."""
     rate = median(sorted(one.rate for one in loads)[: len(loads) // 2 * 2 + 1])

@@ -4,10 +4,10 @@ python -m bench.queued DATABASE-URL RECEIVER: delivers for a while, then prints 
 """
 
 import asyncio
-import resource
 import sys
 
 from bench.deliveries import hook_to, left, make_deliverer
+from bench.measure import most_mb
 from gateway.database import open_database
 
 DELIVERED = 2000
@@ -22,7 +22,7 @@ async def deliver(database: str, url: str) -> float:
     while await asyncio.to_thread(left, engine, "hook") > until:
         await asyncio.sleep(0.1)
     await deliverer.stop(1)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return most_mb()
 
 
 if __name__ == "__main__":

@@ -135,33 +135,31 @@ class Writer:
             return self._bucket(dimension.name, MOMENT[place.rows])
         return "g.goal" if dimension.scope == "goal" else self._text(dimension, place)
 
-    def source(self, query: Query, place: Place, joined: bool = False, also: str = "") -> str:
+    def source(self, query: Query, place: Place, joined: bool = False, also: str = "", events: str = "events e") -> str:
         """FROM and WHERE: rows of the site and period that fit the query's filter and have its dimensions, and what joins."""
         conditions = [f"{'v' if place.rows == 'visits' else 'e'}.site = {self._site}"]
         conditions += [] if place.rows == "strays" else [self._within(place)]
         conditions += [key.where for key in query.keys if key.where]
         if query.filters is not None:
             conditions.append(self._filter(query.filters, place))
-        tables = "visits v" if place.rows == "visits" else self._events(query.names, place, joined)
+        tables = "visits v" if place.rows == "visits" else events + self._beside(query.names, place, joined)
         if place.by_goal:
             conditions.append(self._meets_named())
         return f"FROM {tables}{also} WHERE {' AND '.join(conditions)}"
 
-    def strays(self, query: Query) -> list[Strays]:
+    def strays(self, query: Query) -> Strays:
         """The events that fit and lie in another period than the beginning of their visit, or on another local day where the
-        question is of days. Each condition leaves most rows unread."""
+        question is of days. Each condition leaves most rows unread; what both edges leave is put together once."""
         if "time" in query.scopes:
-            return [self._over_midnight(query)]
-        source = self.source(query, Place("strays"))
-        return [
-            Strays(f"{source} AND {self._across(edge)}", BOTH_WAYS.format(f"e.happened_at {way} {edge}"))
-            for edge, way in ((self._since, ">="), (self._until, "<"))
-        ]
+            return self._over_midnight(query)
+        edges = f"{self._across(self._since, '>=')} UNION ALL {self._across(self._until, '<')}"
+        return Strays(self.source(query, Place("strays"), events=f"({edges}) e"), BOTH_WAYS.format("e.added"))
 
-    def _across(self, edge: str) -> str:
+    def _across(self, edge: str, way: str) -> str:
         """Events on another side of a moment than the beginning of their visit: they are near it, in the order of time."""
         return (
-            f"e.happened_at >= {self._just_before(edge)} AND e.visit_started_at < {self._just_after(edge)} "
+            f"SELECT e.*, e.happened_at {way} {edge} AS added FROM events e WHERE e.site = {self._site} "
+            f"AND e.happened_at >= {self._just_before(edge)} AND e.visit_started_at < {self._just_after(edge)} "
             f"AND (e.happened_at >= {edge}) <> (e.visit_started_at >= {edge})"
         )
 
@@ -245,12 +243,13 @@ class Writer:
             return None
         return replace_conditions(query.filters, lambda one: None if one.dimension == "goal" else one)
 
-    def _events(self, names: set[str], place: Place, joined: bool = False) -> str:
+    def _beside(self, names: set[str], place: Place, joined: bool = False) -> str:
+        """What events are joined with: their visits, and the goals."""
         asked = [get_dimension(name) for name in names]
         timed = any(goal.seconds for goal in self._goals) and (
             place.by_goal or any(one.scope == "goal" for one in asked)
         )
-        tables = "events e"
+        tables = ""
         if joined or timed or any(one.scope == "visit" and not self._known(one) for one in asked):
             on = [f"v.site = {self._site}", "v.visit_id = e.visit_id", *self._begun("v.started_at", place.rows)]
             tables += f" JOIN visits v ON {' AND '.join(on)}"
@@ -291,7 +290,7 @@ class Writer:
         row = "v" if place.rows == "visits" else "e"
         where = [f"e.site = {self._site}", *self._begun("e.visit_started_at", place.rows), fits]
         return (
-            f"{row}.visit_id {negated}IN (SELECT e.visit_id FROM {self._events(names, inner)} "
+            f"{row}.visit_id {negated}IN (SELECT e.visit_id FROM events e{self._beside(names, inner)} "
             f"WHERE {' AND '.join(where)})"
         )
 

@@ -131,10 +131,9 @@ class Parts:
         place = Place("matched" if self._writer.needs_events(self._query) else "visits")
         rows = [self._grouped(place, _named([self._counted(one, place) for one in figures], figures))]
         if self._fold is None:
-            for stray in self._writer.strays(self._query):
-                moved = _named([self._moved(one, stray) for one in figures], figures)
-                keys = self._keys(Place("strays"))
-                rows.append(f"SELECT {', '.join([*keys, *moved])} {stray.source}{self._group_by()}")
+            strays = self._writer.strays(self._query)
+            moved = _named([self._moved(one, strays) for one in figures], figures)
+            rows.append(f"SELECT {', '.join([*self._keys(Place('strays')), *moved])} {strays.source}{self._group_by()}")
         else:
             keys = [f"{'s.' + name if key.scope == 'time' else _NONE} AS {name}" for name, key in self._named_keys]
             sums = _named([f"sum(s.{one.name})" if one.whole else "NULL" for one in figures], figures)
@@ -155,11 +154,11 @@ class Parts:
             else self._writer.matched(metric, self._query, self._fold is None)
         )
 
-    def _moved(self, metric: Metric, stray: Strays) -> str:
+    def _moved(self, metric: Metric, strays: Strays) -> str:
         """What strays change of a figure."""
         if not metric.whole:
             return "NULL"
-        return f"CAST({stray.moved.replace('%s', self._writer.figure(metric))} AS BIGINT)"
+        return f"CAST({strays.moved.replace('%s', self._writer.figure(metric))} AS BIGINT)"
 
     def _converted(self) -> str:
         """Visits with a conversion, divided by the visits of the same question without its goals."""

@@ -15,9 +15,9 @@ const isHere = (form) => form.id !== "gw-purposes"; // and not on the settings p
 const findBanner = () => document.getElementById("gw-banner");
 const has = (name) => mayAct(name, config);
 const held = ({ granted, services }) => [...granted, ...services];
-/** What a choice has to know of this page to count its view. */
+/** What a choice has to know of this page to count its view; short enough for an address that every server takes. */
 const seen = () => ({
-  return_to: currentPath(), view: config.view || "", referrer: document.referrer, topic: pageTopic() || "",
+  return_to: currentPath(), view: config.view || "", referrer: document.referrer.slice(0, 500), topic: pageTopic() || "",
 });
 export const ownUrl = (name = "preferences", about = seen()) => `${config.prefix}${name}?`
   + new URLSearchParams({ ...about, lang: document.documentElement.lang });

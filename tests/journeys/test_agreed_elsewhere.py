@@ -150,6 +150,17 @@ def test_yes_in_the_dialog_counts_the_page_beneath(browser: Browser, journey: Jo
     assert seen(journey) == ONCE
 
 
+def test_a_long_way_here_keeps_no_settings_closed(browser: Browser, journey: Journey) -> None:
+    """However long the address of the page before was, that of the settings stays one that any server takes."""
+    page = open_context(browser).new_page()
+    page.goto(journey.url + "/begin", referer=f"{journey.url}/{'x' * 3900}")
+    with page.expect_request("**/_gw/preferences?**") as asked:
+        page.click("#open")
+    expect(page.locator("#gw-dialog")).to_be_visible()
+    page.context.close()
+    assert len(asked.value.url) < 1000
+
+
 def test_yes_in_one_tab_counts_the_pages_of_all(browser: Browser, journey: Journey) -> None:
     """A page in another tab loses its banner with the yes, and is counted then, with its own source, in the same visit."""
     page = land(browser, journey)

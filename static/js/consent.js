@@ -15,9 +15,10 @@ const isHere = (form) => form.id !== "gw-purposes"; // and not on the settings p
 const findBanner = () => document.getElementById("gw-banner");
 const has = (name) => mayAct(name, config);
 const held = ({ granted, services }) => [...granted, ...services];
-/** What a choice has to know of this page to count its view; short enough for an address that every server takes. */
+/** What a choice has to know of this page to count its view; short enough for an address that every server takes. A view that is
+    none is sent as a word too short for one. */
 const seen = () => ({
-  return_to: currentPath(), view: config.view || "", referrer: document.referrer.slice(0, 500), topic: pageTopic() || "",
+  return_to: currentPath(), view: config.view, referrer: document.referrer.slice(0, 500), topic: pageTopic() || "",
 });
 export const ownUrl = (name = "preferences", about = seen()) => `${config.prefix}${name}?`
   + new URLSearchParams({ ...about, lang: document.documentElement.lang });
@@ -30,8 +31,8 @@ function needsNewPage(state) {
   return (config.csp && found) || (mayAct("any", state) && isBarred());
 }
 
-let lastFocus = null; // what had the focus before the visitor entered the banner
-let pressed = null; // the button whose choice is on its way
+let lastFocus; // what had the focus before the visitor entered the banner
+let pressed; // the button whose choice is on its way
 let turn = Promise.resolve(); // another choice waits for the one before it: what was said last holds
 
 /** Load the page anew, with what `state` grants and nothing else: what is lost is used no more on the way out. */
@@ -75,7 +76,10 @@ function apply(state) {
 export function letGo() {
   try {
     release(config);
-    loadCollect();
+    if (config.collect_url && has("own_statistics")) {
+      load(config.collect_url);
+      config.collect_url = "";
+    }
     return true;
   } catch {
     return false;
@@ -90,13 +94,8 @@ export function tellPage(withdrawn) {
 /** Call once when the purpose or service may act: now, or as soon as it may. */
 function when(name, call) {
   if (has(name)) return call();
-  const listener = () => {
-    if (!has(name)) return;
-    document.removeEventListener("gw:consent", listener);
-    call();
-  };
-  document.addEventListener("gw:consent", listener);
   config.csp?.push(name);
+  document.addEventListener("gw:consent", () => when(name, call), { once: true });
 }
 
 /** Take back one purpose or service, or all; resolves to whether the server took it. What was granted ends with a new page. */
@@ -109,21 +108,17 @@ async function withdraw(name) {
   return !!reply;
 }
 
+/** The focus goes back to where the visitor was; who began in the banner begins at the page's start. */
 function closeBanner() {
   const banner = findBanner();
   const hadFocus = banner?.contains(document.activeElement);
   banner?.remove();
-  if (hadFocus) focusPage();
-}
-
-/** Back to where the visitor was; who began in the banner begins at the page's start. */
-function focusPage() {
-  if (lastFocus?.isConnected) return lastFocus.focus({ preventScroll: true });
-  const { body } = document;
-  const lent = !body.hasAttribute("tabindex");
-  if (lent) body.tabIndex = -1;
-  body.focus({ preventScroll: true });
-  if (lent) body.removeAttribute("tabindex");
+  if (!hadFocus) return;
+  const place = lastFocus?.isConnected ? lastFocus : document.body;
+  const index = place.getAttribute("tabindex");
+  place.tabIndex = index ?? -1; // lent, where it has none
+  place.focus({ preventScroll: true });
+  if (index === null) place.removeAttribute("tabindex");
 }
 
 /** Say it where assistive technology listens: later than the banner's end, or screen readers lose it among the changes. */
@@ -142,16 +137,9 @@ function load(url, done) {
   document.head.append(script);
 }
 
-function loadCollect() {
-  const url = config.collect_url;
-  if (!url || !has("own_statistics")) return;
-  load(url);
-  config.collect_url = "";
-}
-
 /** Ask the server what holds now; nothing comes of an answer that is none. */
 export async function refresh() {
-  const response = await fetch(config.prefix + "state", { cache: "no-store" });
+  const response = await fetch(config.prefix + "state");
   if (response.ok) return response.json();
 }
 
@@ -162,7 +150,7 @@ const catchUp = () => refresh().then(apply).catch(() => {});
 function readChoice(form, button) {
   const fields = new URLSearchParams(new FormData(form));
   fields.set(button.name, button.value);
-  if (isHere(form)) for (const [name, value] of Object.entries(seen())) fields.set(name, value);
+  if (isHere(form)) new URLSearchParams(seen()).forEach((value, name) => fields.set(name, value));
   // What will hold besides, at most.
   const services = fields.getAll("service");
   const granted = button.value === "accept_all"
@@ -201,11 +189,11 @@ function onSubmit(event) {
 async function choose(form, button) {
   const reply = await postChoice(form.action, readChoice(form, button));
   if (pressed === button) pressed = null;
-  if (reply && !(await isKept(reply))) { // nothing is let go, and what stands there says why
+  if (reply) {
     form.closest("dialog")?.close();
-    return (location.hash = "gw-not-kept");
+    if (await isKept(reply)) return settle(reply, form);
+    return (location.hash = "gw-not-kept"); // nothing is let go, and what stands there says why
   }
-  if (reply) return settle(reply, form);
   form.dataset.gwChoice = "plain";
   setTimeout(() => form.requestSubmit(button)); // not while it is being submitted, as it is where a content policy stopped us
 }
@@ -214,16 +202,13 @@ async function choose(form, button) {
 function settle(reply, form) {
   channel.postMessage(reply.withdrawn && reply);
   if (!form || isHere(form)) {
-    form?.closest("dialog")?.close();
     if (reply.withdrawn ? startOver(reply) : apply(reply)) return;
     if (!held(reply).length) takeLeave();
-    announce(reply);
-    return;
+  } else { // the preferences page runs nothing that would have to stop: it shows the new state and stays
+    take(reply);
+    takeLeave();
+    tellPage([]);
   }
-  // The preferences page runs nothing that would have to stop: it shows the new state and stays.
-  take(reply);
-  takeLeave();
-  tellPage([]);
   announce(reply);
 }
 
@@ -249,15 +234,6 @@ function open(opener) {
   }
 }
 
-/** The bar's height, for the page's scroll padding: a focused link must not end up behind the bar. */
-function watchBanner() {
-  const banner = findBanner();
-  if (!banner) return;
-  new ResizeObserver(() => {
-    document.documentElement.style.setProperty("--gw-height", banner.offsetHeight + "px");
-  }).observe(banner);
-}
-
 export function listen() {
   document.addEventListener("submit", onSubmit);
   document.addEventListener("click", onClick);
@@ -268,7 +244,12 @@ export function listen() {
   document.addEventListener("load", ({ target }) => target.srcdoc && letGo(), true);
   addEventListener("pageshow", ({ persisted }) => persisted && catchUp());
   if (isRevisit()) catchUp();
-  watchBanner();
+  const banner = findBanner();
+  if (!banner) return;
+  // The bar's height, for the page's scroll padding: a focused link must not end up behind the bar.
+  new ResizeObserver(() => {
+    document.documentElement.style.setProperty("--gw-height", banner.offsetHeight + "px");
+  }).observe(banner);
 }
 
 /** Whether this script is the first of its kind in the page. */
@@ -279,7 +260,7 @@ if (isFirst) {
   const track = (...event) => { if (has("own_statistics")) queue.push(event); };
   window.gateway = {
     consent: { has, when, open, withdraw, release: letGo, get chosen() { return config.chosen; } },
-    get page() { return { ...config }; }, track, queue, load,
+    page: config, track, queue, load,
   };
   // Before anything is fetched: what is withdrawn in another tab meanwhile must not be missed.
   channel.onmessage = ({ data: left }) => (left ? startOver(left) : catchUp());

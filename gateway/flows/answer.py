@@ -80,9 +80,8 @@ def _pattern_fault(pattern: str, store: Store) -> str:
     try:
         _ask(store, build_pattern(pattern, store.dialect))
     except StoreError as error:
-        _ask(
-            store, build_pattern("", store.dialect)
-        )  # a store that cannot answer this either is down: that is no fault
+        # Where this raises too, the store is down: no fault of the pattern.
+        _ask(store, build_pattern("", store.dialect))
         return f"filter pattern {pattern[:80]!r} cannot be used: {error.__cause__ or error}"
     return ""
 

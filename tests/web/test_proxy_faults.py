@@ -245,6 +245,7 @@ def test_a_slow_visitor_slows_the_upstream_down() -> None:
 
     def script(connection: socket.socket, request: bytes) -> None:
         nonlocal sent
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
         connection.settimeout(0.5)
         try:
@@ -254,6 +255,8 @@ def test_a_slow_visitor_slows_the_upstream_down() -> None:
             stopped.set()
 
     with behind_proxy(script) as (_, port), connect(port) as visitor:
+        # What the kernel keeps for the two ends is kept small; for the proxy it may still keep ten million bytes.
+        visitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         visitor.sendall(GET)
         assert stopped.wait(10)
         visitor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -252,9 +252,8 @@ def _each(value: object) -> list[object]:
 
 
 def _is_unicode(text: str) -> bool:
-    return (
-        text.encode("utf-8", "ignore").decode() == text
-    )  # what a terminal of another encoding typed is lone surrogates
+    """Not so what was typed in another encoding: that is lone surrogates."""
+    return text.encode("utf-8", "ignore").decode() == text
 
 
 def _build_csv(found: Report | ConsentReport | Funnel | PageFlow) -> bytes:

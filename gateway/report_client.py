@@ -31,9 +31,8 @@ from gateway.keeper_process import LOCK_NAME
 from gateway.process_lock import is_held, try_hold
 from gateway.socket_client import call_keeper
 
-MAX_ADDRESS = (
-    60_000  # a server reads 64 KB of a request's head, and one question is not refused by whether a keeper runs
-)
+# A server reads 64 KB of a request's head. The same holds where no keeper runs: a question is refused in both cases or in none.
+MAX_ADDRESS = 60_000
 Found = TypeVar("Found", Report, ConsentReport, Funnel, PageFlow)
 
 

@@ -160,10 +160,8 @@ class _Reader:
 
     def _pairs(self, figures: Sequence[str], meant: Mapping[str, str]) -> list[tuple[object, object]]:
         """Names, by what is meant with them, and ways; percentages have the order of the visitors that they are of."""
-        pairs, same = (
-            list[tuple[object, object]](),
-            {**meant, **({PERCENTAGE: VISITORS} if PERCENTAGE in figures else {})},
-        )
+        pairs = list[tuple[object, object]]()
+        same = {**meant, PERCENTAGE: VISITORS} if PERCENTAGE in figures else meant
         for pair in self._list("order_by"):
             if isinstance(pair, list) and len(pair) == 2:
                 pairs.append((same.get(pair[0], pair[0]) if isinstance(pair[0], str) else pair[0], pair[1]))
